@@ -1,0 +1,1 @@
+"""The application: configuration, registry, wiring, service tree, operations, command line."""
