@@ -1,0 +1,460 @@
+"""Everything that can be plugged in, and nothing else.
+
+A method returns an Awaitable: write ``async def``, or return a Deferred.  For
+`IPolicy` and `IFilter`, which people write most, a plain ``def`` is welcome
+too: it runs in a worker thread, so that it may block.  Values are frozen and
+come from `mailplat.mail`.  What a component cannot do it raises as a
+`mailplat.mail.errors.MailError`; any other exception is a bug, and is treated
+as the instance's ``on_error`` says.
+
+What a component can do *besides* is a facet: a further, small interface that
+it also provides.  Capabilities are announced only where the facet is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import attrs
+from twisted.internet.interfaces import IProtocolFactory
+from zope.interface import Attribute, Interface, classImplements
+
+from mailplat.mail.address import Address
+from mailplat.mail.content import Content, Joined, Octets
+from mailplat.mail.envelope import Envelope
+from mailplat.mail.mailbox import (
+    Appended,
+    Batch,
+    Changes,
+    Delivery,
+    FlagChange,
+    Flagged,
+    Mailbox,
+    MailboxEdit,
+    MailboxId,
+    MailboxIndex,
+    ModSeq,
+    Moved,
+    NewMessage,
+    Outcome,
+    Record,
+    Role,
+    Uid,
+    UidSet,
+    Wanted,
+)
+from mailplat.mail.people import Account, AccountId, Alias, Domain, Place
+from mailplat.mail.transit import Job, Stage, Transit, Verdict
+
+E = TypeVar("E")
+
+
+@attrs.frozen
+class House:
+    """What every component may know of the installation it serves."""
+
+    hostname: str  # what we call ourselves in greetings and trace fields
+    state: Path  # the folder that everything durable lies in
+
+
+# The message.
+
+
+class IContent(Interface):
+    """The octets of one message, wherever they lie; they never change."""
+
+    size = Attribute("How many octets there are.")
+
+    def read(start: int, stop: int) -> Awaitable[bytes]:
+        """Return the octets from ``start`` up to, not including, ``stop``.
+
+        Fewer come back only where the content ends.  Ask for pieces of 64 KiB
+        to 1 MiB of what may be large.
+        """
+
+
+classImplements(Octets, IContent)
+classImplements(Joined, IContent)
+
+
+# Judging.
+
+
+class IPolicy(Interface):
+    """Judges the envelope while it is being said, before there is any content."""
+
+    stages = Attribute("The `Stage`s at which to be asked; a collection.")
+
+    def judge(stage: Stage, transit: Transit) -> Awaitable[Verdict]:
+        """Say whether to go on; `KEEP` has no objection.
+
+        At RECIPIENT ``transit.recipient`` is the one asked about, and
+        ``transit.envelope`` holds those accepted before.  Cancelled when the
+        peer leaves.
+        """
+
+
+class IFilter(Interface):
+    """Judges, and may amend, one message after its content has arrived."""
+
+    def judge(transit: Transit) -> Awaitable[Verdict]:
+        """Say what should become of the message; `KEEP` lets it pass unchanged.
+
+        Asked once a message, whatever the number of recipients.  The content
+        is spooled, so it may be read as often as needed; keep no reference to
+        ``transit`` afterwards.
+        """
+
+
+class IPipeline(Interface):
+    """Asks policies and filters in their order, and hands the message on."""
+
+    def ask(stage: Stage, transit: Transit) -> Awaitable[Verdict]:
+        """Return the first verdict at ``stage`` that is not KEEP, else KEEP.
+
+        Never raises for what a policy did wrong: that has become a verdict.
+        """
+
+    def accept(transit: Transit) -> Awaitable[Sequence[Outcome]]:
+        """Judge the content and deliver or queue it; one outcome a recipient, in order.
+
+        An outcome that is a success says that the message is durable.  Until
+        then the caller's cancelling stops everything; from the first durable
+        step on it stops nothing, and only the answer is lost.
+        """
+
+
+# Carrying.
+
+
+class IQueue(Interface):
+    """Keeps accepted messages until each recipient has a final outcome."""
+
+    def enqueue(envelope: Envelope, content: Content, key: str) -> Awaitable[str]:
+        """Keep a message durably and return its id; a known ``key`` adds nothing."""
+
+    def hurry(queue_id: str) -> Awaitable[None]:
+        """Try the message's waiting recipients now."""
+
+
+class IQueueAdmin(Interface):
+    """Facet of `IQueue`: what an operator does to it."""
+
+    def hold(ids: Collection[str]) -> Awaitable[int]:
+        """Try these messages no more until they are released; return how many."""
+
+    def release(ids: Collection[str]) -> Awaitable[int]:
+        """Let held messages go; return how many."""
+
+    def remove(ids: Collection[str], report: bool) -> Awaitable[int]:
+        """Give these messages up, with or without telling their senders."""
+
+
+class IDeliveryAgent(Interface):
+    """Carries a message one hop: into a mailbox, to another host, to a program."""
+
+    def attempt(job: Job) -> Awaitable[Sequence[Outcome]]:
+        """Try once, and return one outcome a recipient, in the job's order.
+
+        Failures are outcomes and never raised.  A job may be tried again after
+        a crash; what can recognise the repeat by ``job.id`` and recipient
+        shall not deliver twice.
+        """
+
+
+# People.
+
+
+class IDirectory(Interface):
+    """Knows whose domains these are, where an address leads, who the people are."""
+
+    def domain(name: str) -> Awaitable[Domain | None]:
+        """Return the domain if its mail is kept here."""
+
+    def places(address: Address) -> Awaitable[Sequence[Place]]:
+        """Return every end of an address's way, aliases followed; empty if unknown.
+
+        ``postmaster`` without a domain and at each local domain always leads
+        somewhere (RFC 5321 section 4.5.1).
+        """
+
+    def account(name: str) -> Awaitable[Account | None]:
+        """Return the account that logs in by that name, whatever its case."""
+
+    def may_send_as(account: Account, address: Address) -> Awaitable[bool]:
+        """Say whether the account may use an address as its reverse-path."""
+
+
+class IDirectoryAdmin(Interface):
+    """Facet of `IDirectory`: one whose entries can be changed here.
+
+    Changes are durable when the call returns.  They raise `AlreadyExists`,
+    `NoSuchAccount`, `NoSuchAddress` and `BadAddress`.
+    """
+
+    def accounts() -> Awaitable[Sequence[Account]]:
+        """Return every account, by name."""
+
+    def add_account(name: str, password: bytes) -> Awaitable[Account]:
+        """Make an account; its domain must be local."""
+
+    def set_password(name: str, password: bytes) -> Awaitable[Account]:
+        """Give an account another password, which ends its sessions."""
+
+    def enable_account(name: str, enabled: bool) -> Awaitable[Account]:
+        """Let an account log in and receive, or stop it; its mail stays."""
+
+    def remove_account(name: str) -> Awaitable[Account]:
+        """Forget an account and what leads to it alone; its identity is never reused."""
+
+    def aliases() -> Awaitable[Sequence[Alias]]:
+        """Return every alias, by source."""
+
+    def add_alias(source: str, targets: Sequence[str]) -> Awaitable[Alias]:
+        """Make an address lead to others; ``@domain`` catches all the rest of a domain."""
+
+    def remove_alias(source: str) -> Awaitable[Alias]:
+        """Forget an alias."""
+
+    def domains() -> Awaitable[Sequence[Domain]]:
+        """Return every local domain, by name."""
+
+    def add_domain(name: str, postmaster: str) -> Awaitable[Domain]:
+        """Take mail for a domain; postmaster@ and abuse@ it lead to ``postmaster``."""
+
+    def remove_domain(name: str) -> Awaitable[Domain]:
+        """Take no more mail for a domain that has no accounts left."""
+
+
+class IStoredKeys(Interface):
+    """Facet of `IDirectory`: one that keeps SCRAM keys (RFC 5802 section 3)."""
+
+    def keys(name: str, mechanism: str) -> Awaitable[Mapping[str, bytes | int] | None]:
+        """Return salt, iteration count, stored key and server key, or None."""
+
+
+# Names.
+
+
+class IResolver(Interface):
+    """Answers questions of the DNS, and says whether DNSSEC proved the answer."""
+
+    def lookup(name: str, kind: str) -> Awaitable[object]:
+        """Return the records of one type; raises a `MailError` that says if trying again helps."""
+
+
+# Keeping.
+
+
+class ICursor(Interface):
+    """Hands out messages in batches; ``async with`` it, so that it is always closed."""
+
+    def next_batch() -> Awaitable[Batch | None]:
+        """Return some more messages, or None at the end."""
+
+    def __aenter__() -> Awaitable[ICursor]:
+        """Open it."""
+
+    def __aexit__(
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Awaitable[None]:
+        """Close it, wherever it stands."""
+
+
+class IMailStore(Interface):
+    """Every account's mail."""
+
+    def open(account: AccountId) -> Awaitable[IAccount]:
+        """Return the account's mail; INBOX is made where there is none yet."""
+
+    def deliver(deliveries: Sequence[Delivery]) -> Awaitable[Sequence[Outcome]]:
+        """Keep each delivery durably, and return one outcome each, in order.
+
+        All placements of a delivery are made together with its key, or none.
+        A key that is known returns its first outcome and adds nothing.
+        Deliveries stand alone: one that fails does not touch the others.
+        """
+
+    def remove(account: AccountId) -> Awaitable[None]:
+        """Forget all mail of an account that has been removed; nothing is raised if none."""
+
+
+class IAccount(Interface):
+    """One account's mailboxes and messages; each call is atomic and durable.
+
+    Everything is a batch, by `UidSet`; UIDs that a mailbox does not have are
+    passed over.  UIDs and mod-sequences only rise; a mod-sequence counts for
+    the whole account.  Raises `NoSuchMailbox`, `AlreadyExists`, `NotPermitted`
+    and `OverQuota`, in which case nothing has changed.
+
+    A message that was there when this object was opened, and whose `Record`
+    its holder has, can be read by `content` as long as the object is held,
+    even if another session expunges it meanwhile.
+    """
+
+    id = Attribute("The `AccountId`.")
+
+    def mailboxes() -> Awaitable[Sequence[Mailbox]]:
+        """Return every mailbox with its counts, by name, INBOX first."""
+
+    def create(name: str, role: Role) -> Awaitable[Mailbox]:
+        """Make a mailbox, and those above it that are missing; its UIDVALIDITY is new."""
+
+    def edit(mailbox: MailboxId, edit: MailboxEdit) -> Awaitable[Mailbox]:
+        """Rename a mailbox with those below it, or change its role; its identity stays.
+
+        INBOX can't be renamed here: what RFC 9051 section 6.3.6 says of it is
+        made of `create` and `move`.
+        """
+
+    def remove(mailbox: MailboxId) -> Awaitable[None]:
+        """Remove a mailbox and its messages; INBOX and those with others below can't be."""
+
+    def subscribe(names: Collection[str], on: bool) -> Awaitable[None]:
+        """Subscribe names, or end it; they need not exist (RFC 9051 section 6.3.7)."""
+
+    def index(mailbox: MailboxId) -> Awaitable[MailboxIndex]:
+        """Return the mailbox's numbers as columns, all at one mod-sequence."""
+
+    def records(mailbox: MailboxId, uids: UidSet, wanted: Wanted) -> ICursor:
+        """Return a cursor over these messages, by ascending UID."""
+
+    def content(record: Record) -> Awaitable[Content]:
+        """Return a message's octets, which may be read piece by piece."""
+
+    def append(
+        mailbox: MailboxId, messages: Sequence[NewMessage], replacing: Uid | None
+    ) -> Awaitable[Sequence[Appended]]:
+        """Add messages, all or none, in place of ``replacing`` where it is given (RFC 8508)."""
+
+    def flag(
+        mailbox: MailboxId, uids: UidSet, change: FlagChange, unless_after: ModSeq | None
+    ) -> Awaitable[Flagged]:
+        """Change flags, except of messages changed after ``unless_after`` (RFC 7162)."""
+
+    def move(
+        mailbox: MailboxId, uids: UidSet, target: MailboxId, keep: bool
+    ) -> Awaitable[Moved]:
+        """Give messages a place in ``target``; with ``keep`` they stay here as well (COPY)."""
+
+    def expunge(mailbox: MailboxId, uids: UidSet) -> Awaitable[UidSet]:
+        """Remove messages, whatever their flags, and return which there were."""
+
+    def changes(since: ModSeq, mailbox: MailboxId | None) -> Awaitable[Changes]:
+        """Return what happened after ``since``, here or in one mailbox."""
+
+
+class IContentStore(Interface):
+    """The small storage plugin: keeps octets, while the house's index does the rest."""
+
+    def add(content: Content) -> Awaitable[str]:
+        """Keep a content durably and return the key to find it by."""
+
+    def read(key: str, start: int, stop: int) -> Awaitable[bytes]:
+        """Return octets of a content, as `IContent.read` does; raises `NoSuchMessage`."""
+
+    def remove(keys: Collection[str]) -> Awaitable[None]:
+        """Forget contents; keys that are not there are passed over."""
+
+    def scan(after: str) -> Awaitable[Sequence[str]]:
+        """Return some keys that come after ``after``, in order; none at the end."""
+
+    def mark(key: str, flags: frozenset[str]) -> Awaitable[str]:
+        """Show a message's flags beside its content, where that is of use; return its key."""
+
+
+# Facets of a store's accounts.
+
+
+class ISearchable(Interface):
+    """Facet of `IAccount`: finds text by an index instead of reading everything."""
+
+    def search_text(
+        mailbox: MailboxId, words: Sequence[str]
+    ) -> Awaitable[tuple[UidSet, UidSet]]:
+        """Return the UIDs whose text may hold all ``words``, and those not yet indexed."""
+
+
+class IQuota(Interface):
+    """Facet of `IAccount`: bounded room (RFC 9208)."""
+
+    def quota() -> Awaitable[Mapping[str, tuple[int, int | None]]]:
+        """Return use and limit by resource: STORAGE in octets, MESSAGE in numbers."""
+
+    def set_quota(limits: Mapping[str, int | None]) -> Awaitable[None]:
+        """Set limits; None for no limit."""
+
+
+class ISieveScripts(Interface):
+    """Facet of `IAccount`: keeps Sieve scripts (RFC 5804)."""
+
+    def scripts() -> Awaitable[Mapping[str, bool]]:
+        """Return the scripts' names, and which of them is active."""
+
+    def script(name: str) -> Awaitable[bytes]:
+        """Return a script's text."""
+
+    def put_script(name: str, octets: bytes) -> Awaitable[None]:
+        """Keep a script, in place of one of that name."""
+
+    def activate(name: str) -> Awaitable[None]:
+        """Make a script the active one; an empty name leaves none active."""
+
+    def remove_script(name: str) -> Awaitable[None]:
+        """Forget a script that is not active."""
+
+
+class IAnnotations(Interface):
+    """Facet of `IAccount`: annotations of mailboxes and of the account (RFC 5464)."""
+
+    def annotations(mailbox: MailboxId | None) -> Awaitable[Mapping[str, bytes]]:
+        """Return the entries of a mailbox, or of the account."""
+
+    def annotate(
+        mailbox: MailboxId | None, entries: Mapping[str, bytes | None]
+    ) -> Awaitable[ModSeq]:
+        """Set entries; None removes one."""
+
+
+class ISharing(Interface):
+    """Facet of `IAccount`: rights of other accounts on its mailboxes (RFC 4314)."""
+
+    def rights(mailbox: MailboxId) -> Awaitable[Mapping[str, frozenset[str]]]:
+        """Return the rights by identifier."""
+
+    def set_rights(
+        mailbox: MailboxId, identifier: str, rights: frozenset[str]
+    ) -> Awaitable[None]:
+        """Give an identifier these rights and no others."""
+
+
+# The house's own joints.
+
+
+class IBus(Interface):
+    """Tells the rooms what happened, after the commit, on the reactor's next turn."""
+
+    def publish(events: Iterable[object]) -> None:
+        """Tell everyone who subscribed to the events' classes, in order."""
+
+    def subscribe(kind: type[E], hear: Callable[[E], None]) -> Callable[[], None]:
+        """Call ``hear`` for each event of a class; return what ends it."""
+
+
+class IPortal(IProtocolFactory):
+    """Answers the door of one protocol: a factory of sessions, and their end."""
+
+    addresses = Attribute("Where to listen, in the words of the portal's settings.")
+    sessions = Attribute("How many connections are being served.")
+
+    def drain(patience: float) -> Awaitable[None]:
+        """Begin nothing new, say goodbye, and return when the last session has ended.
+
+        Idle sessions are ended at once; what runs may finish within
+        ``patience`` seconds and is cut off then.
+        """

@@ -1,0 +1,1 @@
+"""What mail is: frozen values and arithmetic on them; no I/O, no clock, no framework."""

@@ -1,0 +1,114 @@
+"""Mailboxes, domains, address literals; when two are the same (RFC 5321, 5891, 6531)."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from functools import lru_cache
+from typing import Self
+
+import attrs
+import idna
+
+from mailplat.mail.errors import BadAddress
+
+LOCAL_PART = 64  # octets, RFC 5321 section 4.5.3.1.1
+DOMAIN = 255  # octets, section 4.5.3.1.2
+PATH = 256  # octets with the angle brackets, section 4.5.3.1.3
+
+_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
+_DOT_STRING = re.compile(rf"[{_ATEXT}\u0080-\U0010ffff]+(?:\.[{_ATEXT}\u0080-\U0010ffff]+)*")
+_QUOTED = re.compile(r'"((?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*)"')
+_PLAIN_DOMAIN = re.compile(
+    r"[a-z0-9](?:[a-z0-9\-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9\-]*[a-z0-9])?)*"
+)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+
+
+@lru_cache(maxsize=4096)
+def domain_of(text: str) -> str:
+    """Return a domain in its one spelling: lower case, A-labels, no final dot.
+
+    Address literals are returned in brackets, addresses in their short form.
+    Raises `BadAddress` where the text is no domain (RFC 5321 section 4.1.2,
+    RFC 5891 section 4.4).
+    """
+    if text.startswith("["):
+        return _literal(text)
+    lowered = text.lower().removesuffix(".")
+    if not lowered.isascii():
+        lowered = _ascii_domain(lowered)
+    labels_fit = all(len(label) <= 63 for label in lowered.split("."))
+    if len(lowered) > DOMAIN or not labels_fit or not _PLAIN_DOMAIN.fullmatch(lowered):
+        raise BadAddress(f"no domain: {text[:DOMAIN]!r}")
+    return lowered
+
+
+def _ascii_domain(text: str) -> str:
+    if len(text) > DOMAIN:
+        raise BadAddress("a domain of more than 255 characters")
+    try:
+        return idna.encode(text, uts46=True).decode("ascii").lower()
+    except idna.IDNAError as problem:
+        raise BadAddress(f"no domain: {text!r}: {problem}") from None
+
+
+def _literal(text: str) -> str:
+    inside = text[1:-1]
+    if not text.endswith("]") or len(text) > DOMAIN:
+        raise BadAddress(f"no address literal: {text[:DOMAIN]!r}")
+    try:
+        if inside[:5].lower() == "ipv6:":
+            return f"[IPv6:{ipaddress.IPv6Address(inside[5:])}]"
+        return f"[{ipaddress.IPv4Address(inside)}]"
+    except ValueError:
+        raise BadAddress(f"no address literal: {text!r}") from None
+
+
+@attrs.frozen
+class Address:
+    """A mailbox as the envelope names it: local part, unquoted, and domain.
+
+    ``domain`` is in `domain_of`'s spelling; it is empty for ``<postmaster>``
+    alone (RFC 5321 section 4.5.1).
+    """
+
+    local: str
+    domain: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a Mailbox as RFC 5321 section 4.1.2 writes it; raises `BadAddress`."""
+        quoted = _QUOTED.match(text) if text.startswith('"') else None
+        if quoted:
+            local, rest = _ESCAPE.sub(r"\1", quoted[1]), text[quoted.end() :]
+        else:
+            local, at, domain = text.rpartition("@")
+            rest = at + domain
+            if not _DOT_STRING.fullmatch(local):
+                raise BadAddress(f"no local part: {text[:PATH]!r}")
+        if not local or len(local.encode(errors="replace")) > LOCAL_PART:
+            raise BadAddress(f"a local part of no or over {LOCAL_PART} octets: {text[:PATH]!r}")
+        if not rest.startswith("@"):
+            raise BadAddress(f"no domain: {text[:PATH]!r}")
+        return cls(local, domain_of(rest[1:]))
+
+    @property
+    def key(self) -> str:
+        """What two spellings of one local mailbox have in common."""
+        return f"{self.local.casefold()}@{self.domain}"
+
+    @property
+    def is_ascii(self) -> bool:
+        """Whether a host without SMTPUTF8 can be told this address."""
+        return self.local.isascii()
+
+    def __str__(self) -> str:
+        local = self.local
+        if not _DOT_STRING.fullmatch(local):
+            escaped = local.replace("\\", "\\\\").replace('"', '\\"')
+            local = f'"{escaped}"'
+        return f"{local}@{self.domain}" if self.domain else local
+
+
+POSTMASTER = Address("postmaster", "")

@@ -1,0 +1,64 @@
+"""The octets of one message at hand, wherever they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Protocol
+
+import attrs
+
+
+class Content(Protocol):
+    """What `mailplat.interfaces.IContent` promises, for those below it."""
+
+    @property
+    def size(self) -> int:
+        """How many octets there are."""
+
+    def read(self, start: int, stop: int) -> Awaitable[bytes]:
+        """Return the octets from ``start`` up to, not including, ``stop``."""
+
+
+@attrs.frozen
+class Octets:
+    """Content that is small enough to stay in memory."""
+
+    octets: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.octets)
+
+    async def read(self, start: int, stop: int) -> bytes:
+        return self.octets[start:stop]
+
+
+@attrs.frozen
+class Joined:
+    """Contents one behind the other, read as if they were one.
+
+    Trace fields are put before a message that way, without copying it.
+    """
+
+    pieces: tuple[Content, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(piece.size for piece in self.pieces)
+
+    async def read(self, start: int, stop: int) -> bytes:
+        found: list[bytes] = []
+        for piece in self.pieces:
+            if start < piece.size and stop > 0:
+                found.append(await piece.read(max(start, 0), min(stop, piece.size)))
+            start -= piece.size
+            stop -= piece.size
+        return b"".join(found)
+
+
+def join(*pieces: Content) -> Content:
+    """Put contents behind one another, in one buffer where all are in memory."""
+    octets = [piece.octets for piece in pieces if isinstance(piece, Octets)]
+    if len(octets) == len(pieces):
+        return Octets(b"".join(octets))
+    return Joined(pieces)

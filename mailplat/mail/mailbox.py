@@ -1,0 +1,335 @@
+"""Names, roles, UID sets, mod-sequences, flags, indexes, records (RFC 9051, 7162)."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from enum import Enum, Flag, auto
+from typing import NewType, Self
+
+import attrs
+
+from mailplat.mail.content import Content
+from mailplat.mail.people import AccountId
+from mailplat.mail.status import Status
+from mailplat.mail.summary import Summary
+
+Uid = NewType("Uid", int)
+ModSeq = NewType("ModSeq", int)
+MailboxId = NewType("MailboxId", str)
+"""A mailbox's identity (RFC 8474): opaque, kept when it is renamed, never reused."""
+
+INBOX = "INBOX"
+SEPARATOR = "/"
+LAST_UID = 2**32 - 1
+
+SEEN, ANSWERED, FLAGGED, DELETED, DRAFT = (
+    "\\Seen",
+    "\\Answered",
+    "\\Flagged",
+    "\\Deleted",
+    "\\Draft",
+)
+
+
+class Role(Enum):
+    """What a mailbox is for (RFC 6154, 8457)."""
+
+    NONE = ""
+    INBOX = "inbox"
+    ALL = "\\All"
+    ARCHIVE = "\\Archive"
+    DRAFTS = "\\Drafts"
+    FLAGGED = "\\Flagged"
+    IMPORTANT = "\\Important"
+    JUNK = "\\Junk"
+    SENT = "\\Sent"
+    TRASH = "\\Trash"
+
+
+@attrs.frozen
+class UidSet:
+    """UIDs as intervals, ends included, in order and apart; never expanded."""
+
+    intervals: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, *uids: int) -> Self:
+        """Return the set of these UIDs."""
+        return cls.from_sorted(sorted(uids))
+
+    @classmethod
+    def from_sorted(cls, uids: Iterable[int]) -> Self:
+        """Return the set of UIDs that come in ascending order."""
+        intervals: list[tuple[int, int]] = []
+        for uid in uids:
+            if intervals and uid <= intervals[-1][1] + 1:
+                intervals[-1] = (intervals[-1][0], max(uid, intervals[-1][1]))
+            else:
+                intervals.append((uid, uid))
+        return cls(tuple(intervals))
+
+    @classmethod
+    def from_intervals(cls, intervals: Iterable[tuple[int, int]]) -> Self:
+        """Return the set of intervals in any order, overlapping or turned round."""
+        merged: list[tuple[int, int]] = []
+        for first, last in sorted((min(pair), max(pair)) for pair in intervals):
+            if merged and first <= merged[-1][1] + 1:
+                merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+            else:
+                merged.append((first, last))
+        return cls(tuple(merged))
+
+    @classmethod
+    def all(cls) -> Self:
+        """Return the set of every UID there can be."""
+        return cls(((1, LAST_UID),))
+
+    def __bool__(self) -> bool:
+        return bool(self.intervals)
+
+    def __len__(self) -> int:
+        return sum(last - first + 1 for first, last in self.intervals)
+
+    def __iter__(self) -> Iterator[int]:
+        for first, last in self.intervals:
+            yield from range(first, last + 1)
+
+    def __contains__(self, uid: int) -> bool:
+        at = bisect_right(self.intervals, (uid, LAST_UID)) - 1
+        return at >= 0 and self.intervals[at][0] <= uid <= self.intervals[at][1]
+
+    def among(self, uids: Sequence[int]) -> Iterator[int]:
+        """Yield those of ``uids``, which ascend, that are in this set."""
+        for first, last in self.intervals:
+            start = bisect_right(uids, first - 1)
+            yield from uids[start : bisect_right(uids, last, start)]
+
+    def __str__(self) -> str:
+        return ",".join(str(a) if a == b else f"{a}:{b}" for a, b in self.intervals)
+
+
+@attrs.frozen
+class Mailbox:
+    """A mailbox and its counts, all at one moment."""
+
+    id: MailboxId
+    name: str  # Unicode, parts divided by `SEPARATOR`
+    role: Role
+    subscribed: bool
+    uid_validity: int
+    uid_next: Uid
+    highest_modseq: ModSeq
+    messages: int
+    unseen: int
+    deleted: int
+    size: int  # octets of all messages
+
+
+@attrs.frozen
+class MailboxEdit:
+    """What to change of a mailbox; None leaves as it is."""
+
+    name: str | None = None
+    role: Role | None = None
+
+
+class Change(Enum):
+    """What a flag change does with the flags it names (RFC 9051 section 6.4.6)."""
+
+    ADD = "+FLAGS"
+    REMOVE = "-FLAGS"
+    REPLACE = "FLAGS"
+
+
+@attrs.frozen
+class FlagChange:
+    """A change to the flags of some messages; names of keywords match without case."""
+
+    change: Change
+    flags: frozenset[str]
+
+
+@attrs.frozen
+class MailboxIndex:
+    """A mailbox's numbers as columns, at one mod-sequence.
+
+    ``flags[i]`` is a place in ``flag_sets``, which holds each combination of
+    flags once, so that a message costs some sixteen octets here.
+    """
+
+    modseq: ModSeq
+    uids: array[int]
+    flags: array[int]
+    flag_sets: tuple[frozenset[str], ...]
+    modseqs: array[int]
+
+
+class Wanted(Flag):
+    """The columns of `Batch` that cost something to fetch."""
+
+    NOTHING = 0
+    FLAGS = auto()
+    SUMMARY = auto()
+    CONTENT = auto()  # only of messages that are small; see `IAccount.content`
+
+
+@attrs.frozen
+class Record:
+    """What an account keeps of one message in one mailbox.
+
+    ``email_id`` survives copy and move, ``thread_id`` is shared by messages
+    that share a reference (RFC 8474); ``saved`` is when it came into this
+    mailbox (RFC 8514), ``received`` its internal date.  Columns that were not
+    wanted are None.
+    """
+
+    uid: Uid
+    modseq: ModSeq
+    email_id: str
+    thread_id: str
+    size: int
+    received: datetime
+    saved: datetime
+    flags: frozenset[str] | None = None
+    summary: bytes | None = None
+    content: bytes | None = None
+
+
+@attrs.frozen
+class Batch:
+    """Some messages of a mailbox, a column for each fact, by ascending UID.
+
+    All columns have one length; those that were not wanted are empty.  Dates
+    are seconds since 1970, which cost less than objects.
+    """
+
+    uids: Sequence[int]
+    modseqs: Sequence[int]
+    email_ids: Sequence[str]
+    thread_ids: Sequence[str]
+    sizes: Sequence[int]
+    received: Sequence[float]
+    saved: Sequence[float]
+    flags: Sequence[frozenset[str]] = ()
+    summaries: Sequence[bytes] = ()
+    contents: Sequence[bytes | None] = ()
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    def records(self) -> Iterator[Record]:
+        """Yield the messages as one record each, where that is handier."""
+        for at, uid in enumerate(self.uids):
+            yield Record(
+                uid=Uid(uid),
+                modseq=ModSeq(self.modseqs[at]),
+                email_id=self.email_ids[at],
+                thread_id=self.thread_ids[at],
+                size=self.sizes[at],
+                received=datetime.fromtimestamp(self.received[at], UTC),
+                saved=datetime.fromtimestamp(self.saved[at], UTC),
+                flags=self.flags[at] if self.flags else None,
+                summary=self.summaries[at] if self.summaries else None,
+                content=self.contents[at] if self.contents else None,
+            )
+
+
+@attrs.frozen
+class NewMessage:
+    """A message to be kept, its summary already made."""
+
+    content: Content
+    summary: Summary
+    flags: frozenset[str] = frozenset()
+    received: datetime | None = None  # None: the moment it is kept
+
+
+@attrs.frozen
+class Appended:
+    """Where a message has come to lie."""
+
+    uid: Uid
+    modseq: ModSeq
+    email_id: str
+    thread_id: str
+
+
+@attrs.frozen
+class Moved:
+    """The UIDs that messages had, and those of the same messages in the target."""
+
+    uid_validity: int
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+    modseq: ModSeq
+
+
+@attrs.frozen
+class Flagged:
+    """What a flag change did; ``failed`` had changed since (RFC 7162 section 3.1.3)."""
+
+    modseq: ModSeq
+    changed: UidSet
+    failed: UidSet
+
+
+@attrs.frozen
+class MailboxChanges:
+    """What happened in one mailbox since a mod-sequence."""
+
+    mailbox: MailboxId
+    added: UidSet = UidSet()
+    changed: UidSet = UidSet()
+    removed: UidSet = UidSet()
+
+
+@attrs.frozen
+class Changes:
+    """What happened in an account since a mod-sequence.
+
+    ``complete`` is False where ``since`` is older than the account remembers;
+    then the lists are empty, and the asker starts anew.
+    """
+
+    modseq: ModSeq
+    complete: bool = True
+    mailboxes: tuple[MailboxChanges, ...] = ()
+    made: frozenset[MailboxId] = frozenset()
+    edited: frozenset[MailboxId] = frozenset()
+    removed: frozenset[MailboxId] = frozenset()
+
+
+@attrs.frozen
+class Placement:
+    """One mailbox a delivery goes to, by its role or its name, and with which flags.
+
+    A name that does not exist is made where ``create`` says so, else the
+    delivery goes to the INBOX.
+    """
+
+    mailbox: str = INBOX
+    role: Role = Role.NONE
+    flags: frozenset[str] = frozenset()
+    create: bool = False
+
+
+@attrs.frozen
+class Delivery:
+    """A message for one account, under a key that makes a repeat harmless."""
+
+    key: str
+    account: AccountId
+    message: NewMessage
+    placements: tuple[Placement, ...] = (Placement(),)
+
+
+@attrs.frozen
+class Outcome:
+    """What became of one recipient's copy; ``detail`` is for the log."""
+
+    status: Status
+    detail: str = ""
+    error: Exception | None = attrs.field(default=None, eq=False)

@@ -1,0 +1,55 @@
+"""Whose domains these are, where an address leads, who the people are."""
+
+from __future__ import annotations
+
+from typing import NewType
+
+import attrs
+
+from mailplat.mail.address import Address
+
+AccountId = NewType("AccountId", str)
+"""An account's identity; opaque, given once, never reused, kept when it is renamed."""
+
+
+@attrs.frozen
+class Account:
+    """One holder of mail.
+
+    ``name`` is the address that the account logs in with, in `Address.key`'s
+    spelling.  ``credential_version`` changes whenever anything does that a
+    remembered login depends on.
+    """
+
+    id: AccountId
+    name: str
+    enabled: bool = True
+    credential_version: int = 0
+    quota: int | None = None  # octets; None: no limit
+
+
+@attrs.frozen
+class Domain:
+    """A domain whose mail is kept here."""
+
+    name: str
+
+
+@attrs.frozen
+class Alias:
+    """An address that leads to others; ``source`` may be ``@domain`` (all the rest)."""
+
+    source: str
+    targets: tuple[str, ...]
+
+
+@attrs.frozen
+class Place:
+    """One end of an address's way: an account here, or an address elsewhere.
+
+    ``detail`` is the subaddress that was cut off (``tag`` of ``name+tag``).
+    """
+
+    account: Account | None = None
+    address: Address | None = None
+    detail: str = ""

@@ -1,0 +1,1 @@
+"""What is said: octets in, events out; no transport, clock, thread or Twisted."""
