@@ -1,0 +1,92 @@
+"""Addresses: what parses, into what, and when two are the same."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailplat.mail.address import POSTMASTER, Address, domain_of
+from mailplat.mail.errors import BadAddress
+
+
+@pytest.mark.parametrize(
+    ("text", "local", "domain"),
+    [
+        ("alice@example.org", "alice", "example.org"),
+        ("Alice@EXAMPLE.org.", "Alice", "example.org"),
+        ("a.b+c@example.org", "a.b+c", "example.org"),
+        ('"a b"@example.org', "a b", "example.org"),
+        (r'"a\"\\b"@example.org', 'a"\\b', "example.org"),
+        ('"a@b"@example.org', "a@b", "example.org"),
+        ("alice@[127.0.0.1]", "alice", "[127.0.0.1]"),
+        ("alice@[IPv6:2001:DB8:0::1]", "alice", "[IPv6:2001:db8::1]"),
+        ("jürgen@bücher.example", "jürgen", "xn--bcher-kva.example"),
+        ("x@xn--bcher-kva.example", "x", "xn--bcher-kva.example"),
+        ("a%b!c@example.org", "a%b!c", "example.org"),
+    ],
+)
+def test_what_parses(text: str, local: str, domain: str) -> None:
+    assert Address.parse(text) == Address(local, domain)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "@",
+        "alice",
+        "alice@",
+        "@example.org",
+        '""@example.org',
+        ".a@example.org",
+        "a.@example.org",
+        "a..b@example.org",
+        "a b@example.org",
+        "a@b@example.org",
+        '"a"b@example.org',
+        '"a@example.org',
+        "a@-example.org",
+        "a@example-.org",
+        "a@exa_mple.org",
+        "a@example..org",
+        "a@[300.1.1.1]",
+        "a@[IPv6:zz]",
+        "a@[127.0.0.1",
+        "a@" + "x" * 64 + ".org",
+        "a@" + "x." * 130 + "org",
+        "a" * 65 + "@example.org",
+        "a\r\nb@example.org",
+        "a\0@example.org",
+        "a@exam\nple.org",
+    ],
+)
+def test_what_does_not(text: str) -> None:
+    with pytest.raises(BadAddress):
+        Address.parse(text)
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_an_address_or_refused(text: str) -> None:
+    """Nothing but `BadAddress` comes out, and what parses is written and read again."""
+    try:
+        address = Address.parse(text)
+    except BadAddress:
+        return
+    assert Address.parse(str(address)) == address
+
+
+@given(st.text(st.characters(max_codepoint=127, categories=("L", "P", "S", "Zs")), min_size=1))
+def test_any_local_part_can_be_written(local: str) -> None:
+    address = Address(local[:64], "example.org")
+    assert Address.parse(str(address)) == address
+
+
+def test_local_mailboxes_are_the_same_without_case() -> None:
+    assert Address.parse("Alice@Example.ORG").key == Address.parse("alice@example.org").key
+
+
+def test_postmaster_stands_alone() -> None:
+    assert str(POSTMASTER) == "postmaster"
+
+
+def test_one_spelling_of_a_domain() -> None:
+    assert domain_of("BÜCHER.example") == domain_of("xn--BCHER-kva.example.")
