@@ -1,0 +1,16 @@
+"""Runs SQL off the reactor: units of work, group commit, migrations by room."""
+
+from mailplat.sql.database import Connection, Database, Row, UnusableDatabase, Value
+from mailplat.sql.migrations import SchemaTooNew, steps_of
+from mailplat.sql.sqlite import SqliteDatabase
+
+__all__ = [
+    "Connection",
+    "Database",
+    "Row",
+    "SchemaTooNew",
+    "SqliteDatabase",
+    "UnusableDatabase",
+    "Value",
+    "steps_of",
+]

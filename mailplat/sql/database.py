@@ -1,0 +1,92 @@
+"""What the rooms know of a database: units of work, and where they run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
+
+from twisted.internet.defer import Deferred
+
+from mailplat.mail.errors import StoreFailed
+from mailplat.sql.migrations import upgrade
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Value: TypeAlias = bytes | str | int | float | None
+Row: TypeAlias = tuple[Any, ...]
+
+
+class Connection(Protocol):
+    """What a unit of work may do, the same on every kind of database.
+
+    Statements are constant text with ``?`` for each value.  What SQLite and
+    PostgreSQL both understand belongs in a room's ``queries`` module (INSERT …
+    ON CONFLICT, RETURNING, WITH); what only one of them does, in a module of
+    its own.
+    """
+
+    def execute(self, sql: str, values: Sequence[Value] = ()) -> int:
+        """Run a statement; return how many rows it inserted, changed or removed.
+
+        For statements that change nothing the number means nothing.
+        """
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        """Run a statement once for each row of values."""
+
+    def one(self, sql: str, values: Sequence[Value] = ()) -> Row | None:
+        """Run a statement; return its first row, or None if it has none."""
+
+    def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
+        """Run a statement; return all its rows."""
+
+
+class Database(ABC):
+    """One database.  Its rooms hand it units of work: ``unit(connection, *args)``.
+
+    A unit is a pure function of its connection and arguments: it may run more
+    than once before it counts, so it changes nothing else, and it may not block.
+    It refuses by raising a `MailError`; whatever it raises undoes what it did,
+    reaches whoever asked, and leaves the other units alone.
+    """
+
+    @abstractmethod
+    def write(
+        self, unit: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Run the unit; the answer comes when what it wrote is durable.
+
+        Units that arrive together share one commit.  Cancelled before its turn
+        the unit never runs; cancelled later it runs to its end and only the
+        answer is dropped.
+
+        Fails with `Overloaded` when too much waits, `DiskFull`, or
+        `StoreFailed`: in all three nothing was kept.
+        """
+
+    @abstractmethod
+    def read(
+        self, unit: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Run the unit on one snapshot, which holds every write answered before.
+
+        Fails with `Overloaded` when too much waits, and `StoreFailed`.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Take no more units, finish those that wait, and let go of the database."""
+
+    async def migrate(self, room: str, steps: Sequence[str]) -> None:
+        """Bring a room's tables up to date: step n makes schema n out of n - 1.
+
+        All steps that lack are one transaction.  Raises `SchemaTooNew` when a
+        later version of mailplat has been here.
+        """
+        await self.write(upgrade, room, steps)
+
+
+class UnusableDatabase(StoreFailed):
+    """The database can't be opened by this program, here, now; the detail says why."""

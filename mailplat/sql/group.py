@@ -1,0 +1,158 @@
+"""Group commit: many units of work, one transaction, one sync."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import apsw
+
+from mailplat.mail.errors import DiskFull, MailError, StoreFailed
+from mailplat.sql.connection import SqliteConnection
+from mailplat.workers import Job
+
+CHECKPOINT = 4000  # pages in the write-ahead log before they go into the database
+DAMAGE = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError)
+LOST = (*DAMAGE, apsw.FullError, apsw.NoMemError, apsw.BusyError, apsw.InterruptError)
+
+
+class Writer:
+    """The bench of a database's one writing thread.
+
+    Each unit runs inside a savepoint, so that one that refuses leaves the
+    others alone.  When the disk fails, what was synced and what wasn't is no
+    longer known: then the writer is ``bad``, refuses all that follows, never
+    syncs the file again, and tells ``on_bad``.
+    """
+
+    def __init__(
+        self, connection: SqliteConnection, on_bad: Callable[[Exception], None]
+    ) -> None:
+        self._connection = connection
+        self._on_bad = on_bad
+        self._bad: Exception | None = None
+        self._logged = 0  # pages in the write-ahead log
+        self._empty_log_at = CHECKPOINT
+        connection.native.set_wal_hook(self._count_pages)
+
+    def serve(self, jobs: Sequence[Job]) -> None:
+        """Run the jobs' units and commit them together.
+
+        A group that didn't fit on the disk is undone as a whole; its units run
+        again one by one, so that only those fail that are too large.
+        """
+        try:
+            self._run(jobs)
+        except (apsw.Error, MailError) as error:
+            if not _is_full(error):
+                self._note(error)
+                _refuse(jobs, StoreFailed(f"the database could not commit: {error}"))
+            elif len(jobs) == 1:
+                _refuse(jobs, DiskFull(str(error)))
+            else:
+                self._empty_log()
+                for job in jobs:
+                    self.serve([job])
+
+    def rest(self) -> None:
+        """Move the write-ahead log into the database when it has grown long."""
+        if self._logged >= self._empty_log_at:
+            self._empty_log()
+
+    def close(self) -> None:
+        if self._bad:
+            self._connection.native.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self._connection.close()
+
+    def _run(self, jobs: Sequence[Job]) -> None:
+        if self._bad:
+            raise StoreFailed(f"nothing is written since the disk failed: {self._bad}")
+        run = self._connection.run
+        run("BEGIN IMMEDIATE")
+        try:
+            for job in jobs:
+                self._run_one(job)
+            run("COMMIT")
+        except BaseException:
+            if self._connection.native.in_transaction:
+                run("ROLLBACK")
+            raise
+
+    def _run_one(self, job: Job) -> None:
+        connection = self._connection
+        connection.run("SAVEPOINT unit")
+        job.failure = None
+        try:
+            job.outcome = job.function(connection, *job.args, **job.kwargs)
+        except LOST:
+            raise
+        except Exception as error:  # noqa: BLE001 - whoever asked gets it
+            job.failure = error
+            connection.run("ROLLBACK TO unit")
+        connection.run("RELEASE unit")
+
+    def _empty_log(self) -> None:
+        """Move what the log holds into the database, so that its space can be used again.
+
+        What a reader still needs stays, and is tried again later.
+        """
+        self._empty_log_at = self._logged + CHECKPOINT
+        if self._bad:
+            return
+        try:
+            self._connection.native.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error as error:
+            self._note(error)
+
+    def _note(self, error: Exception) -> None:
+        """Remember a failure after which nothing more may be written."""
+        if isinstance(error, DAMAGE) and not _is_full(error) and not self._bad:
+            self._bad = error
+            self._on_bad(error)
+
+    def _count_pages(self, _native: apsw.Connection, _name: str, pages: int) -> int:
+        if pages < self._logged:
+            self._empty_log_at = CHECKPOINT  # the log has begun anew
+        self._logged = pages
+        return apsw.SQLITE_OK
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether there was no room; SQLite says it otherwise of its shared memory file."""
+    if isinstance(error, apsw.IOError):
+        return bool(getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE)
+    return isinstance(error, apsw.FullError)
+
+
+class Reader:
+    """The bench of a reading thread: each unit sees one snapshot."""
+
+    def __init__(self, connection: SqliteConnection) -> None:
+        self._connection = connection
+
+    def serve(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            try:
+                job.outcome = self._run(job)
+            except apsw.Error as error:
+                job.failure = StoreFailed(f"the database could not be read: {error}")
+            except Exception as error:  # noqa: BLE001 - whoever asked gets it
+                job.failure = error
+
+    def rest(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _run(self, job: Job) -> object:
+        self._connection.run("BEGIN")
+        try:
+            return job.function(self._connection, *job.args, **job.kwargs)
+        finally:
+            if self._connection.native.in_transaction:
+                self._connection.run("ROLLBACK")
+
+
+def _refuse(jobs: Sequence[Job], error: MailError) -> None:
+    for job in jobs:
+        job.failure = error

@@ -1,0 +1,129 @@
+"""A database in one SQLite file: one thread writes, several read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import apsw
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+
+from mailplat.mail.errors import StoreFailed
+from mailplat.sql.connection import open_reader, open_writer
+from mailplat.sql.database import Connection, Database
+from mailplat.sql.group import Reader, Writer
+from mailplat.workers import Crew
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class SqliteDatabase(Database):
+    """One file, opened by `open` and by nobody else in this process.
+
+    ``durable=False`` is for what may be forgotten: its commits sync nothing.
+    ``on_bad`` is called on the reactor, once, when the disk has failed and
+    nothing will be written any more; the process should answer who waits, and
+    end.  ``vfs`` names another way to the disk, for tests of faults and crashes.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        path: Path,
+        reactor: IReactorFromThreads,
+        *,
+        durable: bool = True,
+        on_bad: Callable[[Exception], None] = lambda _error: None,
+        readers: int = 3,
+        waiting: int = 4096,
+        group: int = 256,
+        vfs: str | None = None,
+        crew: type[Crew] = Crew,
+    ) -> None:
+        self._path = path
+        self._reactor = reactor
+        self._durable = durable
+        self._tell_bad = on_bad
+        self._vfs = vfs
+        self._writer = crew(
+            reactor,
+            f"write {path.name}",
+            threads=1,
+            waiting=waiting,
+            group=group,
+            bench=self._make_writer,
+        )
+        self._readers = crew(
+            reactor,
+            f"read {path.name}",
+            threads=readers,
+            waiting=waiting,
+            group=16,
+            bench=lambda: Reader(open_reader(path, vfs=vfs)),
+        )
+
+    async def open(self) -> None:
+        """Open the file, or make it; what a crash left in its log is taken over.
+
+        Raises `UnusableDatabase` when it can't be used by this program, here, now.
+        After an unclean stop the file is examined while work goes on; damage
+        that is found stops all writing.
+        """
+        log = self._path.with_name(self._path.name + "-wal")
+        unclean = log.exists() and log.stat().st_size > 0
+        await self.write(_begin)
+        if unclean:
+            examined = Deferred.fromCoroutine(self._examine())
+            examined.addErrback(lambda failure: self.log.failure("not examined", failure))
+
+    def write(
+        self, unit: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        ask: Callable[..., Deferred[Any]] = self._writer.ask
+        return ask(unit, *args, **kwargs)
+
+    def read(
+        self, unit: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        ask: Callable[..., Deferred[Any]] = self._readers.ask
+        return ask(unit, *args, **kwargs)
+
+    async def close(self) -> None:
+        await self._readers.stop()
+        await self._writer.stop()
+
+    def _make_writer(self) -> Writer:
+        connection = open_writer(self._path, durable=self._durable, vfs=self._vfs)
+        return Writer(connection, self._turn_bad)
+
+    def _turn_bad(self, error: Exception) -> None:
+        self.log.critical(
+            "{path} has failed, nothing more is written: {error}", path=self._path, error=error
+        )
+        self._reactor.callFromThread(self._tell_bad, error)
+
+    async def _examine(self) -> None:
+        damage = await self.read(_damage)
+        if damage:
+            with suppress(StoreFailed):
+                await self.write(_condemn, damage)
+
+
+def _begin(_db: Connection) -> None:
+    """Do nothing: the first unit opens the file."""
+
+
+def _damage(db: Connection) -> str:
+    rows = db.all("PRAGMA quick_check(3)")
+    return "" if rows == [("ok",)] else "; ".join(str(words) for [words] in rows)
+
+
+def _condemn(_db: Connection, damage: str) -> None:
+    """Make the writer stop for good: nothing more goes into a damaged file."""
+    raise apsw.CorruptError(damage)
