@@ -8,7 +8,7 @@ import pytest
 from twisted.internet.defer import gatherResults
 from twisted.internet.interfaces import IReactorFromThreads
 
-from mailplat.mail.errors import OverQuota, StoreFailed
+from mailplat.mail.errors import OverQuota
 from mailplat.sql import Connection, SqliteDatabase
 
 

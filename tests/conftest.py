@@ -1,0 +1,15 @@
+"""What tests of every room may ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def reactor() -> Any:
+    """The reactor that pytest-twisted runs; everything of ours takes it as an argument."""
+    from twisted.internet import reactor  # noqa: TID251 - the tests' application is pytest
+
+    return reactor
