@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Generic, Protocol, TypeVar, get_args
+from typing import Annotated, Any, Generic, Protocol, TypeVar, get_args, get_origin
 
 import attrs
 from pydantic import (
@@ -145,7 +145,10 @@ def _from_its_folder(path: Path, info: ValidationInfo) -> Path:
 
 
 Location = Annotated[Path, AfterValidator(_from_its_folder), PlainSerializer(str)]
-"""A path; in the file a relative one starts at the file's own folder."""
+"""A path; in the file a relative one starts at the file's own folder.
+
+A default that is relative needs ``Field(…, validate_default=True)``.
+"""
 
 
 @attrs.frozen
@@ -253,6 +256,16 @@ class Settings(BaseModel):
             for name, field in cls.model_fields.items()
             if Secret in (field.annotation, *get_args(field.annotation))
         ]
+
+    @classmethod
+    def instances(cls) -> dict[str, InterfaceClass]:
+        """Return the interface of each field that is an `Instance`."""
+        found = {}
+        for name, field in cls.model_fields.items():
+            for kind in (field.annotation, *get_args(field.annotation)):
+                if get_origin(kind) is Instance:
+                    [found[name]] = get_args(kind)
+        return found
 
 
 # Components ------------------------------------------------------------------

@@ -1,0 +1,161 @@
+"""What the configuration file may hold: the house's own tables, and the rooms it furnishes."""
+
+from __future__ import annotations
+
+import socket
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import attrs
+from annotated_types import Ge, Gt
+from pydantic import BeforeValidator, Field, PlainSerializer, create_model
+from zope.interface.interface import InterfaceClass
+
+from mailplat.interfaces import (
+    IDeliveryAgent,
+    IDirectory,
+    IFilter,
+    IMailStore,
+    IPolicy,
+    IPortal,
+)
+from mailplat.mail.limits import Limits
+from mailplat.plugin import (
+    Duration,
+    Location,
+    Settings,
+    duration,
+    duration_text,
+    size,
+    size_text,
+)
+
+
+class HouseSettings(Settings):
+    """Keys outside every table."""
+
+    hostname: str = Field(
+        default_factory=socket.getfqdn,
+        min_length=1,
+        description="What the server calls itself in greetings and trace fields.",
+    )
+    state: Location = Field(
+        Path("state"),
+        validate_default=True,
+        description="The folder that everything durable lies in.",
+    )
+    stop_within: Duration = Field(
+        timedelta(seconds=20),
+        description="How long running transactions may take to finish when the server stops.",
+    )
+
+
+class DatabaseSettings(Settings):
+    """Keys of ``[database]``: index, directory and small contents live here."""
+
+    url: str = Field(
+        "sqlite:mail.db",
+        pattern=r"^sqlite:.+$",
+        description="`sqlite:` and a path; a relative one starts at the state folder.",
+    )
+
+
+class LogSettings(Settings):
+    """Keys of ``[log]``: one line for each transaction, one for each recipient's outcome."""
+
+    file: Location | None = Field(
+        None, description="Where to write; reopened on SIGHUP. Left out: standard error."
+    )
+    format: Literal["text", "json"] = Field("text", description="For people or for programs.")
+    level: Literal["debug", "info", "warn", "error"] = Field(
+        "info", description="The least important that is written."
+    )
+
+
+class GuardSettings(Settings):
+    """Keys that every policy and filter has beside its own."""
+
+    timeout: Duration = Field(
+        timedelta(seconds=30), description="How long it may take to judge."
+    )
+    on_error: Literal["defer", "keep", "reject"] = Field(
+        "defer",
+        description="When it fails or takes too long: try later, go on without it, or refuse.",
+    )
+
+
+def _seconds(value: object) -> object:
+    return duration(value).total_seconds() if isinstance(value, str) else value
+
+
+def _octets(value: object) -> object:
+    return size(value) if isinstance(value, str) else value
+
+
+def _seconds_text(value: float) -> str:
+    return duration_text(timedelta(seconds=value))
+
+
+def _octets_text(value: int) -> int | str:
+    return size_text(value) if value and not value % 1024 else value
+
+
+_Seconds = Annotated[float, BeforeValidator(_seconds), Gt(0), PlainSerializer(_seconds_text)]
+_Number = Annotated[int, BeforeValidator(_octets), Ge(1), PlainSerializer(_octets_text)]
+
+
+class LimitsSettings(Settings):
+    """Keys of ``[limits]``: what one peer, session or message may cost.
+
+    They are the fields of `mailplat.mail.limits.Limits`; times and sizes are written
+    with their unit.
+    """
+
+    def limits(self) -> Limits:
+        """Return the values as the house hands them around."""
+        return Limits(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+def _with_fields_of_limits() -> type[LimitsSettings]:
+    kinds: dict[object, object] = {int: _Number, float: _Seconds}
+    fields: dict[str, Any] = {
+        field.name: (kinds.get(field.type, field.type), field.default)
+        for field in attrs.fields(attrs.resolve_types(Limits))
+    }
+    return create_model("LimitsSettings", __base__=LimitsSettings, **fields)
+
+
+# The file's tables -----------------------------------------------------------
+
+TABLES: dict[str, type[Settings]] = {
+    "database": DatabaseSettings,
+    "limits": _with_fields_of_limits(),
+    "log": LogSettings,
+}
+"""The house's own tables, each there once."""
+
+
+@attrs.frozen
+class Room:
+    """A table whose sub-tables are instances of components.
+
+    A ``single`` room's table is itself its only instance.  ``default`` is used by the
+    instance that is there when the table is left out.
+    """
+
+    table: str
+    interface: InterfaceClass
+    manual: str
+    default: str = ""
+    single: bool = False
+    guarded: bool = False  # whether its instances have `GuardSettings`
+
+
+PORTALS = Room("portals", IPortal, "Who answers the door: one instance for each listener.")
+POLICIES = Room("policies", IPolicy, "Judge the envelope.", guarded=True)
+FILTERS = Room("filters", IFilter, "Judge and amend the message.", guarded=True)
+AGENTS = Room("agents", IDeliveryAgent, "Carry a message one hop.", default="local")
+STORES = Room("store", IMailStore, "Keeps the accounts' mail.", default="indexed")
+DIRECTORY = Room("directory", IDirectory, "Knows the people.", default="database", single=True)
+ROOMS = (PORTALS, POLICIES, FILTERS, AGENTS, STORES, DIRECTORY)
