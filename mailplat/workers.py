@@ -34,6 +34,13 @@ class Job:
     outcome: object = None
     failure: BaseException | None = None
 
+    def tell(self) -> None:
+        """Give whoever asked what came of it; on the reactor."""
+        if self.failure is None:
+            self.answer.callback(self.outcome)
+        else:
+            self.answer.errback(Failure(self.failure))  # type: ignore[no-untyped-call]
+
 
 class Bench(Protocol):
     """What one thread of a crew works at; made, used and closed in that thread."""
@@ -147,18 +154,20 @@ class Crew:
 
     def _work(self) -> None:
         bench: Bench | None = None
-        while jobs := self._take():
-            try:
-                bench = bench or self._make_bench()
-                bench.serve(jobs)
-            except BaseException as error:  # noqa: BLE001 - whoever asked gets it
-                _fail_all(jobs, error)
-            self._reactor.callFromThread(_answer, jobs)
+        try:
+            while jobs := self._take():
+                try:
+                    bench = bench or self._make_bench()
+                    bench.serve(jobs)
+                except BaseException as error:  # noqa: BLE001 - whoever asked gets it
+                    _fail_all(jobs, error)
+                self._reactor.callFromThread(_tell_all, jobs)
+                if bench:
+                    bench.rest()
+        finally:
             if bench:
-                bench.rest()
-        if bench:
-            bench.close()
-        self._reactor.callFromThread(self._leave)
+                bench.close()
+            self._reactor.callFromThread(self._leave)
 
     def _take(self) -> Sequence[Job]:
         """Wait for jobs and take a fair share of them; none when the crew stops."""
@@ -185,12 +194,9 @@ def _fail_all(jobs: Iterable[Job], error: BaseException) -> None:
         job.failure = error
 
 
-def _answer(jobs: Iterable[Job]) -> None:
+def _tell_all(jobs: Iterable[Job]) -> None:
     for job in jobs:
-        if job.failure is None:
-            job.answer.callback(job.outcome)
-        else:
-            job.answer.errback(Failure(job.failure))  # type: ignore[no-untyped-call]
+        job.tell()
 
 
 class Workers:

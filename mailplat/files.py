@@ -1,0 +1,262 @@
+"""The only place that makes a file durable: write, sync, link, rename, unlink, sync the folder.
+
+Everything in `Disk` blocks and is called in a worker thread.  `Spool` is for
+the reactor: it keeps a message while it arrives, in memory as long as it is
+small and then in a file without a name.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
+
+from zope.interface import implementer
+
+from mailplat.interfaces import IContent
+from mailplat.mail.content import Content, Octets
+from mailplat.mail.errors import AlreadyExists, DiskFull, StoreFailed
+from mailplat.mail.limits import KIB
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+UNNAMED_REFUSED = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT)
+TO_READ = os.O_RDONLY | os.O_CLOEXEC
+TO_MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class File:
+    """An open file of ours, closed at the latest when nobody holds it any more."""
+
+    def __init__(self, path: Path, handle: int) -> None:
+        self.path = path
+        self.handle = handle
+
+    def close(self) -> None:
+        handle, self.handle = self.handle, -1
+        if handle >= 0:
+            os.close(handle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Disk:
+    """Each durable step by its name, so that a test can record it or make it fail.
+
+    Raises `DiskFull` where there is no room, `AlreadyExists` where a name is
+    taken, and `StoreFailed` for all else.  A failed sync leaves unknown what
+    the disk holds: nothing is synced a second time, every further step but
+    `unlink` is refused, and ``on_bad`` is told once, in the thread that met it.
+    """
+
+    def __init__(self, on_bad: Callable[[Exception], None] = lambda _error: None) -> None:
+        self._on_bad = on_bad
+        self._bad: Exception | None = None
+
+    def create(self, path: Path) -> File:
+        """Make a new file that only we may read."""
+        self._refuse_if_bad()
+        return File(path, self._do("create", path, os.open, path, TO_MAKE, 0o600))
+
+    def create_unnamed(self, folder: Path) -> File:
+        """Make a file that is gone when it is closed, or we are."""
+        self._refuse_if_bad()
+        flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
+        path = folder / f"unnamed.{os.urandom(8).hex()}"
+        try:
+            return File(path, os.open(folder, flags, 0o600))
+        except OSError as error:
+            if error.errno not in UNNAMED_REFUSED:
+                raise _translated("create", folder, error) from error
+        file = self.create(path)
+        self.unlink(path)
+        return file
+
+    def write(self, file: File, octets: bytes) -> None:
+        """Put octets behind those that are there."""
+        self._refuse_if_bad()
+        rest = memoryview(octets)
+        while rest:
+            rest = rest[self._do("write", file.path, os.write, file.handle, rest) :]
+
+    def read(self, file: File, start: int, stop: int) -> bytes:
+        """Return the octets from ``start`` up to, not including, ``stop``."""
+        size = max(0, stop - start)
+        return self._do("read", file.path, os.pread, file.handle, size, start)
+
+    def sync(self, file: File) -> None:
+        """Make the file's octets durable; its name is made so by `sync_folder`."""
+        self._sync("sync", file.path, os.fdatasync, file.handle)
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name; never replaces another file."""
+        self._refuse_if_bad()
+        self._do("link", target, os.link, source, target)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Give a file another name, and take that name from whatever had it."""
+        self._refuse_if_bad()
+        self._do("rename", target, os.rename, source, target)
+
+    def unlink(self, path: Path) -> None:
+        """Take a name away; it may be gone already."""
+        self._do("unlink", path, _unlink, path)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Make durable which names the folder holds."""
+        self._refuse_if_bad()
+        handle = self._do("open", folder, os.open, folder, TO_READ | os.O_DIRECTORY)
+        try:
+            self._sync("sync_folder", folder, os.fsync, handle)
+        finally:
+            os.close(handle)
+
+    def replace(self, path: Path, octets: bytes) -> None:
+        """Make the file hold ``octets``, durably; a crash leaves it as it was or as it shall be."""
+        new = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+        file = self.create(new)
+        try:
+            with file:
+                self.write(file, octets)
+                self.sync(file)
+            self.rename(new, path)
+        except BaseException:
+            self.unlink(new)
+            raise
+        self.sync_folder(path.parent)
+
+    def _refuse_if_bad(self) -> None:
+        if self._bad:
+            raise StoreFailed(f"nothing is written since the disk failed: {self._bad}")
+
+    def _sync(self, step: str, path: Path, call: Callable[[int], None], handle: int) -> None:
+        self._refuse_if_bad()
+        try:
+            self._do(step, path, call, handle)
+        except (StoreFailed, DiskFull) as error:
+            self._bad = error
+            self._on_bad(error)
+            raise
+
+    def _do(self, step: str, path: Path, call: Callable[..., T], *args: Any) -> T:
+        """Take one step; everything that reaches the disk comes through here."""
+        try:
+            return call(*args)
+        except OSError as error:
+            raise _translated(step, path, error) from error
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def _translated(step: str, path: Path, error: OSError) -> Exception:
+    detail = f"{step} {path}: {error.strerror}"
+    if error.errno in FULL:
+        return DiskFull(detail)
+    if error.errno == errno.EEXIST:
+        return AlreadyExists(detail)
+    return StoreFailed(detail)
+
+
+class Ask(Protocol):
+    """Calls a function in a worker thread (`mailplat.workers.Crew.ask`)."""
+
+    def __call__(
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[T]: ...
+
+
+@implementer(IContent)
+class Spooled:
+    """Content in a file without a name; the file goes when this does."""
+
+    def __init__(self, disk: Disk, file: File, size: int, ask: Ask) -> None:
+        self._disk = disk
+        self._file = file
+        self._ask = ask
+        self.size = size
+
+    def read(self, start: int, stop: int) -> Awaitable[bytes]:
+        return self._ask(self._disk.read, self._file, start, min(stop, self.size))
+
+
+class Spool:
+    """Keeps contents while they arrive; a crash forgets them, as nobody was told of them yet.
+
+    Contents up to ``in_memory`` octets never touch the disk.
+    """
+
+    def __init__(
+        self, folder: Path, ask: Ask, disk: Disk, *, in_memory: int = 64 * KIB
+    ) -> None:
+        self._folder = folder
+        self._ask = ask
+        self._disk = disk
+        self.in_memory = in_memory
+
+    def prepare(self) -> None:
+        """Make the folder, and remove what a crash may have left in it; blocks."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in self._folder.glob("unnamed.*"):
+            self._disk.unlink(left)
+
+    def begin(self) -> Incoming:
+        """Return an empty content, to be added to."""
+        return Incoming(self)
+
+    async def write(self, file: File | None, octets: bytes) -> File:
+        """Put octets into a content's file, which is made if there is none yet."""
+        return await self._ask(self._write, file, octets)
+
+    def content(self, file: File, size: int) -> Content:
+        """Return what has been written as a content."""
+        return Spooled(self._disk, file, size, self._ask)
+
+    def _write(self, file: File | None, octets: bytes) -> File:
+        file = file or self._disk.create_unnamed(self._folder)
+        self._disk.write(file, octets)
+        return file
+
+
+class Incoming:
+    """A content that is still arriving.  Dropped unfinished, it leaves nothing."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._pieces: list[bytes] = []
+        self._held = 0  # octets in the pieces
+        self._file: File | None = None
+        self.size = 0  # octets, in memory and in the file
+
+    async def add(self, octets: bytes) -> None:
+        """Take more octets.  One call at a time; raises `DiskFull` and `Overloaded`."""
+        self._pieces.append(octets)
+        self._held += len(octets)
+        self.size += len(octets)
+        if self._held > self._spool.in_memory:
+            await self._write_out()
+
+    async def finish(self) -> Content:
+        """Return the whole; nothing may be added any more."""
+        if self._file is None:
+            return Octets(b"".join(self._pieces))
+        return self._spool.content(await self._write_out(), self.size)
+
+    async def _write_out(self) -> File:
+        octets = b"".join(self._pieces)
+        self._pieces.clear()
+        self._held = 0
+        self._file = await self._spool.write(self._file, octets)
+        return self._file

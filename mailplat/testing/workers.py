@@ -1,0 +1,69 @@
+"""What threads would do, done at once, for tests without any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from twisted.internet.defer import Deferred, execute, fail, succeed
+from twisted.internet.interfaces import IReactorFromThreads
+from zope.interface import implementer
+
+from mailplat.mail.errors import ShuttingDown
+from mailplat.sql import SqliteDatabase
+from mailplat.workers import Bench, Crew, Job, Workers
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def at_once(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+    """Call the function here and now; stands in for `Crew.ask`."""
+    return execute(function, *args, **kwargs)
+
+
+@implementer(IReactorFromThreads)
+class ReactorAtOnce:
+    """The little that crews ask of a reactor, without one."""
+
+    def callFromThread(  # noqa: N802 - Twisted calls us
+        self, call: Callable[..., Any], *args: object, **kwargs: object
+    ) -> None:
+        call(*args, **kwargs)
+
+
+class CrewAtOnce(Crew):
+    """A crew without threads: each job is done before `ask` returns."""
+
+    _bench: Bench | None = None
+
+    def ask(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        if self._stopping is not None:
+            return fail(ShuttingDown(f"{self._name} takes no more work"))
+        job = Job(function, args, kwargs, Deferred())
+        try:
+            self._bench = self._bench or self._make_bench()
+            self._bench.serve([job])
+            self._bench.rest()
+        except BaseException as error:  # noqa: BLE001 - whoever asked gets it
+            job.failure = error
+        job.tell()
+        return job.answer
+
+    def stop(self) -> Deferred[None]:
+        self._stopping = []
+        if self._bench:
+            self._bench.close()
+            self._bench = None
+        return succeed(None)
+
+
+def workers_at_once() -> Workers:
+    """Return workers that never start a thread."""
+    return Workers(ReactorAtOnce(), crew=CrewAtOnce)
+
+
+def database_at_once(path: Path, **options: Any) -> SqliteDatabase:
+    """Return a database (still to be opened) whose every answer is there at once."""
+    return SqliteDatabase(path, ReactorAtOnce(), crew=CrewAtOnce, **options)

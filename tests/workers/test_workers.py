@@ -1,0 +1,166 @@
+"""Crews: bounded lines of jobs before a few threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.interfaces import IReactorFromThreads
+
+from mailplat.mail.errors import NoSuchAddress, Overloaded, ShuttingDown
+from mailplat.testing.workers import workers_at_once
+from mailplat.workers import Crew, Job, PlainBench, Workers
+
+
+def refuse() -> None:
+    raise NoSuchAddress("nobody")
+
+
+class Gate:
+    """Keeps a crew's thread busy until it is opened."""
+
+    def __init__(self) -> None:
+        self._entered = threading.Event()
+        self._opened = threading.Event()
+
+    def hold(self) -> str:
+        self._entered.set()
+        self._opened.wait()
+        return "through"
+
+    def wait_until_entered(self) -> None:
+        assert self._entered.wait(10)
+
+    def open(self) -> None:
+        self._opened.set()
+
+
+async def test_what_a_function_returns_or_raises_comes_back(
+    reactor: IReactorFromThreads,
+) -> None:
+    workers = Workers(reactor)
+    assert await workers.run(divmod, 7, 2) == (3, 1)
+    with pytest.raises(NoSuchAddress):
+        await workers.run(refuse)
+    assert await workers.run(threading.get_ident) != threading.get_ident()
+    await workers.stop()
+
+
+async def test_a_full_line_refuses_at_once(reactor: IReactorFromThreads) -> None:
+    crew, gate = Crew(reactor, "crew", threads=1, waiting=1), Gate()
+    held = crew.ask(gate.hold)
+    gate.wait_until_entered()
+    waits = crew.ask(divmod, 7, 2)
+    with pytest.raises(Overloaded):
+        await crew.ask(divmod, 7, 2)
+    gate.open()
+    assert await held == "through"
+    assert await waits == (3, 1)
+    await crew.stop()
+
+
+async def test_a_cancelled_job_that_waits_never_runs(reactor: IReactorFromThreads) -> None:
+    crew, gate = Crew(reactor, "crew", threads=1, waiting=10), Gate()
+    calls: list[int] = []
+    held = crew.ask(gate.hold)
+    gate.wait_until_entered()
+    waits = crew.ask(calls.append, 1)
+    waits.cancel()
+    with pytest.raises(CancelledError):
+        await waits
+    gate.open()
+    await held
+    await crew.ask(calls.append, 2)
+    assert calls == [2]
+    await crew.stop()
+
+
+async def test_a_cancelled_job_that_runs_comes_to_its_end(
+    reactor: IReactorFromThreads,
+) -> None:
+    crew, gate = Crew(reactor, "crew", threads=1, waiting=10), Gate()
+    held = crew.ask(gate.hold)
+    gate.wait_until_entered()
+    held.cancel()
+    with pytest.raises(CancelledError):
+        await held
+    gate.open()
+    assert await crew.ask(divmod, 7, 2) == (3, 1)
+    await crew.stop()
+
+
+async def test_jobs_spread_over_as_many_threads_as_are_needed(
+    reactor: IReactorFromThreads,
+) -> None:
+    """Three wait for each other, so one thread alone would never finish."""
+    crew = Crew(reactor, "crew", threads=3, waiting=10)
+    meeting = threading.Barrier(3, timeout=10)
+    await gatherResults([crew.ask(meeting.wait) for _ in range(3)])
+    await gatherResults([crew.ask(meeting.wait) for _ in range(3)])
+    await crew.stop()
+
+
+async def test_what_waits_together_is_served_together(reactor: IReactorFromThreads) -> None:
+    groups: list[int] = []
+
+    class Counting(PlainBench):
+        def serve(self, jobs: Sequence[Job]) -> None:
+            groups.append(len(jobs))
+            super().serve(jobs)
+
+    crew = Crew(reactor, "crew", threads=1, waiting=100, group=4, bench=Counting)
+    gate = Gate()
+    answers: list[Deferred[object]] = [crew.ask(gate.hold)]
+    gate.wait_until_entered()
+    answers += [crew.ask(divmod, 7, 2) for _ in range(6)]
+    gate.open()
+    await gatherResults(answers)
+    assert groups == [1, 4, 2]
+    await crew.stop()
+
+
+async def test_a_bench_that_cannot_be_made_fails_its_jobs_only(
+    reactor: IReactorFromThreads,
+) -> None:
+    benches: list[type[PlainBench]] = [PlainBench]
+
+    def make() -> PlainBench:
+        if len(benches) == 1:
+            benches.append(PlainBench)
+            raise NoSuchAddress("no bench")
+        return PlainBench()
+
+    crew = Crew(reactor, "crew", threads=1, waiting=10, bench=make)
+    with pytest.raises(NoSuchAddress):
+        await crew.ask(divmod, 7, 2)
+    assert await crew.ask(divmod, 7, 2) == (3, 1)
+    await crew.stop()
+
+
+async def test_stop_finishes_what_waits_and_takes_nothing_more(
+    reactor: IReactorFromThreads,
+) -> None:
+    crew, gate = Crew(reactor, "crew", threads=1, waiting=10), Gate()
+    held, waits = crew.ask(gate.hold), crew.ask(divmod, 7, 2)
+    gate.wait_until_entered()
+    stopped = crew.stop()
+    with pytest.raises(ShuttingDown):
+        await crew.ask(divmod, 7, 2)
+    assert not stopped.called
+    gate.open()
+    await stopped
+    assert held.called
+    assert await waits == (3, 1)
+    await crew.stop()
+
+
+async def test_workers_without_threads_do_the_same() -> None:
+    workers = workers_at_once()
+    assert await workers.run(threading.get_ident) == threading.get_ident()
+    with pytest.raises(NoSuchAddress):
+        await workers.files.ask(refuse)
+    await workers.stop()
+    with pytest.raises(ShuttingDown):
+        await workers.run(refuse)
