@@ -436,6 +436,19 @@ class ISharing(Interface):
 # The house's own joints.
 
 
+class ILifetime(Interface):
+    """Facet of any component: has something to do before the doors open or after they close."""
+
+    def prepare() -> Awaitable[None]:
+        """Make ready what others will ask for, such as tables; the neighbours are ready.
+
+        What it raises keeps the house from opening.
+        """
+
+    def finish() -> Awaitable[None]:
+        """Let go of everything; nobody asks any more, and the neighbours are still there."""
+
+
 class IBus(Interface):
     """Tells the rooms what happened, after the commit, on the reactor's next turn."""
 
