@@ -180,33 +180,55 @@ def _where(problem: Exception) -> str:
     return f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
 
 
+def is_settings(annotation: object) -> bool:
+    """Say whether a maker's parameter is its settings."""
+    return isinstance(annotation, type) and issubclass(annotation, Settings)
+
+
 def settings_class(component: Component) -> type[Settings]:
     """Return the class that checks the component's keys; `Settings` itself allows none."""
     if not component.settings:
         return Settings
     found = load(component.settings)
-    if not (isinstance(found, type) and issubclass(found, Settings)):
+    if not is_settings(found):
         raise UnknownComponent(f"{component.settings} is no mailplat.plugin.Settings")
-    return found
+    kind: type[Settings] = found
+    return kind
 
 
-def neighbours(maker: Callable[..., object]) -> Mapping[str, Any]:
-    """Return the annotation of each parameter of a maker, its settings among them.
+@attrs.frozen
+class Wish:
+    """One parameter of a maker."""
 
-    Raises `UnknownComponent` if an annotation is missing where there is no default.
+    name: str
+    annotation: Any
+    required: bool
+
+
+def wishes(maker: Callable[..., object]) -> list[Wish]:
+    """Return what a maker asks for: its settings, and its neighbours by annotation.
+
+    Raises `UnknownComponent` if it doesn't say what it asks for.
     """
     kind = inspect.Parameter
-    parameters = inspect.signature(maker).parameters.values()
     hints = _hints(maker)
-    wanted: dict[str, Any] = {}
-    for parameter in parameters:
+    wanted = []
+    for parameter in _parameters(maker):
         if parameter.kind in (kind.VAR_POSITIONAL, kind.VAR_KEYWORD):
             continue
+        required = parameter.default is kind.empty
         if parameter.name in hints:
-            wanted[parameter.name] = hints[parameter.name]
-        elif parameter.default is kind.empty:
+            wanted.append(Wish(parameter.name, hints[parameter.name], required))
+        elif required:
             raise UnknownComponent(f"{maker!r} doesn't say what its {parameter.name} is")
     return wanted
+
+
+def _parameters(maker: Callable[..., object]) -> Iterable[inspect.Parameter]:
+    try:
+        return inspect.signature(maker).parameters.values()
+    except ValueError as problem:
+        raise UnknownComponent(str(problem)) from None
 
 
 def _hints(maker: Callable[..., object]) -> Mapping[str, Any]:
@@ -226,9 +248,9 @@ def _direct(interface: InterfaceClass, use: str) -> Component:
     maker = load(use)
     if not callable(maker):
         raise UnknownComponent(f"{use} can't be called")
-    for annotation in neighbours(maker).values():
-        if isinstance(annotation, type) and issubclass(annotation, Settings):
-            settings = f"{annotation.__module__}:{annotation.__qualname__}"
+    for wish in wishes(maker):
+        if is_settings(wish.annotation):
+            settings = f"{wish.annotation.__module__}:{wish.annotation.__qualname__}"
             return Component(name=use, provides=interface, settings=settings, maker=use)
     return Component(name=use, provides=interface, maker=use)
 

@@ -1,0 +1,52 @@
+"""One process at a time for a state folder (RELIABILITY: two processes on one store)."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from pathlib import Path
+
+import attrs
+
+
+class Locked(Exception):
+    """Another process holds the state folder; the text says which."""
+
+
+@attrs.frozen
+class Lock:
+    """Holds ``state/lock``; the kernel lets go of it when the process ends, however it ends.
+
+    ``boot`` is a random name of this run, so that what an earlier run left half done
+    can be told from what this one does.
+    """
+
+    path: Path
+    boot: str
+    _descriptor: int
+
+    @classmethod
+    def take(cls, state: Path) -> Lock:
+        """Take the lock of a state folder, which is made if it is missing.
+
+        Raises `Locked` if another process has it.
+        """
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = state / "lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 200).decode("ascii", "replace").strip()
+            os.close(descriptor)
+            raise Locked(f"{state} is held by another process: {holder or 'unknown'}") from None
+        boot = secrets.token_hex(8)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "boot": boot}).encode(), 0)
+        return cls(path, boot, descriptor)
+
+    def release(self) -> None:
+        """Let the next one in; the file stays, since removing it could let in two."""
+        os.close(self._descriptor)
