@@ -28,9 +28,12 @@ class ReactorAtOnce:
     """The little that crews ask of a reactor, without one."""
 
     def callFromThread(  # noqa: N802 - Twisted calls us
-        self, call: Callable[..., Any], *args: object, **kwargs: object
+        self,
+        callable: Callable[..., Any],  # noqa: A002
+        *args: object,
+        **kwargs: object,
     ) -> None:
-        call(*args, **kwargs)
+        callable(*args, **kwargs)
 
 
 class CrewAtOnce(Crew):

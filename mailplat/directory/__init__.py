@@ -1,0 +1,1 @@
+"""Knows the people: domains, accounts, aliases and passwords, kept in the database."""
