@@ -7,6 +7,8 @@ from typing import Protocol
 
 import attrs
 
+from mailplat.mail.errors import StoreFailed
+
 
 class Content(Protocol):
     """What `mailplat.interfaces.IContent` promises, for those below it."""
@@ -56,9 +58,35 @@ class Joined:
         return b"".join(found)
 
 
+@attrs.frozen
+class Piece:
+    """A part of another content, read without copying the rest."""
+
+    whole: Content
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        return self.stop - self.start
+
+    async def read(self, start: int, stop: int) -> bytes:
+        return await self.whole.read(
+            self.start + max(start, 0), min(self.start + max(stop, 0), self.stop)
+        )
+
+
 def join(*pieces: Content) -> Content:
     """Put contents behind one another, in one buffer where all are in memory."""
     octets = [piece.octets for piece in pieces if isinstance(piece, Octets)]
     if len(octets) == len(pieces):
         return Octets(b"".join(octets))
     return Joined(pieces)
+
+
+async def whole(content: Content) -> bytes:
+    """Return all octets of a content; raises `StoreFailed` if it ends before its size."""
+    octets = await content.read(0, content.size)
+    if len(octets) != content.size:
+        raise StoreFailed(f"a content of {content.size} octets ended after {len(octets)}")
+    return octets

@@ -2,33 +2,102 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
+
+from mailplat.mail.content import Content, Octets, Piece, join
+from mailplat.mail.header import Header, name_of
+from mailplat.mail.words import encoded
+
+Step = Callable[[list[bytes]], list[bytes]]
 
 
 @attrs.frozen
 class Edits:
     """A plan of changes to a message, in the order in which they are made.
 
-    Nothing happens until the pipeline applies the plan; plans of several
-    filters are added up with ``+``.
+    Nothing happens until the plan is applied; plans of several filters are
+    added up with ``+``.  What can't be a field raises `ValueError` at once.
     """
 
-    steps: tuple[tuple[str, bytes, str], ...] = ()
+    steps: tuple[Step, ...] = ()
 
     def add(self, name: bytes, text: str) -> Edits:
         """Put a field above all others."""
-        return Edits((*self.steps, ("add", name, text)))
+        return Edits((*self.steps, Add(encoded(name, text))))
 
     def replace(self, name: bytes, text: str) -> Edits:
-        """Give the topmost field of that name another body; add it where there is none."""
-        return Edits((*self.steps, ("replace", name, text)))
+        """Give the topmost field of that name another body; add it below where there is none."""
+        return Edits((*self.steps, Replace(name.lower(), encoded(name, text))))
 
     def remove(self, name: bytes) -> Edits:
         """Take away every field of that name."""
-        return Edits((*self.steps, ("remove", name, "")))
+        return Edits((*self.steps, Remove(name.lower())))
 
     def __add__(self, other: Edits) -> Edits:
         return Edits(self.steps + other.steps)
 
     def __bool__(self) -> bool:
         return bool(self.steps)
+
+    def apply(self, header: Header) -> Header:
+        """Return the header as the plan wants it."""
+        lines = list(header.lines)
+        for step in self.steps:
+            lines = step(lines)
+        return Header.of_lines(lines)
+
+
+@attrs.frozen
+class Add:
+    """Puts a field on top."""
+
+    field: bytes
+
+    def __call__(self, lines: list[bytes]) -> list[bytes]:
+        return [self.field, *lines]
+
+
+@attrs.frozen
+class Replace:
+    """Puts a field in the place of the first of its name, or else below all others."""
+
+    name: bytes
+    field: bytes
+
+    def __call__(self, lines: list[bytes]) -> list[bytes]:
+        for place, line in enumerate(lines):
+            if name_of(line).lower() == self.name:
+                return [*lines[:place], self.field, *lines[place + 1 :]]
+        return [*ended(lines), self.field]
+
+
+@attrs.frozen
+class Remove:
+    """Leaves out every field of one name."""
+
+    name: bytes
+
+    def __call__(self, lines: list[bytes]) -> list[bytes]:
+        return [line for line in lines if name_of(line).lower() != self.name]
+
+
+def ended(lines: list[bytes]) -> list[bytes]:
+    """Return the lines with an end to the last, so that another can follow."""
+    if lines and not lines[-1].endswith(b"\n"):
+        return [*lines[:-1], lines[-1] + b"\r\n"]
+    return lines
+
+
+def with_header(content: Content, old: Header, new: Header) -> Content:
+    """Return ``content``, whose header is ``old``, with the header ``new``; nothing is copied.
+
+    Only what lies in memory as a whole is put together anew.
+    """
+    if old.octets == new.octets:
+        return content
+    start = len(old.octets)
+    if isinstance(content, Octets):
+        return Octets(new.octets + content.octets[start:])
+    return join(Octets(new.octets), Piece(content, start, content.size))

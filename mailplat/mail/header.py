@@ -1,15 +1,36 @@
-"""Fields read without losing an octet, added without rewriting one (RFC 5322)."""
+"""Fields read without losing an octet, added without rewriting one (RFC 5322).
+
+A header block is cut into logical lines, a field with its folded lines each.
+Lines end at LF, with or without a CR before it, so that a message from an old
+store reads as well as one that came in today.  What is no field stays in its
+place and has no name.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Self
 
 import attrs
 
-_FIELD = re.compile(
-    rb"([!-9;-~]+)[ \t]*:((?:[^\r\n]|\r(?!\n)|(?<!\r)\n|\r\n(?=[ \t]))*)(?:\r\n|\Z)"
-)
+_LOGICAL_LINE = re.compile(rb"[^\n]*+\n(?:[ \t][^\n]*+\n?+)*+|[^\n]++")
+_NAME = re.compile(rb"[!-9;-~]+")  # RFC 5322 section 2.2
+_UNFOLD = re.compile(rb"\r?\n(?=[ \t])")
+
+
+def body_begins(octets: bytes) -> int:
+    """Return where a message's body begins: behind the first empty line, or at the end."""
+    if octets.startswith(b"\r\n"):
+        return 2
+    if octets.startswith(b"\n"):
+        return 1
+    strict = octets.find(b"\n\r\n")
+    loose = octets.find(b"\n\n", 0, strict + 1 if strict >= 0 else len(octets))
+    if loose >= 0:
+        return loose + 2
+    return strict + 3 if strict >= 0 else len(octets)
 
 
 @attrs.frozen
@@ -22,29 +43,67 @@ class Field:
     @property
     def body(self) -> bytes:
         """What follows the colon, unfolded, without the white space around it."""
-        return self.octets.partition(b":")[2].replace(b"\r\n", b"").strip()
+        return _UNFOLD.sub(b"", self.octets.partition(b":")[2]).strip(b" \t\r\n")
 
 
 @attrs.frozen
 class Header:
-    """A header block, as its fields in order."""
+    """A header block: its octets without the empty line, and on demand its fields."""
 
-    fields: tuple[Field, ...] = ()
+    octets: bytes = b""
 
     @classmethod
-    def parse(cls, octets: bytes) -> Header:
-        """Read the fields of a header block; what is no field is passed over."""
-        return cls(tuple(Field(m[1], m[0]) for m in _FIELD.finditer(octets)))
+    def parse(cls, octets: bytes) -> Self:
+        """Return the header of a message or of the beginning of one."""
+        block = octets[: body_begins(octets)]
+        if block.endswith(b"\n\r\n") or block == b"\r\n":
+            return cls(block[:-2])
+        if block.endswith(b"\n\n") or block == b"\n":
+            return cls(block[:-1])
+        return cls(block)
 
-    def all(self, name: bytes) -> Iterator[Field]:
-        """Yield the fields of that name, whatever its case, topmost first."""
-        wanted = name.lower()
-        return (field for field in self.fields if field.name.lower() == wanted)
+    @cached_property
+    def lines(self) -> tuple[bytes, ...]:
+        """The logical lines; joined they are the octets."""
+        return tuple(_LOGICAL_LINE.findall(self.octets))
+
+    @cached_property
+    def _index(self) -> dict[bytes, list[bytes]]:
+        """The octets of the fields by their names in lower case."""
+        index: dict[bytes, list[bytes]] = {}
+        for line in self.lines:
+            name, colon, _ = line.partition(b":")
+            if colon:
+                index.setdefault(name.rstrip(b" \t").lower(), []).append(line)
+        return index
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """All fields, topmost first."""
+        named = ((name_of(line), line) for line in self.lines)
+        return tuple(Field(name, line) for name, line in named if name)
+
+    def all(self, name: bytes) -> tuple[Field, ...]:
+        """Return the fields of that name, whatever its case, topmost first."""
+        return tuple(Field(name_of(line), line) for line in self._index.get(name.lower(), ()))
 
     def first(self, name: bytes) -> Field | None:
         """Return the topmost field of that name, or None."""
-        return next(self.all(name), None)
+        lines = self._index.get(name.lower())
+        return Field(name_of(lines[0]), lines[0]) if lines else None
 
     def count(self, name: bytes) -> int:
         """Return how many fields bear that name."""
-        return sum(1 for _ in self.all(name))
+        return len(self._index.get(name.lower(), ()))
+
+    @classmethod
+    def of_lines(cls, lines: Iterable[bytes]) -> Self:
+        """Return the header that consists of these logical lines."""
+        return cls(b"".join(lines))
+
+
+def name_of(line: bytes) -> bytes:
+    """Return the name of the field that a logical line is; empty if it is none."""
+    name, colon, _ = line.partition(b":")
+    name = name.rstrip(b" \t")  # white space before the colon is obsolete, and read
+    return name if colon and _NAME.fullmatch(name) else b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from mailplat.mail.header import Header
+from mailplat.mail.words import shown
 
 
 @attrs.frozen
@@ -15,6 +16,6 @@ class Message:
 
     @property
     def subject(self) -> str:
-        """The Subject as text, or an empty one."""
+        """The Subject as one line of text, or an empty one."""
         field = self.header.first(b"Subject")
-        return field.body.decode("utf-8", "replace") if field else ""
+        return shown(field.body) if field else ""

@@ -1,0 +1,111 @@
+"""Header blocks are read without losing an octet, in linear time."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mailplat.mail.header import Field, Header, body_begins, name_of
+
+NASTY = [
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b":",
+    b" ",
+    b"\t",
+    b"a",
+    b"Subject",
+    b"\0",
+    b"\xff",
+    b"=?",
+    b"?=",
+]
+octets_of_headers = st.lists(st.sampled_from(NASTY)).map(b"".join)
+
+
+@given(octets_of_headers)
+@example(b"\r\n")
+@example(b" leading: continuation\r\nA: b")
+@example(b"A: b\r\n \r\n c\r\n\r\nbody")
+def test_no_octet_is_lost(octets: bytes) -> None:
+    header = Header.parse(octets)
+    assert b"".join(header.lines) == header.octets
+    rest = octets[len(header.octets) :]
+    assert rest == b"" or rest.startswith((b"\r\n", b"\n"))
+    assert octets[: body_begins(octets)] in {
+        header.octets,
+        header.octets + b"\r\n",
+        header.octets + b"\n",
+    }
+
+
+@given(octets_of_headers)
+def test_the_index_knows_the_fields(octets: bytes) -> None:
+    header = Header.parse(octets)
+    for field in header.fields:
+        assert field in header.all(field.name)
+        assert header.first(field.name) == header.all(field.name)[0]
+        assert header.count(field.name.swapcase()) == len(header.all(field.name))
+        assert b"\n" not in field.name
+
+
+@pytest.mark.parametrize(
+    ("octets", "begins"),
+    [
+        (b"", 0),
+        (b"A: b", 4),
+        (b"A: b\r\n", 6),
+        (b"A: b\r\n\r\nbody", 8),
+        (b"\r\nbody", 2),
+        (b"\nbody\r\n\r\n", 1),
+        (b"A: b\n\nbody\r\n\r\n", 6),
+        (b"A: b\n\r\nbody\n\n", 7),
+        (b"A: b\r\n \r\nB: c\r\n\r\n", 17),
+    ],
+)
+def test_the_body_begins_behind_the_first_empty_line(octets: bytes, begins: int) -> None:
+    assert body_begins(octets) == begins
+
+
+def test_fields_are_found_by_name_whatever_its_case() -> None:
+    header = Header.parse(
+        b"Received: one\r\nreceived: two\r\nnot a field: x\r\n"
+        b"SUBJECT : hello\r\n\tthere  \r\nTo:\r\n\r\nReceived: in the body\r\n"
+    )
+    assert header.count(b"Received") == 2
+    assert [field.body for field in header.all(b"RECEIVED")] == [b"one", b"two"]
+    subject = header.first(b"subject")
+    assert subject == Field(b"SUBJECT", b"SUBJECT : hello\r\n\tthere  \r\n")
+    assert subject.body == b"hello\tthere"
+    assert header.first(b"To") == Field(b"To", b"To:\r\n")
+    assert header.first(b"Cc") is None
+    assert [field.name for field in header.fields] == [
+        b"Received",
+        b"received",
+        b"SUBJECT",
+        b"To",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"no colon\r\n", b": nameless\r\n", b"From me: x\r\n", b" A: b\r\n", b"\xe4: b"],
+)
+def test_what_is_no_field_has_no_name(line: bytes) -> None:
+    assert name_of(line) == b""
+
+
+@pytest.mark.parametrize(
+    "unit", [b"A: b\r\n", b"\n ", b" ", b":", b"a", b"\r", b"\r\n\t", b"A:\n", b"x:x\r\n  "]
+)
+def test_time_is_linear(unit: bytes) -> None:
+    """A mebibyte of anything is read in a moment."""
+    octets = unit * (1024 * 1024 // len(unit))
+    began = time.perf_counter()
+    header = Header.parse(octets)
+    header.count(b"Subject")
+    assert time.perf_counter() - began < 2

@@ -1,0 +1,127 @@
+"""Encoded words become text and text becomes encoded words."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mailplat.mail.header import Header
+from mailplat.mail.words import charset_of, decoded, encoded, shown
+
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"])) | st.lists(
+    st.sampled_from(["=?", "?=", " ", "  ", "é", "漢", "a", "word " * 20, "x" * 1100])
+).map("".join)
+
+
+@pytest.mark.parametrize(
+    ("octets", "text"),
+    [
+        (b"plain", "plain"),
+        (b"=?utf-8?q?caf=C3=A9?=", "café"),
+        (b"=?UTF-8?B?Y2Fmw6k=?=", "café"),
+        (b"=?utf-8?b?Y2Fmw6k?=", "café"),  # padding left out
+        (b"=?iso-8859-1?Q?a_b=E9?= c", "a bé c"),
+        (b"=?iso-8859-1*en?q?=E9?=", "é"),
+        (b"=?utf-8?q?a?= =?utf-8?q?b?=", "ab"),
+        (b"=?utf-8?q?a?=\r\n\t=?utf-8?q?b?=", "ab"),
+        (b"=?utf-8?q?a?= b =?utf-8?q?c?=", "a b c"),
+        (b"=?utf-8?b?w6k=?= =?utf-8?q?=C3?= =?utf-8?q?=A9?=", "éé"),  # a character cut in two
+        (b"=?iso-2022-jp?b?GyRCNEE7ehsoQg==?=", "漢字"),
+        (b"=?windows-1252?q?=80?=", "€"),
+        (b"=?nonsense?q?a?=", "=?nonsense?q?a?="),
+        (b"=?zlib?b?eJwDAAAAAAE=?=", "=?zlib?b?eJwDAAAAAAE=?="),
+        (b"=?punycode?q?a?=", "=?punycode?q?a?="),
+        (b"=?utf-8?x?a?=", "=?utf-8?x?a?="),
+        (b"=?utf-8?q?a", "=?utf-8?q?a"),
+        (b"=?utf-8?b?A?=", "=?utf-8?b?A?="),  # no base64
+        (b"=?utf-8?q?with spaces?=", "with spaces"),
+        (b"caf\xc3\xa9", "café"),
+        (b"caf\xe9", "café"),
+        (b"=?utf-8?q?=FF?=", "\ufffd"),
+    ],
+)
+def test_encoded_words_are_read(octets: bytes, text: str) -> None:
+    assert decoded(octets) == text
+
+
+@given(st.binary() | st.lists(st.sampled_from([b"=?", b"?=", b"?q?", b"?b?", b"utf-8", b"=C3", b" ", b"utf-7?q?+A", b"hz?q?~{", b"iso-2022-kr?b?Gy"])).map(b"".join))  # fmt: skip
+def test_nothing_is_raised(octets: bytes) -> None:
+    assert (
+        shown(octets).isprintable() or "\ufffd" in shown(octets) or not shown(octets).isascii()
+    )
+
+
+def test_what_is_shown_is_one_harmless_line() -> None:
+    assert shown(b"=?utf-8?q?a=0D=0Ab=1B[0mc=00?=") == "a b\ufffd[0mc\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("UTF-8", "utf-8"),
+        ("latin1", "iso8859-1"),
+        ("KS_C_5601-1987", "euc_kr"),
+        ("us-ascii", "ascii"),
+        ("hex", ""),
+        ("rot13", ""),
+        ("idna", ""),
+        ("unicode_escape", ""),
+        ("aliases", ""),
+        ("../../etc", ""),
+        ("", ""),
+    ],
+)
+def test_charsets_are_those_of_python_that_are_text(name: str, codec: str) -> None:
+    assert charset_of(name) == codec
+
+
+@given(texts)
+@example("é" * 200)
+@example("x" * 2000 + " é")
+@example("  lots   of    space  é   é  ")
+@example("=?utf-8?q?not_a_word?=")
+def test_text_comes_back(text: str) -> None:
+    octets = encoded(b"Subject", text)
+    field = Header.parse(octets + b"\r\n").first(b"Subject")
+    assert field is not None
+    assert field.octets == octets
+    assert decoded(field.body) == text.replace("\t", " ").strip(" ")
+    for line in octets.split(b"\r\n"):
+        assert len(line) <= 998
+        assert line.isascii()
+        assert line.strip() or not line
+        if b"=?utf-8?b?" in line and "=?" not in text:
+            assert len(line) <= 78
+
+
+@given(texts)
+def test_lines_are_short_where_words_are(text: str) -> None:
+    longest = max((len(word) for word in re.split(" ", text) if word.isascii()), default=0)
+    for line in encoded(b"Subject", text).split(b"\r\n"):
+        assert len(line) <= max(78, longest + text.count("  ") * 1000 + 9)
+
+
+@pytest.mark.parametrize("text", ["a\rb", "a\nb", "a\r\nBcc: x", "a\0b", "\x1b", "é\n"])
+def test_line_ends_and_controls_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="control character"):
+        encoded(b"Subject", text)
+
+
+@pytest.mark.parametrize("name", [b"", b"a b", b"a:", b"a\r\n", b"\xe4", b"x" * 71])
+def test_no_name_is_refused(name: bytes) -> None:
+    with pytest.raises(ValueError, match="no field name"):
+        encoded(name, "text")
+
+
+@pytest.mark.parametrize(
+    "unit", [b"=?", b"=?a?q?", b"=?utf-8?q?a?= ", b"=", b"=?utf-8?b?", b"?", b" ", b"\xff"]
+)
+def test_time_is_linear(unit: bytes) -> None:
+    octets = unit * (256 * 1024 // len(unit))
+    began = time.perf_counter()
+    shown(octets)
+    assert time.perf_counter() - began < 2
