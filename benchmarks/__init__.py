@@ -1,0 +1,1 @@
+"""Measures mailplat beside its peers: ``python -m benchmarks``; see docs/benchmarks.md."""

@@ -1,0 +1,239 @@
+"""Every row of the benchmark table: what is done, against whom, and how fast it must be."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import attrs
+
+from benchmarks import subjects
+from benchmarks.idle import bytes_per_connection
+from benchmarks.load import MESSAGE, Generator
+from benchmarks.measure import Sample, deliver, fetch
+from benchmarks.subjects import PASSWORD, PEOPLE, READER, READER_HAS
+from mailplat.testing.programs import House
+
+COLD = 32  # accounts that log in once each
+
+MORE_CONFIG = """
+[limits]
+connections_per_address = 10000
+"""
+
+
+class Bench:
+    """Starts each subject when a row first asks for it, and keeps it for the others."""
+
+    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+        self.folder = folder
+        self.stack = stack
+        self.generator = Generator(folder)
+        self.generator.compile()
+
+    @cached_property
+    def _postfixes(self) -> tuple[subjects.RunningPostfix, subjects.RunningHold]:
+        return self.stack.enter_context(subjects.postfix(self.folder / "postfix"))
+
+    @property
+    def postfix(self) -> subjects.RunningPostfix:
+        return self._postfixes[0]
+
+    @property
+    def postfix_hold(self) -> subjects.RunningHold:
+        return self._postfixes[1]
+
+    @cached_property
+    def aiosmtpd(self) -> subjects.RunningAiosmtpd:
+        return self.stack.enter_context(subjects.aiosmtpd(self.folder / "aiosmtpd"))
+
+    @cached_property
+    def dovecot(self) -> subjects.RunningDovecot:
+        running = subjects.dovecot(self.folder / "dovecot", MESSAGE, "PLAIN")
+        return self.stack.enter_context(running)
+
+    @cached_property
+    def house(self) -> House:
+        """Our server's folder: the same people, the reader's mailbox full."""
+        house = House(self.folder / "mailplat", domain=subjects.DOMAIN)
+        house.make(dict.fromkeys([READER, *PEOPLE], PASSWORD), MORE_CONFIG)
+        with subjects.mailplat(house) as running:
+            self.generator.run(
+                "smtp",
+                running.smtp_port,
+                name=READER.removesuffix("0"),
+                people=1,
+                operations=READER_HAS,
+                connections=16,
+                domain=subjects.DOMAIN,
+                message=self.generator.message,
+            )
+        return house
+
+    @cached_property
+    def mailplat(self) -> subjects.RunningHouse:
+        return self.stack.enter_context(subjects.mailplat(self.house))
+
+
+Measured = Callable[[Bench], Sample]
+
+
+@attrs.frozen
+class Row:
+    """One comparison; an aim or floor is how many times better than the peer we are to be."""
+
+    key: str
+    title: str
+    peer_name: str
+    peer: Measured
+    ours: Measured
+    aim: float | None = None  # of the rate
+    floor: float | None = None
+    cpu_aim: float | None = None
+    cpu_floor: float | None = None
+    gates: bool = False
+
+
+@attrs.frozen
+class MemoryRow:
+    """The memory of an idle SMTP connection, in KiB."""
+
+    key: str
+    title: str
+    secured: bool
+    aim: float
+    floor: float
+
+    def measure(self, bench: Bench) -> float:
+        with subjects.mailplat(bench.house) as fresh:
+            return bytes_per_connection(fresh, secured=self.secured) / 1024
+
+
+def _delivered(subject: str, operations: int, **keys: object) -> Measured:
+    return lambda bench: deliver(getattr(bench, subject), bench.generator, operations, **keys)
+
+
+def _fetched(subject: str, operations: int, **keys: object) -> Measured:
+    def measured(bench: Bench) -> Sample:
+        running = getattr(bench, subject)
+        return fetch(running.pid, running.pop3_port, bench.generator, operations, **keys)
+
+    return measured
+
+
+def _cold_dovecot(bench: Bench) -> Sample:
+    folder = bench.folder / "dovecot-cold"
+    if folder.exists():
+        folder.rename(folder.with_suffix(f".{folder.stat().st_ino}"))
+    with subjects.dovecot(folder, MESSAGE, "ARGON2ID") as running:
+        return fetch(running.pid, running.pop3_port, bench.generator, COLD, **COLD_SESSIONS)
+
+
+def _cold_mailplat(bench: Bench) -> Sample:
+    with subjects.mailplat(bench.house) as running:
+        return fetch(running.pid, running.pop3_port, bench.generator, COLD, **COLD_SESSIONS)
+
+
+COLD_SESSIONS = {"people": COLD, "connections": 4}
+READER_SESSIONS = {"name": READER.removesuffix("0"), "people": 1}
+RETRIEVE = {**READER_SESSIONS, "retrieve": READER_HAS, "least": len(MESSAGE)}
+
+ROWS: tuple[Row | MemoryRow, ...] = (
+    Row(
+        "accept-64",
+        "accept until in the mailbox, durable, 64 connections",
+        "Postfix → virtual maildir",
+        _delivered("postfix", 2000, connections=64),
+        _delivered("mailplat", 12000, connections=64),
+        aim=8,
+        floor=4,
+        cpu_aim=9,
+        cpu_floor=5,
+        gates=True,
+    ),
+    Row(
+        "accept-16",
+        "the same, 16 connections",
+        "Postfix → virtual maildir",
+        _delivered("postfix", 2000, connections=16),
+        _delivered("mailplat", 12000, connections=16),
+        aim=5,
+        floor=3,
+        gates=True,
+    ),
+    Row(
+        "pipelined-64",
+        "the same, pipelined, 64 connections",
+        "Postfix → virtual maildir, pipelined",
+        _delivered("postfix", 2000, connections=64, pipelined=1),
+        _delivered("mailplat", 20000, connections=64, pipelined=1),
+        aim=12,
+        floor=6,
+        gates=True,
+    ),
+    Row(
+        "one-connection",
+        "accept, durable, one connection",
+        "Postfix, kept in its queue",
+        _delivered("postfix_hold", 1500, connections=1),
+        _delivered("mailplat", 3000, connections=1),
+        aim=2,
+        floor=1.5,
+    ),
+    Row(
+        "one-message",
+        "accept, durable, one message for each of 16 connections",
+        "Postfix, kept in its queue",
+        _delivered("postfix_hold", 3000, connections=16, per_connection=1),
+        _delivered("mailplat", 8000, connections=16, per_connection=1),
+        aim=3.5,
+        floor=2,
+    ),
+    Row(
+        "aiosmtpd-64",
+        "accept, durable, 64 connections",
+        "aiosmtpd, a handler that syncs a file",
+        _delivered("aiosmtpd", 2000, connections=64),
+        _delivered("mailplat", 12000, connections=64),
+        aim=5,
+        floor=3,
+    ),
+    Row(
+        "pop3-session",
+        "POP3 login + STAT + QUIT, 1,000 messages, warm, 4 clients",
+        "Dovecot, maildir",
+        _fetched("dovecot", 600, connections=4, **READER_SESSIONS),
+        _fetched("mailplat", 3000, connections=4, **READER_SESSIONS),
+        aim=2.5,
+        floor=2,
+    ),
+    Row(
+        "pop3-session-cold",
+        "the same, empty mailbox, each account's first login (argon2id)",
+        "Dovecot, maildir",
+        _cold_dovecot,
+        _cold_mailplat,
+    ),
+    Row(
+        "pop3-retr",
+        "POP3 RETR, one at a time",
+        "Dovecot, maildir",
+        _fetched("dovecot", 20000, pipelined=1, **RETRIEVE),
+        _fetched("mailplat", 20000, pipelined=1, **RETRIEVE),
+        aim=1.5,
+        floor=1.2,
+    ),
+    Row(
+        "pop3-retr-pipelined",
+        "POP3 RETR, pipelined by 50",
+        "Dovecot, maildir",
+        _fetched("dovecot", 60000, pipelined=50, **RETRIEVE),
+        _fetched("mailplat", 60000, pipelined=50, **RETRIEVE),
+        aim=2.5,
+        floor=1.5,
+    ),
+    MemoryRow("idle", "memory of an idle SMTP connection", False, aim=4, floor=8),
+    MemoryRow("idle-tls", "the same, TLS", True, aim=28, floor=40),
+)
