@@ -1,0 +1,201 @@
+"""A running server hears operations on ``state/control.sock``; others run them themselves.
+
+A request is one line of JSON, and so is the answer.  Whoever asks retries: a server
+that is starting holds the lock before it answers, one that dies lets go of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IListeningPort, IReactorSocket, ITransport
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from mailplat.mail.errors import MailError
+
+SOCKET = "control.sock"
+LONGEST = 1 << 20  # octets of a request or of an answer
+PATIENCE = 30.0  # seconds to wait for a server that is starting or stopping
+
+Run = Callable[[str, dict[str, Any], bool], Awaitable[Any]]
+"""Runs an operation by its name; the last says whether it is asked for once more."""
+
+
+class OperationFailed(Exception):
+    """The operation was refused, or went wrong; the text is for the operator."""
+
+
+class ServerDied(Exception):
+    """The server went away before it answered: whether it did as asked is unknown."""
+
+
+def problem_text(error: BaseException) -> str:
+    """Return what to tell an operator of an error."""
+    if isinstance(error, MailError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+# The server's side -----------------------------------------------------------
+
+
+class _Control(Protocol):
+    log = Logger()
+    transport: ITransport
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._held = b""
+
+    def connectionMade(self) -> None:
+        handle: socket.socket = self.transport.getHandle()  # type: ignore[attr-defined]
+        format_ = "3i"
+        credentials = handle.getsockopt(
+            socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(format_)
+        )
+        _pid, uid, _gid = struct.unpack(format_, credentials)
+        if uid not in (0, os.geteuid()):
+            self.log.warn("account {uid} of this host may not give orders", uid=uid)
+            self.transport.loseConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        self._held += data
+        line, end, rest = self._held.partition(b"\n")
+        if rest or len(self._held) > LONGEST:
+            self.transport.loseConnection()
+        elif end:
+            self._held = b""
+            Deferred.fromCoroutine(self._answer(line)).addErrback(self._give_up)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._held = b""
+
+    async def _answer(self, line: bytes) -> None:
+        try:
+            request = json.loads(line)
+            result = await self._run(
+                request["operation"], request["arguments"], request["repeated"]
+            )
+            answer = {"result": result}
+        except Exception as error:  # noqa: BLE001 - it goes to whoever asked
+            if not isinstance(error, MailError):
+                self.log.failure("an operation failed")
+            answer = {"problem": problem_text(error)}
+        self.transport.write(json.dumps(answer).encode() + b"\n")
+        self.transport.loseConnection()
+
+    def _give_up(self, failure: Failure) -> None:
+        self.log.failure("an answer could not be given", failure)
+        self.transport.loseConnection()
+
+
+def listen(reactor: IReactorSocket, state: Path, run: Run) -> IListeningPort:
+    """Hear operations until the port is closed; only whoever holds the lock may call this."""
+    path = state / SOCKET
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as door:
+        with _short(path) as name:
+            door.bind(name)
+        path.chmod(0o600)
+        door.listen(64)
+        door.setblocking(False)
+        port: IListeningPort = reactor.adoptStreamPort(
+            door.fileno(), socket.AF_UNIX, _Factory(run)
+        )
+    return port
+
+
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """Give a socket's path a name that fits into an address, which has room for 107 octets."""
+    if len(os.fsencode(path)) < 108:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+class _Factory(ServerFactory):
+    noisy = False
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def buildProtocol(self, addr: object) -> _Control:
+        return _Control(self._run)
+
+
+# The other side --------------------------------------------------------------
+
+
+def ask(state: Path, operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
+    """Have the running server do an operation; blocks until it has answered.
+
+    Raises `ConnectionError` or `FileNotFoundError` if no server is there, `ServerDied`,
+    and `OperationFailed`.
+    """
+    request = {"operation": operation, "arguments": arguments, "repeated": repeated}
+    with socket.socket(socket.AF_UNIX) as channel:
+        with _short(state / SOCKET) as name:
+            channel.connect(name)
+        try:
+            channel.sendall(json.dumps(request).encode() + b"\n")
+            answer = b"".join(iter(lambda: channel.recv(65536), b""))
+        except OSError as problem:
+            raise ServerDied(str(problem)) from problem
+    if not answer.endswith(b"\n"):
+        raise ServerDied("the server went away before it answered")
+    said = json.loads(answer)
+    if "problem" in said:
+        raise OperationFailed(said["problem"])
+    return said["result"]
+
+
+@attrs.frozen
+class Caller:
+    """Has operations done by whoever can: the server, or else this process.
+
+    ``alone`` runs an operation in this process and raises `Locked` where another one
+    holds the state folder.
+    """
+
+    state: Path
+    alone: Callable[[str, dict[str, Any], bool], Any]
+    busy: type[Exception]
+    patience: float = PATIENCE
+
+    def call(self, operation: str, arguments: dict[str, Any]) -> Any:
+        """Return the operation's result, however often the server comes and goes.
+
+        Raises `OperationFailed`.
+        """
+        deadline = time.monotonic() + self.patience
+        repeated = False
+        while True:
+            try:
+                return ask(self.state, operation, arguments, repeated)
+            except ServerDied:
+                repeated = True
+            except (ConnectionError, FileNotFoundError):
+                pass
+            try:
+                return self.alone(operation, arguments, repeated)
+            except self.busy as problem:
+                if time.monotonic() > deadline:
+                    raise OperationFailed(f"{problem}, and does not answer") from None
+            time.sleep(0.05)

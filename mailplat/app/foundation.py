@@ -1,0 +1,85 @@
+"""What a house stands on, and what outlives its every reload: lock, threads, database, bus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+from twisted.internet.interfaces import IReactorCore, IReactorFromThreads, IReactorTime
+
+from mailplat.app.config import Configuration
+from mailplat.app.lock import Lock
+from mailplat.app.tables import DatabaseSettings
+from mailplat.bus import Bus
+from mailplat.sql import Database, SqliteDatabase
+from mailplat.workers import Workers
+
+
+class IReactor(IReactorTime, IReactorCore, IReactorFromThreads):
+    """What the application asks of the reactor."""
+
+
+def _nobody(_error: Exception) -> None:
+    pass
+
+
+@attrs.frozen(kw_only=True)
+class Foundation:
+    """Laid once for a process; trees are built on it."""
+
+    state: Path
+    database_url: str
+    reactor: IReactor
+    lock: Lock
+    workers: Workers
+    database: Database
+    bus: Bus
+
+    @classmethod
+    async def lay(
+        cls,
+        configuration: Configuration,
+        reactor: IReactor,
+        on_bad: Callable[[Exception], None] = _nobody,
+    ) -> Foundation:
+        """Take the state folder's lock and open the database.
+
+        ``on_bad`` is called once when the disk has failed and nothing more is written.
+        Raises `Locked`, and `UnusableDatabase`.
+        """
+        state = configuration.house.state
+        lock = Lock.take(state)
+        url = configuration.table(DatabaseSettings).url
+        try:
+            database = SqliteDatabase(
+                state / url.removeprefix("sqlite:"), reactor, on_bad=on_bad
+            )
+            await database.open()
+        except BaseException:
+            lock.release()
+            raise
+        return cls(
+            state=state,
+            database_url=url,
+            reactor=reactor,
+            lock=lock,
+            workers=Workers(reactor),
+            database=database,
+            bus=Bus(reactor),
+        )
+
+    async def clear(self) -> None:
+        """Finish what waits, close the database, end the threads, and let go of the lock."""
+        await self.workers.stop()
+        await self.database.close()
+        self.lock.release()
+
+    def needs_restart_for(self, configuration: Configuration) -> list[str]:
+        """Return the keys whose change a reload can't bring about."""
+        here = {"state": self.state, "database.url": self.database_url}
+        there = {
+            "state": configuration.house.state,
+            "database.url": configuration.table(DatabaseSettings).url,
+        }
+        return [key for key in here if here[key] != there[key]]

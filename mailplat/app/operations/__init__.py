@@ -1,0 +1,35 @@
+"""Everything that an operator can do to a house: each thing one function.
+
+The command line sends an operation to the server that holds the state folder,
+or runs it itself where none does; pages and interfaces to come call the same
+functions.  Arguments and results are what JSON can carry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from mailplat.app.operations import accounts, addresses, server
+from mailplat.app.operations.desk import Desk
+
+Operation = Callable[..., Awaitable[Any]]
+"""``operation(desk, **arguments)``; raises `MailError` to refuse."""
+
+OPERATIONS: dict[str, Operation] = {
+    "account.list": accounts.list_accounts,
+    "account.add": accounts.add_account,
+    "account.passwd": accounts.set_password,
+    "account.disable": accounts.disable_account,
+    "account.enable": accounts.enable_account,
+    "account.remove": accounts.remove_account,
+    "alias.list": addresses.list_aliases,
+    "alias.add": addresses.add_alias,
+    "alias.remove": addresses.remove_alias,
+    "domain.list": addresses.list_domains,
+    "domain.add": addresses.add_domain,
+    "domain.remove": addresses.remove_domain,
+    "server.status": server.status,
+}
+
+__all__ = ["OPERATIONS", "Desk", "Operation"]

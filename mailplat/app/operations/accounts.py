@@ -1,0 +1,83 @@
+"""Accounts: who has mail here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import UsernamePassword
+from twisted.cred.error import UnauthorizedLogin
+
+from mailplat.app.operations.desk import Desk
+from mailplat.interfaces import IMailStore
+from mailplat.mail.errors import AlreadyExists, NoSuchAccount
+from mailplat.mail.people import Account
+
+Row = dict[str, Any]
+
+
+def _row(account: Account) -> Row:
+    return {"name": account.name, "enabled": account.enabled, "id": account.id}
+
+
+async def list_accounts(desk: Desk) -> list[Row]:
+    """Return every account."""
+    return [_row(account) for account in await desk.people.accounts()]
+
+
+async def add_account(desk: Desk, name: str, password: str) -> Row:
+    """Make an account with its INBOX.
+
+    Repeated after a server died, an account of that name and password counts as made.
+    """
+    try:
+        account = await desk.people.add_account(name, password.encode())
+    except AlreadyExists:
+        found = await desk.directory.account(name)
+        if not (found and desk.repeated and await _opens(desk, name, password)):
+            raise
+        account = found
+    await desk.tree.find(IMailStore).open(account.id)
+    return _row(account)
+
+
+async def _opens(desk: Desk, name: str, password: str) -> bool:
+    """Say whether the password is the account's, if the directory can tell."""
+    if not ICredentialsChecker.providedBy(desk.directory):
+        return False
+    checker: ICredentialsChecker = desk.directory
+    try:
+        await checker.requestAvatarId(UsernamePassword(name.encode(), password.encode()))
+    except UnauthorizedLogin:
+        return False
+    return True
+
+
+async def set_password(desk: Desk, name: str, password: str) -> Row:
+    """Give an account another password; its sessions end."""
+    return _row(await desk.people.set_password(name, password.encode()))
+
+
+async def disable_account(desk: Desk, name: str) -> Row:
+    """Let an account neither log in nor receive; its mail stays."""
+    return _row(await desk.people.enable_account(name, False))
+
+
+async def enable_account(desk: Desk, name: str) -> Row:
+    """Let a disabled account log in and receive again."""
+    return _row(await desk.people.enable_account(name, True))
+
+
+async def remove_account(desk: Desk, name: str) -> Row:
+    """Remove an account with all its mail.
+
+    It is disabled first and goes last, so that a repeat after a crash finds what is left.
+    """
+    try:
+        account = await desk.people.enable_account(name, False)
+    except NoSuchAccount:
+        if not desk.repeated:
+            raise
+        return {"name": name, "enabled": False, "id": ""}
+    await desk.tree.find(IMailStore).remove(account.id)
+    return _row(await desk.people.remove_account(name))

@@ -1,0 +1,66 @@
+"""Domains and aliases: which addresses are ours, and where they lead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mailplat.app.operations.desk import Desk
+from mailplat.mail.errors import AlreadyExists, NoSuchAddress
+from mailplat.mail.people import Alias
+
+Row = dict[str, Any]
+
+
+def _row(alias: Alias) -> Row:
+    return {"source": alias.source, "targets": list(alias.targets)}
+
+
+async def list_aliases(desk: Desk) -> list[Row]:
+    """Return every alias."""
+    return [_row(alias) for alias in await desk.people.aliases()]
+
+
+async def add_alias(desk: Desk, source: str, targets: list[str]) -> Row:
+    """Make an address lead to others; the same alias again changes nothing."""
+    try:
+        return _row(await desk.people.add_alias(source, targets))
+    except AlreadyExists:
+        for alias in await desk.people.aliases():
+            if alias.source == source.lower() and set(alias.targets) == set(targets):
+                return _row(alias)
+        raise
+
+
+async def remove_alias(desk: Desk, source: str) -> Row:
+    """Forget an alias."""
+    try:
+        return _row(await desk.people.remove_alias(source))
+    except NoSuchAddress:
+        if not desk.repeated:
+            raise
+        return {"source": source, "targets": []}
+
+
+async def list_domains(desk: Desk) -> list[Row]:
+    """Return every domain whose mail is kept here."""
+    return [{"name": domain.name} for domain in await desk.people.domains()]
+
+
+async def add_domain(desk: Desk, name: str, postmaster: str) -> Row:
+    """Take mail for a domain; its postmaster and abuse lead to ``postmaster``."""
+    try:
+        return {"name": (await desk.people.add_domain(name, postmaster)).name}
+    except AlreadyExists:
+        if not desk.repeated:
+            raise
+        return {"name": name}
+
+
+async def remove_domain(desk: Desk, name: str) -> Row:
+    """Take no more mail for a domain."""
+    try:
+        return {"name": (await desk.people.remove_domain(name)).name}
+    except NoSuchAddress:
+        if not desk.repeated:
+            raise
+        return {"name": name}

@@ -1,0 +1,41 @@
+"""What operations work at."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import attrs
+
+from mailplat.app.wiring import Tree
+from mailplat.interfaces import IDirectory, IDirectoryAdmin
+from mailplat.mail.errors import Unsupported
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Desk:
+    """A tree to operate on.
+
+    ``repeated`` says that the same operation may have been done just now by a server
+    that died before it could answer: what it made may be there already.
+    """
+
+    tree: Tree
+    listening: tuple[str, ...] = ()  # where the server answers the door; empty if it is down
+    repeated: bool = False
+
+    @property
+    def directory(self) -> IDirectory:
+        """The directory."""
+        found: IDirectory = self.tree.find(IDirectory)
+        return found
+
+    @property
+    def people(self) -> IDirectoryAdmin:
+        """The directory, if its entries can be changed here."""
+        directory = self.directory
+        if not IDirectoryAdmin.providedBy(directory):
+            raise Unsupported("the directory's entries are kept elsewhere")
+        changeable: IDirectoryAdmin = directory
+        return changeable

@@ -1,0 +1,107 @@
+"""Builds the tree of rooms from the settings: everything that is made is made here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import attrs
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from mailplat.app.config import Configuration, Entry
+from mailplat.app.foundation import Foundation
+from mailplat.app.parts import Made, Part, Plan, plan
+from mailplat.app.registry import load
+from mailplat.app.tables import LimitsSettings
+from mailplat.interfaces import House, IBus, ILifetime, IPortal
+from mailplat.mail.limits import Limits
+from mailplat.sql import Database
+from mailplat.workers import Workers
+
+T = TypeVar("T")
+
+
+@attrs.frozen(eq=False)
+class Tree:
+    """All that one configuration asked for, made and joined."""
+
+    configuration: Configuration
+    made: tuple[Made, ...]
+
+    def find(self, kind: type[T]) -> T:
+        """Return the one thing of a kind; `LookupError` if there isn't exactly one."""
+        found = [made.thing for made in self.made if kind in made.part.provides]
+        if len(found) != 1:
+            raise LookupError(f"there are {len(found)} of {kind.__name__}")
+        thing: T = found[0]
+        return thing
+
+    def portals(self) -> Mapping[str, IPortal]:
+        """Return the portals by instance name."""
+        return {m.part.instance: m.thing for m in self.made if IPortal in m.part.provides}
+
+    async def prepare(self, before: Tree | None = None) -> None:
+        """Let everything new make itself ready, neighbours first."""
+        old = {id(made.thing) for made in before.made} if before else set()
+        for made in self.made:
+            if id(made.thing) not in old and ILifetime.providedBy(made.thing):
+                await made.thing.prepare()
+
+    async def finish(self, after: Tree | None = None) -> None:
+        """Let everything that isn't handed on to ``after`` let go, neighbours last."""
+        kept = {id(made.thing) for made in after.made} if after else set()
+        for made in reversed(self.made):
+            if id(made.thing) not in kept and ILifetime.providedBy(made.thing):
+                try:
+                    await made.thing.finish()
+                except Exception:  # noqa: BLE001 - one that fails may not keep the others from it
+                    log.failure("{part} did not finish", part=made.part.name)
+
+
+log = Logger()
+
+
+def build(
+    configuration: Configuration, foundation: Foundation, before: Tree | None = None
+) -> Tree:
+    """Make everything that the configuration asks for, on its foundation.
+
+    What ``before`` has made just so is handed over.  Raises `BadConfiguration`.
+    """
+    values: dict[object, object] = {
+        House: House(configuration.house.hostname, foundation.state),
+        Limits: configuration.table(LimitsSettings).limits(),
+        IReactorTime: foundation.reactor,
+        Workers: foundation.workers,
+        Database: foundation.database,
+        IBus: foundation.bus,
+    }
+    made = draw(configuration, values).carry_out(before.made if before else ())
+    return Tree(configuration, made)
+
+
+def draw(configuration: Configuration, values: Mapping[object, object]) -> Plan:
+    """Plan the tree without making anything, to see whether it can be made.
+
+    Raises `BadConfiguration` with everything that stands in the way.
+    """
+    parts = [_part(entry) for entry in configuration.entries]
+    return plan(parts, values, configuration.source)
+
+
+KINDS: dict[object, object] = dict.fromkeys(
+    (House, Limits, IReactorTime, Workers, Database, IBus)
+)
+"""What a foundation brings, for a plan that is only looked at."""
+
+
+def _part(entry: Entry) -> Part:
+    room, component = entry.room, entry.component
+    return Part(
+        name=room.table if room.single else f"{room.table}.{entry.name}",
+        provides=(room.interface, *component.provides),
+        maker=load(component.maker),
+        settings=entry.settings,
+        path=entry.path,
+    )
