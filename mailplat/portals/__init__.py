@@ -1,0 +1,1 @@
+"""Who answers the door: every server socket, TLS, logins and sessions."""

@@ -1,0 +1,558 @@
+"""Joins a protocol engine and a session to a Twisted transport, and decides nothing.
+
+One `Shell` is one connection.  Events are answered one at a time and in order;
+the answers to what arrived together leave in one write, and before anything
+that really waits.  The session's coroutines are driven here by hand, so that
+an answer that need not wait costs no Deferred.
+
+**Back-pressure.**  We read on while an answer is being made, so that we notice
+when the peer leaves, until the engine holds `Limits.unread` octets.  A peer
+that leaves more than `Limits.unsent` octets unread is not served any further,
+and is dropped after `Limits.unsent_patience` seconds without progress.
+
+**Time.**  A deadline counts from the last reply and not from the last octet;
+while content flows it moves on only if `Limits.slowest` octets a second came.
+
+**Cancelling.**  When the peer has left, what the session waits for is cancelled;
+a session shields what may not be.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections.abc import Callable, Coroutine
+from functools import lru_cache
+from ipaddress import IPv6Address as Ipv6
+from sys import intern
+from typing import Any, TypeAlias
+from typing import Protocol as Shape
+
+import attrs
+from OpenSSL.SSL import Connection as OpenSSLConnection
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IHandshakeListener,
+    IOpenSSLServerConnectionCreator,
+    IPushProducer,
+    IReactorTime,
+    ISystemHandle,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from mailplat.mail.errors import MailError
+from mailplat.mail.limits import Limits
+from mailplat.mail.transit import Peer
+from mailplat.wire.engine import After, Engine, TimedOut
+
+PIECE = 16384  # octets handed to a busy transport at once; one of them gone is progress
+TURN = 256  # events answered before others get their turn
+
+
+class Session(Shape):
+    """Gives events their meaning."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds that the peer has for what is expected next, counted from the last reply."""
+
+    async def greet(self) -> object | None:
+        """Return the first reply; asked once, before any event."""
+
+    async def answer(self, event: object) -> object | None:
+        """Return the reply to an event, or None if it only adds to what will be answered."""
+
+    def lost(self) -> None:
+        """Hear that the connection, or its time before STARTTLS, is over; called once."""
+
+
+@attrs.frozen
+class Secured:
+    """How a connection is secured."""
+
+    version: str  # as OpenSSL spells it: "TLSv1.3"
+    cipher: str
+    name: str = ""  # what the client asked for by SNI
+
+
+def peer_of(address: IAddress) -> Peer:
+    """Return an address in the house's words, IPv4 never in IPv6's clothes."""
+    match address:
+        case IPv4Address():
+            return Peer(address.host, address.port)
+        case IPv6Address():
+            mapped = Ipv6(address.host).ipv4_mapped
+            return Peer(str(mapped) if mapped else address.host, address.port)
+        case UNIXAddress():
+            return Peer(path=(address.name or b"").decode("utf-8", "replace"))
+        case _:
+            return Peer()
+
+
+_shared = lru_cache(256)(Peer)  # the local ends of all connections of a listener are one value
+
+
+class Connection:
+    """What a session may know of its connection, and do to it."""
+
+    __slots__ = ("_shell", "local", "peer", "secured")
+
+    def __init__(
+        self, peer: Peer, local: Peer, secured: Secured | None, shell: Shell | None = None
+    ) -> None:
+        self.peer = peer
+        self.local = local
+        self.secured = secured
+        self._shell = shell
+
+    async def write(self, octets: bytes) -> None:
+        """Send octets of an answer ahead of its end; waits while too much lies unsent."""
+        if self._shell:
+            await self._shell.write(octets)
+
+    def end(self, error: MailError) -> None:
+        """Say why and close; what is under way is cut off, and `Session.lost` called."""
+        if self._shell:
+            self._shell.end(error)
+
+
+Connect: TypeAlias = Callable[[Connection], tuple[Engine, Session]]
+
+
+def _without_words(error: Exception) -> bytes:
+    return b""
+
+
+def _unheard(shell: Shell) -> None:
+    return None
+
+
+@attrs.frozen(kw_only=True)
+class Terms:
+    """What all connections of one portal have in common.
+
+    ``connect`` is called for each connection, and again once STARTTLS has
+    succeeded.  ``refusal`` puts an error into the last words of a connection
+    whose session can't say them.  ``ended`` hears of each end, once.
+    """
+
+    connect: Connect
+    clock: IReactorTime
+    limits: Limits = Limits()
+    tls: IOpenSSLServerConnectionCreator | None = None
+    implicit: bool = False  # TLS before the first word
+    refusal: Callable[[Exception], bytes] = _without_words
+    ended: Callable[[Shell], None] = _unheard
+
+
+@implementer(IPushProducer, IHandshakeListener)
+class Shell(Protocol):
+    """One connection: carries octets between a transport, an engine and a session.
+
+    On a plain connection octets go to the socket at once, as long as nothing
+    lies unsent.  What it does not take waits in ``_unsent`` and is handed to the
+    transport piece by piece, to which we are a pull producer until none is left.
+    Under TLS, and where there is no socket, the transport is written to until
+    it tells us, its push producer, that it has enough.
+    """
+
+    __slots__ = (
+        "_arrived",
+        "_blocked",
+        "_closing",
+        "_due",
+        "_engine",
+        "_farewell",
+        "_owing",
+        "_paused",
+        "_ready",
+        "_room",
+        "_session",
+        "_since",
+        "_socket",
+        "_terms",
+        "_timer",
+        "_unsent",
+        "_waiting",
+        "_work",
+        "connected",
+        "peer",
+        "transport",
+    )
+
+    log = Logger()
+    transport: Any
+
+    def __init__(self, terms: Terms, peer: Peer | None = None) -> None:
+        self.peer = peer or Peer()
+        self._terms = terms
+        self._engine: Engine | None = None  # None: there is no session yet, or no longer
+        self._session: Session | None = None
+        self._work: Coroutine[Deferred[Any], Any, None] | None = None
+        self._waiting: Deferred[Any] | None = None  # what the work waits for
+        self._owing = False  # the last event only added to what will be answered
+        self._ready: list[bytes] = []  # replies that will leave together
+        self._farewell: MailError | None = None  # why to close as soon as we are idle
+        self._closing = False
+        self._paused = False  # we have stopped reading
+        self._arrived = 0  # octets since ``_since``
+        self._since = 0.0  # when we began to wait for what is expected next
+        self._due = math.inf  # when we have waited long enough
+        self._timer: IDelayedCall | None = None
+        self._socket: socket.socket | None = None  # where octets may go at once
+        self._unsent = bytearray()
+        self._blocked = False  # the transport has enough for now
+        self._room: Deferred[None] | None = None  # fired when the transport has taken some
+
+    # What Twisted tells us.
+
+    def connectionMade(self) -> None:
+        self._socket = _socket_of(self.transport)
+        if self._socket:
+            self.transport.setTcpNoDelay(True)
+        else:
+            self.transport.registerProducer(self, True)
+        if self._terms.implicit:
+            self._start_tls()
+        else:
+            self._open(None)
+            self._begin(self._greet())
+
+    def dataReceived(self, data: bytes) -> None:
+        engine = self._engine
+        if engine is None or self._closing:
+            return
+        self._arrived += len(data)
+        engine.receive(data)
+        if self._work is None:
+            event = engine.next_event()
+            if event is not None:
+                self._begin(self._answer_all(event))
+        elif engine.held > self._terms.limits.unread and not self._paused:
+            self._paused = True
+            self.transport.pauseProducing()
+
+    def handshakeCompleted(self) -> None:
+        self.transport.registerProducer(self, True)
+        self._open(_secured_by(self.transport.getHandle()))
+        if self._terms.implicit:
+            self._begin(self._greet())
+        else:
+            self._rest()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.connected = 0
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        try:
+            if self._waiting:
+                self._waiting.cancel()
+            self._forget_session()
+        finally:
+            self._terms.ended(self)
+
+    # What others may ask of us.
+
+    async def write(self, octets: bytes) -> None:
+        """Send octets behind the replies made so far; wait while too much lies unsent."""
+        self._flush()
+        self._send(octets)
+        if self._blocked:
+            await self._until_unsent_is(self._terms.limits.unsent)
+
+    def farewell(self, error: MailError) -> None:
+        """Say why and close, at once if nothing is under way, else as soon as it is done."""
+        self._farewell = error
+        if self._work is None:
+            self._rest()
+
+    def end(self, error: MailError) -> None:
+        """Say why and close; what is under way is cut off and nothing said to it."""
+        self.farewell(error)
+        if not self._closing:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close without a word."""
+        self.transport.abortConnection()
+
+    # The session's life.
+
+    def _open(self, secured: Secured | None) -> None:
+        local = peer_of(self.transport.getHost())
+        peer = self.peer if self.peer.host else Peer(path=local.path)
+        connection = Connection(
+            peer, _shared(local.host, local.port, local.path), secured, self
+        )
+        self._engine, self._session = self._terms.connect(connection)
+
+    def _forget_session(self) -> None:
+        session, self._session, self._engine = self._session, None, None
+        if session:
+            session.lost()
+
+    def _start_tls(self) -> None:
+        assert self._terms.tls, "TLS was offered without a certificate"
+        if self._engine and self._engine.held:
+            self.abort()  # somebody put words in front of the handshake
+            return
+        self._forget_session()
+        if self._socket:
+            self._socket = None
+        else:
+            self.transport.unregisterProducer()
+        self._wait(self._terms.limits.handshake_patience)
+        self.transport.startTLS(self._terms.tls)
+
+    def _close(self) -> None:
+        self._closing = True
+        self._flush()
+        self._wait(self._terms.limits.unsent_patience)
+        if not self._unsent:
+            self._lose()
+
+    def _lose(self) -> None:
+        if not self._socket:
+            self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    # The work: one coroutine, driven until it really waits.
+
+    def _begin(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
+        self._work = work
+        self._go_on()
+
+    def _go_on(self, outcome: object = None) -> None:
+        assert self._work
+        self._waiting = None
+        try:
+            if isinstance(outcome, Failure):
+                waiting = outcome.throwExceptionIntoGenerator(self._work)
+            else:
+                waiting = self._work.send(outcome)
+        except StopIteration:
+            self._work = None
+            self._rest()
+        except Exception as error:  # noqa: BLE001 - whatever it is ends this connection only
+            self._work = None
+            self._give_up(error)
+        else:
+            self._flush()
+            if self._room is None:
+                self._due = math.inf
+            self._waiting = waiting
+            waiting.addBoth(self._go_on)
+
+    def _give_up(self, error: Exception) -> None:
+        if isinstance(error, CancelledError) and not self.connected:
+            return  # the peer left while we were thinking
+        self.log.failure("session died")
+        if self.connected and not self._closing:
+            self._ready.append(self._terms.refusal(error))
+            self._close()
+
+    def _rest(self) -> None:
+        """Nothing is left to answer: send what is ready, and wait for the peer."""
+        session = self._session
+        if session is None or self._closing or not self.connected:
+            return
+        if self._farewell and not self._owing:
+            self._ready.append(self._terms.refusal(self._farewell))
+            self._close()
+            return
+        self._flush()
+        self._read_on()
+        if not self._owing:
+            self._begin_to_wait()
+        self._wait_until(self._since + session.patience)
+
+    async def _greet(self) -> None:
+        assert self._session
+        await self._say(await self._session.greet())
+        if self._engine:
+            await self._answer_all(self._engine.next_event())
+
+    async def _answer_all(self, event: object | None) -> None:
+        """Answer this event and what follows, giving others their turn now and then."""
+        engine, session = self._engine, self._session
+        answered = 0
+        while event is not None and engine and session:
+            await self._say(await session.answer(event))
+            if self._closing or self._engine is not engine:
+                return
+            answered += 1
+            if answered % TURN == 0:
+                await self._let_others_go_on()
+            event = engine.next_event()
+            if self._paused and engine.held <= self._terms.limits.unread:
+                self._read_on()
+
+    async def _answer_last(self, event: object) -> None:
+        assert self._session
+        await self._say(await self._session.answer(event))
+        if self._session and not self._closing:
+            self._close()
+
+    async def _say(self, reply: object | None) -> None:
+        self._owing = reply is None
+        engine = self._engine
+        if reply is None or engine is None:
+            return
+        self._ready.append(engine.send(reply))
+        if engine.after is After.CLOSE:
+            self._close()
+        elif engine.after is After.START_TLS:
+            self._flush()
+            await self._until_unsent_is(0)
+            self._start_tls()
+
+    async def _let_others_go_on(self) -> None:
+        self._flush()
+        await self._until_unsent_is(self._terms.limits.unsent)
+        turn: Deferred[None] = Deferred()
+        self._terms.clock.callLater(0, _fire, turn)
+        await turn
+
+    # Octets out.
+
+    def _flush(self) -> None:
+        if self._ready:
+            octets = b"".join(self._ready)
+            self._ready.clear()
+            self._send(octets)
+
+    def _send(self, octets: bytes) -> None:
+        if self._blocked:
+            self._unsent += octets
+        elif not self.connected:
+            return
+        elif self._socket is None:
+            self.transport.write(octets)
+        else:
+            rest = octets[_send_at_once(self._socket, octets) :]
+            if rest:
+                self._unsent += rest
+                self._blocked = True
+                self.transport.registerProducer(self, False)
+
+    def pauseProducing(self) -> None:
+        self._blocked = True
+
+    def resumeProducing(self) -> None:
+        """Hand on what lies unsent, now that the transport has room."""
+        if self._socket:
+            self._hand_on_a_piece()
+            if not self._blocked:
+                self.transport.unregisterProducer()
+        else:
+            self._blocked = False
+            while self._unsent and not self._blocked:
+                self._hand_on_a_piece()
+        self._progress()
+
+    def _hand_on_a_piece(self) -> None:
+        piece = bytes(self._unsent[:PIECE])
+        del self._unsent[:PIECE]
+        if piece:
+            self.transport.write(piece)
+        else:
+            self._blocked = False
+
+    def _progress(self) -> None:
+        if self._room:
+            room, self._room = self._room, None
+            room.callback(None)
+        elif self._closing:
+            self._wait(self._terms.limits.unsent_patience)
+            if not self._unsent:
+                self._lose()
+
+    def stopProducing(self) -> None:
+        """Nothing to stop: `connectionLost` follows."""
+
+    async def _until_unsent_is(self, limit: int) -> None:
+        """Wait until at most ``limit`` octets lie unsent; at 0 the transport too has room."""
+        while self.connected and self._blocked and len(self._unsent) >= limit:
+            room: Deferred[None] = Deferred()
+            self._room = room
+            self._wait(self._terms.limits.unsent_patience)
+            await room
+        if not self.connected:
+            raise CancelledError
+
+    # Octets in, and time.
+
+    def _read_on(self) -> None:
+        if self._paused:
+            self._paused = False
+            self.transport.resumeProducing()
+
+    def _begin_to_wait(self) -> None:
+        self._since = self._terms.clock.seconds()
+        self._arrived = 0
+
+    def _wait(self, seconds: float) -> None:
+        self._wait_until(self._terms.clock.seconds() + seconds)
+
+    def _wait_until(self, due: float) -> None:
+        """Move the deadline; the timer is touched only where it would come too late."""
+        self._due = due
+        if self._timer is None:
+            self._set_timer()
+        elif self._timer.getTime() > due:
+            self._timer.cancel()
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        left = self._due - self._terms.clock.seconds()
+        self._timer = self._terms.clock.callLater(max(left, 0), self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        if self._due == math.inf:
+            return
+        if self._due > self._terms.clock.seconds():
+            self._set_timer()
+        elif self._closing or self._work or self._session is None:
+            self.abort()  # it does not read, or does not shake hands
+        elif self._owing and self._flows(self._session.patience):
+            self._begin_to_wait()
+            self._wait_until(self._since + self._session.patience)
+        else:
+            self._begin(self._answer_last(TimedOut()))
+
+    def _flows(self, seconds: float) -> bool:
+        return self._arrived >= seconds * self._terms.limits.slowest
+
+
+def _socket_of(transport: object) -> socket.socket | None:
+    handle = transport.getHandle() if ISystemHandle.providedBy(transport) else None
+    return handle if isinstance(handle, socket.socket) else None
+
+
+def _fire(turn: Deferred[None]) -> None:
+    if not turn.called:
+        turn.callback(None)
+
+
+def _send_at_once(handle: socket.socket, octets: bytes) -> int:
+    """Return how many octets the socket took; what is wrong with it its transport will find."""
+    try:
+        return handle.send(octets)
+    except OSError:
+        return 0
+
+
+def _secured_by(tls: OpenSSLConnection) -> Secured:
+    return Secured(
+        intern(tls.get_protocol_version_name()),
+        intern(tls.get_cipher_name() or ""),
+        (tls.get_servername() or b"").decode("ascii", "replace"),
+    )
