@@ -100,6 +100,12 @@ class LoginAborted(MailError):
     status = Status(5, 7, 0)
 
 
+class LoginTooSoon(MailError):
+    """The account's last login is not long enough ago (RFC 2449 section 8.1.1)."""
+
+    status = Status(4, 7, 0)
+
+
 class UnknownMechanism(MailError):
     """A SASL mechanism that was never announced (RFC 4954 section 4)."""
 

@@ -29,8 +29,9 @@ class Words:
     """How the four protocols say one kind of error.
 
     ``smtp`` is the code after a command, ``imap`` a response code (RFC 5530),
-    ``pop3`` an extended response code (RFC 2449, 3206), ``jmap`` an error type
-    (RFC 8620, 8621); ``text`` is for people and must fit behind each of them.
+    ``pop3`` an extended response code (RFC 2449, 3206) or none, where the mistake
+    is the client's, ``jmap`` an error type (RFC 8620, 8621); ``text`` is for
+    people and must fit behind each of them.
     """
 
     smtp: int
@@ -52,24 +53,25 @@ WORDS: dict[type[Exception], Words] = {
     Exception: Words(451, "SERVERBUG", "SYS/TEMP", "serverFail", "Our mistake, try again later"),
     MailError: Words(451, "UNAVAILABLE", "SYS/TEMP", "serverUnavailable", "Not possible now, try again later"),
 
-    errors.BadSyntax: Words(500, "CLIENTBUG", "SYS/PERM", "invalidArguments", "Syntax error",
+    errors.BadSyntax: Words(500, "CLIENTBUG", "", "invalidArguments", "Syntax error",
                             {Moment.LOGIN: 501, Moment.CONTENT: 550}),
-    errors.LineTooLong: Words(500, "TOOBIG", "SYS/PERM", "invalidArguments", "Line too long",
+    errors.LineTooLong: Words(500, "TOOBIG", "", "invalidArguments", "Line too long",
                               {Moment.LOGIN: 500, Moment.CONTENT: 550}),
-    errors.BareLineEnd: Words(500, "CLIENTBUG", "SYS/PERM", "invalidArguments", "Lines end in CRLF, and in nothing else",
+    errors.BareLineEnd: Words(500, "CLIENTBUG", "", "invalidArguments", "Lines end in CRLF, and in nothing else",
                               {Moment.CONTENT: 550}),
-    errors.UnknownCommand: Words(500, "CLIENTBUG", "SYS/PERM", "unknownMethod", "Unknown command"),
-    errors.BadSequence: Words(503, "CLIENTBUG", "SYS/PERM", "invalidArguments", "Not now: bad sequence of commands"),
-    errors.BadParameter: Words(501, "CLIENTBUG", "SYS/PERM", "invalidArguments", "Bad argument or parameter"),
-    errors.UnknownParameter: Words(555, "CLIENTBUG", "SYS/PERM", "invalidArguments", "Parameter not offered here"),
+    errors.UnknownCommand: Words(500, "CLIENTBUG", "", "unknownMethod", "Unknown command"),
+    errors.BadSequence: Words(503, "CLIENTBUG", "", "invalidArguments", "Not now: bad sequence of commands"),
+    errors.BadParameter: Words(501, "CLIENTBUG", "", "invalidArguments", "Bad argument or parameter"),
+    errors.UnknownParameter: Words(555, "CLIENTBUG", "", "invalidArguments", "Parameter not offered here"),
     errors.TooManyErrors: Words(421, "LIMIT", "SYS/TEMP", "rateLimit", "Too many mistakes, goodbye"),
     errors.TooSlow: Words(421, "UNAVAILABLE", "SYS/TEMP", "serverUnavailable", "Waited too long for you, goodbye"),
 
     errors.LoginRequired: Words(530, "NOPERM", "AUTH", "forbidden", "Log in first"),
     errors.LoginFailed: Words(535, "AUTHENTICATIONFAILED", "AUTH", "forbidden", "Wrong name or password"),
     errors.LoginUnavailable: Words(454, "UNAVAILABLE", "SYS/TEMP", "serverUnavailable", "Logins can't be checked now"),
-    errors.LoginAborted: Words(501, "CLIENTBUG", "AUTH", "forbidden", "Login given up"),
-    errors.UnknownMechanism: Words(504, "CANNOT", "AUTH", "forbidden", "Mechanism not offered here"),
+    errors.LoginTooSoon: Words(454, "LIMIT", "LOGIN-DELAY", "rateLimit", "Too soon after the last login"),
+    errors.LoginAborted: Words(501, "CLIENTBUG", "", "forbidden", "Login given up"),
+    errors.UnknownMechanism: Words(504, "CANNOT", "", "forbidden", "Mechanism not offered here"),
     errors.EncryptionRequired: Words(530, "PRIVACYREQUIRED", "AUTH", "forbidden", "Start TLS first",
                                      {Moment.LOGIN: 538}),
     errors.TlsUnavailable: Words(454, "UNAVAILABLE", "SYS/TEMP", "serverUnavailable", "TLS is not available now"),
@@ -104,7 +106,7 @@ WORDS: dict[type[Exception], Words] = {
     errors.OverQuota: Words(452, "OVERQUOTA", "SYS/TEMP", "overQuota", "Mailbox full"),
     errors.NoSuchAccount: Words(550, "NONEXISTENT", "SYS/PERM", "accountNotFound", "No such account"),
     errors.NoSuchMailbox: Words(550, "NONEXISTENT", "SYS/PERM", "notFound", "No such mailbox"),
-    errors.NoSuchMessage: Words(550, "NONEXISTENT", "SYS/PERM", "notFound", "No such message"),
+    errors.NoSuchMessage: Words(550, "NONEXISTENT", "", "notFound", "No such message"),
     errors.AlreadyExists: Words(550, "ALREADYEXISTS", "SYS/PERM", "invalidProperties", "It is there already"),
     errors.NotPermitted: Words(550, "CANNOT", "SYS/PERM", "forbidden", "Not permitted"),
     errors.InUse: Words(450, "INUSE", "IN-USE", "serverUnavailable", "In use by another session"),
