@@ -100,7 +100,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 # The result ------------------------------------------------------------------
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Entry:
     """One instance of a component, as the file asks for it."""
 
@@ -129,6 +129,11 @@ class Configuration:
     def entries_of(self, room: Room) -> tuple[Entry, ...]:
         """Return the instances of one room."""
         return tuple(entry for entry in self.entries if entry.room is room)
+
+    def only(self, *rooms: Room) -> Configuration:
+        """Return the same house with nothing but these rooms, and no pipelines."""
+        entries = tuple(entry for entry in self.entries if entry.room in rooms)
+        return attrs.evolve(self, entries=entries, pipelines={})
 
 
 def read(file: Path, registry: Registry) -> Configuration:

@@ -12,7 +12,7 @@ from mailplat.app.config import Configuration
 from mailplat.app.lock import Lock
 from mailplat.app.tables import DatabaseSettings
 from mailplat.bus import Bus
-from mailplat.sql import Database, SqliteDatabase
+from mailplat.sql import SqliteDatabase
 from mailplat.workers import Workers
 
 
@@ -33,41 +33,37 @@ class Foundation:
     reactor: IReactor
     lock: Lock
     workers: Workers
-    database: Database
+    database: SqliteDatabase
     bus: Bus
 
     @classmethod
-    async def lay(
+    def lay(
         cls,
         configuration: Configuration,
         reactor: IReactor,
+        lock: Lock,
         on_bad: Callable[[Exception], None] = _nobody,
     ) -> Foundation:
-        """Take the state folder's lock and open the database.
+        """Make everything, and open nothing yet.
 
         ``on_bad`` is called once when the disk has failed and nothing more is written.
-        Raises `Locked`, and `UnusableDatabase`.
         """
         state = configuration.house.state
-        lock = Lock.take(state)
         url = configuration.table(DatabaseSettings).url
-        try:
-            database = SqliteDatabase(
-                state / url.removeprefix("sqlite:"), reactor, on_bad=on_bad
-            )
-            await database.open()
-        except BaseException:
-            lock.release()
-            raise
+        path = state / url.removeprefix("sqlite:")
         return cls(
             state=state,
             database_url=url,
             reactor=reactor,
             lock=lock,
             workers=Workers(reactor),
-            database=database,
+            database=SqliteDatabase(path, reactor, on_bad=on_bad),
             bus=Bus(reactor),
         )
+
+    async def open(self) -> None:
+        """Open the database; raises `UnusableDatabase`."""
+        await self.database.open()
 
     async def clear(self) -> None:
         """Finish what waits, close the database, end the threads, and let go of the lock."""

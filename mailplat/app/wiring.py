@@ -13,9 +13,17 @@ from mailplat.app.config import Configuration, Entry
 from mailplat.app.foundation import Foundation
 from mailplat.app.parts import Made, Part, Plan, plan
 from mailplat.app.registry import load
-from mailplat.app.tables import LimitsSettings
-from mailplat.interfaces import House, IBus, ILifetime, IPortal
+from mailplat.app.tables import FILTERS, POLICIES, LimitsSettings
+from mailplat.interfaces import (
+    House,
+    IBus,
+    ILifetime,
+    IPipeline,
+    IPortal,
+)
 from mailplat.mail.limits import Limits
+from mailplat.pipeline.judge import Judge
+from mailplat.pipeline.pipeline import Pipeline
 from mailplat.sql import Database
 from mailplat.workers import Workers
 
@@ -86,7 +94,25 @@ def draw(configuration: Configuration, values: Mapping[object, object]) -> Plan:
 
     Raises `BadConfiguration` with everything that stands in the way.
     """
-    parts = [_part(entry) for entry in configuration.entries]
+    rooms = {entry: _part(entry) for entry in configuration.entries}
+    policies, filters = (
+        {entry.name: _judge(entry, rooms[entry]) for entry in configuration.entries_of(room)}
+        for room in (POLICIES, FILTERS)
+    )
+    pipelines = [
+        Part(
+            name=f"pipelines.{name}",
+            provides=(IPipeline,),
+            maker=Pipeline,
+            given={
+                "policies": tuple(policies[step] for step in steps if step in policies),
+                "filters": tuple(filters[step] for step in steps if step in filters),
+            },
+            path=("pipelines", name),
+        )
+        for name, steps in configuration.pipelines.items()
+    ]
+    parts = [*rooms.values(), *policies.values(), *filters.values(), *pipelines]
     return plan(parts, values, configuration.source)
 
 
@@ -103,5 +129,20 @@ def _part(entry: Entry) -> Part:
         provides=(room.interface, *component.provides),
         maker=load(component.maker),
         settings=entry.settings,
+        path=entry.path,
+    )
+
+
+def _judge(entry: Entry, part: Part) -> Part:
+    return Part(
+        name=f"{entry.room.table}.{entry.name}.judge",
+        provides=(Judge,),
+        maker=Judge,
+        given={
+            "name": entry.name,
+            "component": part,
+            "timeout": entry.guard.timeout.total_seconds(),
+            "on_error": entry.guard.on_error,
+        },
         path=entry.path,
     )

@@ -1,0 +1,378 @@
+"""The commands of ``mailplat``, each with its words for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+import mailplat
+from mailplat.app import config, manual, newhouse
+from mailplat.app.cli.places import NoConfiguration, Office, find_config
+from mailplat.app.config import BadConfiguration
+from mailplat.app.control import OperationFailed
+from mailplat.app.registry import Registry, UnknownComponent, discover
+from mailplat.app.wiring import KINDS, draw
+
+F = TypeVar("F", bound=Callable[..., Any])
+Row = Mapping[str, Any]
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def fail(text: str) -> NoReturn:
+    """End the command with a sentence on standard error."""
+    click.echo(f"mailplat: {text}", err=True)
+    sys.exit(1)
+
+
+def say(rows: Sequence[Row], columns: Sequence[str], as_json: bool) -> None:
+    """Print rows as a table, or as JSON."""
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    table = [[_cell(row.get(column)) for column in columns] for row in rows]
+    widths = [max((len(row[n]) for row in table), default=0) for n in range(len(columns))]
+    for row in table:
+        click.echo(
+            "  ".join(
+                cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+            ).rstrip()
+        )
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The configuration file; else MAILPLAT_CONFIG, ./mailplat.toml, "
+    "./mailplat-state/mailplat.toml, /etc/mailplat/mailplat.toml.",
+)
+@click.version_option(mailplat.__version__, prog_name="mailplat")
+@click.pass_context
+def main(context: click.Context, config_file: Path | None) -> None:
+    """Look after a mailplat house, whether its server is up, down or dying."""
+    context.obj = config_file
+
+
+def configuration_file(context: click.Context) -> Path:
+    """Return the configuration file that this command is about."""
+    try:
+        return find_config(context.find_root().obj)
+    except NoConfiguration as problem:
+        fail(f"{problem}; `mailplat init DIR --domain D` makes one")
+
+
+def on_a_house(command: F) -> F:
+    """Give a command the `Office` of the configured house, and say plainly what fails."""
+
+    @click.pass_context
+    @wraps(command)
+    def run(context: click.Context, *args: Any, **kwargs: Any) -> None:
+        try:
+            command(Office.of(configuration_file(context)), *args, **kwargs)
+        except (BadConfiguration, OperationFailed) as problem:
+            fail(str(problem))
+
+    return run  # type: ignore[return-value]
+
+
+# The house -------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--domain", required=True, help="The first domain whose mail is kept here.")
+@click.option("--port-base", type=int, help="Listen on 127.0.0.1, at N + each standard port.")
+@click.option(
+    "--contents",
+    type=click.Choice(["database", "files", "maildir"]),
+    default="database",
+    help="Where messages lie.",
+)
+@click.option("--database", default="sqlite:mail.db", help="sqlite:FILE or postgresql://…")
+def init(
+    folder: Path, domain: str, port_base: int | None, contents: str, database: str
+) -> None:
+    """Make a new house in FOLDER: configuration, state, certificate, postmaster."""
+    try:
+        house = newhouse.make(
+            folder.absolute(), domain, port_base=port_base, contents=contents, database=database
+        )
+        password = newhouse.add_first_account(house, Office.of(house.config))
+    except (newhouse.NotMade, BadConfiguration, OperationFailed) as problem:
+        fail(str(problem))
+    click.echo(newhouse.welcome(house, password))
+
+
+@main.command()
+@click.pass_context
+def check(context: click.Context) -> None:
+    """Look for mistakes in the configuration, and for plugins that can't be imported."""
+    registry = discover()
+    file = configuration_file(context)
+    problems = [
+        f"{broken.source} can't be imported:\n{broken.traceback}" for broken in registry.broken
+    ]
+    try:
+        draw(config.read(file, registry), KINDS)
+    except BadConfiguration as bad:
+        problems += map(str, bad.mistakes)
+    for problem in problems:
+        click.echo(problem, err=True)
+    if problems:
+        sys.exit(1)
+    click.echo(f"{file}: no mistakes")
+
+
+@main.command()
+@click.argument("component", required=False)
+@as_json
+def describe(component: str | None, as_json: bool) -> None:
+    """Print the keys of a COMPONENT or table, their defaults and manual; else what there is."""
+    registry = discover()
+    if component is None:
+        say(_component_rows(registry), ["provides", "name", "source"], as_json)
+        return
+    try:
+        found = manual.describe(registry, component)
+    except UnknownComponent as problem:
+        fail(str(problem))
+    if as_json:
+        click.echo(json.dumps([entry.as_dict() for entry in found], indent=2))
+    else:
+        click.echo("\n\n".join(entry.as_text() for entry in found))
+
+
+@main.group()
+def plugin() -> None:
+    """Components, whoever brings them."""
+
+
+@plugin.command("list")
+@as_json
+def list_plugins(as_json: bool) -> None:
+    """List all components with what brings them."""
+    registry = discover()
+    say(_component_rows(registry), ["provides", "name", "source"], as_json)
+    for clash in registry.clashes():
+        click.echo(clash, err=True)
+    for broken in registry.broken:
+        click.echo(f"{broken.source} can't be imported; `mailplat check` says why", err=True)
+    if registry.clashes() or registry.broken:
+        sys.exit(1)
+
+
+def _component_rows(registry: Registry) -> list[Row]:
+    return [
+        {
+            "provides": [interface.__name__ for interface in known.component.provides],
+            "name": known.component.name,
+            "source": known.source,
+        }
+        for known in registry.components
+    ]
+
+
+@main.command()
+@as_json
+@on_a_house
+def status(office: Office, as_json: bool) -> None:
+    """Say whether the server is up, where it listens and how many it serves."""
+    found = office.call("server.status")
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    say([{"key": key, "value": value} for key, value in _flat(found)], ["key", "value"], False)
+
+
+def _flat(found: Row) -> Iterable[tuple[str, object]]:
+    for key, value in found.items():
+        if isinstance(value, dict):
+            yield from ((f"{key} {name}", number) for name, number in value.items())
+        else:
+            yield key, value
+
+
+# Accounts --------------------------------------------------------------------
+
+
+@main.group()
+def account() -> None:
+    """Who has mail here."""
+
+
+def _password(from_stdin: bool) -> str:
+    """Return a password from standard input, or typed twice by whoever sits there."""
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n") or fail(
+            "there is no password on standard input"
+        )
+    typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return typed
+
+
+password_stdin = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from standard input."
+)
+
+
+@account.command("list")
+@as_json
+@on_a_house
+def list_accounts(office: Office, as_json: bool) -> None:
+    """List all accounts."""
+    rows = office.call("account.list")
+    shown = (
+        rows
+        if as_json
+        else [{**r, "enabled": "" if r["enabled"] else "disabled"} for r in rows]
+    )
+    say(shown, ["name", "enabled"], as_json)
+
+
+@account.command("add")
+@click.argument("address")
+@password_stdin
+@on_a_house
+def add_account(office: Office, address: str, password_stdin: bool) -> None:
+    """Make an account that logs in as ADDRESS."""
+    made = office.call("account.add", name=address, password=_password(password_stdin))
+    click.echo(f"{made['name']} has an account")
+
+
+@account.command("passwd")
+@click.argument("address")
+@password_stdin
+@on_a_house
+def set_password(office: Office, address: str, password_stdin: bool) -> None:
+    """Give an account another password; its sessions end."""
+    changed = office.call("account.passwd", name=address, password=_password(password_stdin))
+    click.echo(f"{changed['name']} has a new password")
+
+
+@account.command("disable")
+@click.argument("address")
+@on_a_house
+def disable_account(office: Office, address: str) -> None:
+    """Let an account neither log in nor receive; its mail stays."""
+    click.echo(f"{office.call('account.disable', name=address)['name']} is disabled")
+
+
+@account.command("enable")
+@click.argument("address")
+@on_a_house
+def enable_account(office: Office, address: str) -> None:
+    """Let a disabled account log in and receive again."""
+    click.echo(f"{office.call('account.enable', name=address)['name']} is enabled")
+
+
+@account.command("remove")
+@click.argument("address")
+@on_a_house
+def remove_account(office: Office, address: str) -> None:
+    """Remove an account with all its mail."""
+    click.echo(f"{office.call('account.remove', name=address)['name']} is gone, with its mail")
+
+
+# Addresses -------------------------------------------------------------------
+
+
+@main.group()
+def alias() -> None:
+    """Addresses that lead to others."""
+
+
+@alias.command("list")
+@as_json
+@on_a_house
+def list_aliases(office: Office, as_json: bool) -> None:
+    """List all aliases."""
+    say(office.call("alias.list"), ["source", "targets"], as_json)
+
+
+@alias.command("add")
+@click.argument("source")
+@click.argument("targets", nargs=-1, required=True)
+@on_a_house
+def add_alias(office: Office, source: str, targets: tuple[str, ...]) -> None:
+    """Make SOURCE lead to TARGETS; @domain catches all the rest of a domain."""
+    made = office.call("alias.add", source=source, targets=list(targets))
+    click.echo(f"{made['source']} leads to {', '.join(made['targets'])}")
+
+
+@alias.command("remove")
+@click.argument("source")
+@on_a_house
+def remove_alias(office: Office, source: str) -> None:
+    """Forget an alias."""
+    click.echo(f"{office.call('alias.remove', source=source)['source']} leads nowhere now")
+
+
+@main.group()
+def domain() -> None:
+    """Domains whose mail is kept here."""
+
+
+@domain.command("list")
+@as_json
+@on_a_house
+def list_domains(office: Office, as_json: bool) -> None:
+    """List all domains."""
+    say(office.call("domain.list"), ["name"], as_json)
+
+
+@domain.command("add")
+@click.argument("name")
+@click.option("--postmaster", required=True, help="Where postmaster@ and abuse@ it lead.")
+@on_a_house
+def add_domain(office: Office, name: str, postmaster: str) -> None:
+    """Take mail for a domain."""
+    added = office.call("domain.add", name=name, postmaster=postmaster)
+    click.echo(
+        f"mail for {added['name']} is kept here now; `mailplat domain dns` shows its records"
+    )
+
+
+@domain.command("remove")
+@click.argument("name")
+@on_a_house
+def remove_domain(office: Office, name: str) -> None:
+    """Take no more mail for a domain that has no accounts left."""
+    click.echo(f"{office.call('domain.remove', name=name)['name']} is none of ours now")
+
+
+@domain.command("dns")
+@click.argument("name")
+@as_json
+@on_a_house
+def dns_of_domain(office: Office, name: str, as_json: bool) -> None:
+    """Print the records to publish for a domain."""
+    say(newhouse.dns_records(office.configuration, name), ["name", "type", "value"], as_json)
+
+
+# Messages --------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("message")
+@as_json
+@on_a_house
+def explain(office: Office, message: str, as_json: bool) -> None:
+    """Print everything that was decided about a MESSAGE, by its id or Message-ID."""
+    found = office.call("message.explain", message=message)
+    click.echo(json.dumps(found, indent=2) if as_json else manual.record_text(found))

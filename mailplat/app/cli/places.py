@@ -1,0 +1,120 @@
+"""Where the configuration is, and who does what a command asks for."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from mailplat.app import config
+from mailplat.app.config import Configuration
+from mailplat.app.control import Caller, OperationFailed, problem_text
+from mailplat.app.foundation import Foundation, IReactor
+from mailplat.app.lock import Lock, Locked
+from mailplat.app.operations import OPERATIONS, Desk
+from mailplat.app.registry import discover
+from mailplat.app.tables import DIRECTORY, STORES
+from mailplat.app.wiring import build
+
+VARIABLE = "MAILPLAT_CONFIG"
+NAME = "mailplat.toml"
+PLACES = (Path(NAME), Path("mailplat-state") / NAME, Path("/etc/mailplat") / NAME)
+
+
+class NoConfiguration(Exception):
+    """There is no configuration file in any place where one is looked for."""
+
+
+def find_config(given: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the configuration file: the one given, the one of the environment, or the first.
+
+    Raises `NoConfiguration`.
+    """
+    if given:
+        return given.absolute()
+    if named := environment.get(VARIABLE):
+        return Path(named).absolute()
+    for place in PLACES:
+        if place.exists():
+            return place.absolute()
+    places = ", ".join(map(str, PLACES))
+    raise NoConfiguration(f"no configuration: neither --config nor {VARIABLE}, nor {places}")
+
+
+@attrs.frozen
+class Office:
+    """Does operations, by the server if one runs and else in this process."""
+
+    configuration: Configuration
+
+    @classmethod
+    def of(cls, file: Path) -> Office:
+        """Return the office of the house that a file configures; raises `BadConfiguration`."""
+        return cls(config.read(file, discover()))
+
+    def call(self, operation: str, **arguments: Any) -> Any:
+        """Return the operation's result; raises `OperationFailed`."""
+        state = self.configuration.house.state
+        return Caller(state, self._alone, Locked).call(operation, arguments)
+
+    def _alone(self, operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
+        """Run an operation in this process, in a reactor of its own; raises `Locked`."""
+        state = self.configuration.house.state
+        become_owner_of(state)
+        lock = Lock.take(state)
+        from twisted.internet import reactor  # importing installs it: only now, and once
+
+        found: list[Any] = []
+
+        def run() -> None:
+            work = Deferred.fromCoroutine(
+                run_alone(self.configuration, lock, reactor, operation, arguments, repeated)
+            )
+            work.addBoth(found.append)
+            work.addBoth(lambda _nothing: reactor.stop())
+
+        reactor.callWhenRunning(run)
+        reactor.run(installSignalHandlers=False)
+        [result] = found
+        if isinstance(result, Failure):
+            raise OperationFailed(problem_text(result.value)) from result.value
+        return result
+
+
+async def run_alone(
+    configuration: Configuration,
+    lock: Lock,
+    reactor: IReactor,
+    operation: str,
+    arguments: dict[str, Any],
+    repeated: bool = False,
+) -> Any:
+    """Run one operation on a house that nobody else has open, without its doors."""
+    foundation = Foundation.lay(configuration, reactor, lock)
+    try:
+        await foundation.open()
+        tree = build(configuration.only(STORES, DIRECTORY), foundation)
+        try:
+            await tree.prepare()
+            return await OPERATIONS[operation](Desk(tree, repeated=repeated), **arguments)
+        finally:
+            await tree.finish()
+    finally:
+        await foundation.clear()
+
+
+def become_owner_of(folder: Path) -> None:
+    """As root, go on as the folder's owner: what is made there must be open to the server."""
+    if not folder.exists():
+        return
+    owner = folder.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.initgroups(pwd.getpwuid(owner.st_uid).pw_name, owner.st_gid)
+        os.setgid(owner.st_gid)
+        os.setuid(owner.st_uid)
