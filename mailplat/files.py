@@ -75,7 +75,7 @@ class Disk:
         flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
         path = folder / f"unnamed.{os.urandom(8).hex()}"
         try:
-            return File(path, os.open(folder, flags, 0o600))
+            return File(path, self.perform("create", path, os.open, folder, flags, 0o600))
         except OSError as error:
             if error.errno not in UNNAMED_REFUSED:
                 raise _translated("create", folder, error) from error
@@ -111,7 +111,7 @@ class Disk:
 
     def unlink(self, path: Path) -> None:
         """Take a name away; it may be gone already."""
-        self._do("unlink", path, _unlink, path)
+        self._do("unlink", path, Path.unlink, path, True)
 
     def sync_folder(self, folder: Path) -> None:
         """Make durable which names the folder holds."""
@@ -150,15 +150,17 @@ class Disk:
             raise
 
     def _do(self, step: str, path: Path, call: Callable[..., T], *args: Any) -> T:
-        """Take one step; everything that reaches the disk comes through here."""
         try:
-            return call(*args)
+            return self.perform(step, path, call, *args)
         except OSError as error:
             raise _translated(step, path, error) from error
 
+    def perform(self, step: str, path: Path, call: Callable[..., T], *args: Any) -> T:
+        """Make one system call; all of them come through here, and tests replace it.
 
-def _unlink(path: Path) -> None:
-    path.unlink(missing_ok=True)
+        Raises `OSError`.
+        """
+        return call(*args)
 
 
 def _translated(step: str, path: Path, error: OSError) -> Exception:

@@ -1,0 +1,174 @@
+"""What a crash could leave on the disk, at every step, and whether we recover from it.
+
+`explore` takes a tape on which a flow was recorded, makes the folder that the
+machine would find after a crash behind each operation, lets the house recover
+there, and asks whether everything is true that anybody had been told.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Hashable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from pathlib import Path
+
+import attrs
+
+from mailplat.testing.disk import (
+    Acknowledge,
+    Name,
+    Operation,
+    Rename,
+    Sync,
+    SyncFolder,
+    Tape,
+    Truncate,
+    Unlink,
+    Write,
+)
+
+SECTOR = 512  # octets that a disk writes whole or not at all
+
+Folder = Mapping[Path, bytes]
+Recover = Callable[[Path], Awaitable[Collection[Hashable]]]
+
+
+class Lost(AssertionError):
+    """Something that was acknowledged is not there after a crash."""
+
+
+@attrs.frozen
+class Crash:
+    """One way in which a flow may have been cut short."""
+
+    after: int  # operations that had been done
+    how: str
+    folder: Folder = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Explored:
+    """How much was tried."""
+
+    crashes: int
+    folders: int  # different ones, each recovered once
+
+
+async def explore(tape: Tape, recover: Recover) -> Explored:
+    """Try every crash of the flow on the tape.
+
+    ``recover`` is given a folder as a crash left it, does what a start does,
+    and returns every fact it finds true there.  Raises `Lost` if something
+    acknowledged is missing from them, and whatever ``recover`` raises.
+    """
+    known: dict[frozenset[tuple[Path, bytes]], Collection[Hashable]] = {}
+    tried = 0
+    for crash in crashes(tape.operations):
+        tried += 1
+        key = frozenset(crash.folder.items())
+        if key not in known:
+            known[key] = await _recovered(crash, recover)
+        told = _acknowledged(tape.operations[: crash.after])
+        missing = [fact for fact in told if fact not in known[key]]
+        if missing:
+            last = tape.operations[crash.after - 1]
+            raise Lost(f"crash after {crash.after} ({last}), {crash.how}: {missing} is lost")
+    return Explored(tried, len(known))
+
+
+def crashes(operations: Sequence[Operation]) -> Iterator[Crash]:
+    """Return every crash to be tried.
+
+    Behind each operation: everything that had been done was written; nothing
+    that wasn't synced was; any one of these operations is missing; the last
+    write was torn between two sectors.
+    """
+    for after in range(len(operations) + 1):
+        done = operations[:after]
+        open_ends = _unsynced(done)
+        yield Crash(after, "all written", _folder(done))
+        if not open_ends:
+            continue
+        yield Crash(after, "only what was synced", _folder(done, frozenset(open_ends)))
+        if len(open_ends) > 1:
+            for index in open_ends:
+                how = f"without operation {index + 1}"
+                yield Crash(after, how, _folder(done, frozenset([index])))
+        last = done[-1]
+        if isinstance(last, Write):
+            for size in range(SECTOR, len(last.octets), SECTOR):
+                torn = attrs.evolve(last, octets=last.octets[:size])
+                yield Crash(after, f"torn after {size}", _folder([*done[:-1], torn]))
+
+
+def _unsynced(done: Sequence[Operation]) -> list[int]:
+    """Return the operations, by index, that a crash now may undo."""
+    files: set[int] = set()
+    folders: set[Path] = set()
+    found = []
+    for index in range(len(done) - 1, -1, -1):
+        match done[index]:
+            case Sync(file):
+                files.add(file)
+            case SyncFolder(path):
+                folders.add(path)
+            case Write(file) | Truncate(file) if file not in files:
+                found.append(index)
+            case Name(path) | Unlink(path) if path.parent not in folders:
+                found.append(index)
+            case Rename(source, target) if not {source.parent, target.parent} <= folders:
+                found.append(index)
+    return found[::-1]
+
+
+def _folder(done: Sequence[Operation], missing: frozenset[int] = frozenset()) -> Folder:
+    """Return the files of a folder in which all but the missing operations were done."""
+    files: dict[int, bytearray] = {}
+    names: dict[Path, int] = {}
+    for index, operation in enumerate(done):
+        if index in missing:
+            continue
+        match operation:
+            case Write(file, offset, octets):
+                content = files.setdefault(file, bytearray())
+                content.extend(bytes(max(0, offset - len(content))))
+                content[offset : offset + len(octets)] = octets
+            case Truncate(file, size):
+                content = files.setdefault(file, bytearray())
+                content.extend(bytes(max(0, size - len(content))))
+                del content[size:]
+            case Name(path, file):
+                names[path] = file
+            case Rename(source, target) if source in names:
+                names[target] = names.pop(source)
+            case Unlink(path):
+                names.pop(path, None)
+    return {path: bytes(files.get(file, b"")) for path, file in names.items()}
+
+
+def _acknowledged(done: Sequence[Operation]) -> list[Hashable]:
+    return [operation.fact for operation in done if isinstance(operation, Acknowledge)]
+
+
+async def _recovered(crash: Crash, recover: Recover) -> Collection[Hashable]:
+    """Lay the folder out, and return the facts that a start finds in it."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+    root = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
+    try:
+        for path, octets in crash.folder.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(octets)
+        return await recover(root)
+    except Exception as error:
+        error.add_note(f"crash after {crash.after}, {crash.how}")
+        raise
+    finally:
+        shutil.rmtree(root)
