@@ -23,7 +23,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from zope.interface import Attribute, Interface, classImplements
 
 from mailplat.mail.address import Address
-from mailplat.mail.content import Content, Joined, Octets
+from mailplat.mail.content import Content, Joined, Octets, Piece
 from mailplat.mail.envelope import Envelope
 from mailplat.mail.mailbox import (
     Appended,
@@ -41,8 +41,8 @@ from mailplat.mail.mailbox import (
     NewMessage,
     Outcome,
     Record,
+    Replaced,
     Role,
-    Uid,
     UidSet,
     Wanted,
 )
@@ -78,6 +78,7 @@ class IContent(Interface):
 
 classImplements(Octets, IContent)
 classImplements(Joined, IContent)
+classImplements(Piece, IContent)
 
 
 # Judging.
@@ -116,6 +117,9 @@ class IPipeline(Interface):
         """Return the first verdict at ``stage`` that is not KEEP, else KEEP.
 
         Never raises for what a policy did wrong: that has become a verdict.
+        DEFER and REJECT refuse, with an ``error``; all others let it go on.  A
+        refusal at SENDER is told at RECIPIENT, so that it can't keep mail from
+        the postmaster.
         """
 
     def accept(transit: Transit) -> Awaitable[Sequence[Outcome]]:
@@ -125,6 +129,9 @@ class IPipeline(Interface):
         then the caller's cancelling stops everything; from the first durable
         step on it stops nothing, and only the answer is lost.
         """
+
+    def drop(transit: Transit) -> None:
+        """Put on record what was refused of a transaction that ends without content."""
 
 
 # Carrying.
@@ -289,8 +296,11 @@ class IAccount(Interface):
 
     Everything is a batch, by `UidSet`; UIDs that a mailbox does not have are
     passed over.  UIDs and mod-sequences only rise; a mod-sequence counts for
-    the whole account.  Raises `NoSuchMailbox`, `AlreadyExists`, `NotPermitted`
-    and `OverQuota`, in which case nothing has changed.
+    the whole account.  Names of keywords match without case, and keep the
+    spelling that the account saw first.  Raises `NoSuchMailbox`,
+    `NoSuchMessage`, `AlreadyExists`, `NotPermitted` and `OverQuota`, in which
+    case nothing has changed.  A call that is cancelled has been carried out
+    whole or not at all.
 
     A message that was there when this object was opened, and whose `Record`
     its holder has, can be read by `content` as long as the object is held,
@@ -302,14 +312,21 @@ class IAccount(Interface):
     def mailboxes() -> Awaitable[Sequence[Mailbox]]:
         """Return every mailbox with its counts, by name, INBOX first."""
 
-    def create(name: str, role: Role) -> Awaitable[Mailbox]:
-        """Make a mailbox, and those above it that are missing; its UIDVALIDITY is new."""
+    def subscriptions() -> Awaitable[Collection[str]]:
+        """Return the subscribed names, whether there are such mailboxes or not."""
+
+    def create(name: str, role: Role = Role.NONE) -> Awaitable[Mailbox]:
+        """Make a mailbox, and those above it that are missing; its UIDVALIDITY is new.
+
+        `proper_name` says how names are kept.  Only one mailbox has a role.
+        """
 
     def edit(mailbox: MailboxId, edit: MailboxEdit) -> Awaitable[Mailbox]:
         """Rename a mailbox with those below it, or change its role; its identity stays.
 
-        INBOX can't be renamed here: what RFC 9051 section 6.3.6 says of it is
-        made of `create` and `move`.
+        Mailboxes above the new name that are missing are made.  INBOX can't be
+        renamed here: what RFC 9051 section 6.3.6 says of it is made of `create`
+        and `move`.
         """
 
     def remove(mailbox: MailboxId) -> Awaitable[None]:
@@ -321,32 +338,53 @@ class IAccount(Interface):
     def index(mailbox: MailboxId) -> Awaitable[MailboxIndex]:
         """Return the mailbox's numbers as columns, all at one mod-sequence."""
 
-    def records(mailbox: MailboxId, uids: UidSet, wanted: Wanted) -> ICursor:
-        """Return a cursor over these messages, by ascending UID."""
+    def records(mailbox: MailboxId, uids: UidSet, wanted: Wanted = Wanted.NOTHING) -> ICursor:
+        """Return a cursor over these messages, by ascending UID.
+
+        What is expunged before its batch is fetched is passed over.
+        """
 
     def content(record: Record) -> Awaitable[Content]:
-        """Return a message's octets, which may be read piece by piece."""
+        """Return a message's octets, which may be read piece by piece.
+
+        Raises `NoSuchMessage`, here or in reading, if they have gone.
+        """
 
     def append(
-        mailbox: MailboxId, messages: Sequence[NewMessage], replacing: Uid | None
+        mailbox: MailboxId, messages: Sequence[NewMessage], replacing: Replaced | None = None
     ) -> Awaitable[Sequence[Appended]]:
-        """Add messages, all or none, in place of ``replacing`` where it is given (RFC 8508)."""
+        """Add messages, all or none, in place of ``replacing`` where it is given (RFC 8508).
+
+        Raises `NoSuchMessage` if what is to be replaced has gone.
+        """
 
     def flag(
-        mailbox: MailboxId, uids: UidSet, change: FlagChange, unless_after: ModSeq | None
+        mailbox: MailboxId,
+        uids: UidSet,
+        change: FlagChange,
+        unless_after: ModSeq | None = None,
     ) -> Awaitable[Flagged]:
-        """Change flags, except of messages changed after ``unless_after`` (RFC 7162)."""
+        """Change flags, except of messages changed after ``unless_after`` (RFC 7162).
+
+        A message that has these flags already is not changed.
+        """
 
     def move(
-        mailbox: MailboxId, uids: UidSet, target: MailboxId, keep: bool
+        mailbox: MailboxId, uids: UidSet, target: MailboxId, keep: bool = False
     ) -> Awaitable[Moved]:
-        """Give messages a place in ``target``; with ``keep`` they stay here as well (COPY)."""
+        """Give messages a place in ``target``; with ``keep`` they stay here as well (COPY).
+
+        The target may be the mailbox itself: then they get new UIDs there.
+        """
 
     def expunge(mailbox: MailboxId, uids: UidSet) -> Awaitable[UidSet]:
         """Remove messages, whatever their flags, and return which there were."""
 
-    def changes(since: ModSeq, mailbox: MailboxId | None) -> Awaitable[Changes]:
-        """Return what happened after ``since``, here or in one mailbox."""
+    def changes(since: ModSeq, mailbox: MailboxId | None = None) -> Awaitable[Changes]:
+        """Return what happened after ``since``, in all mailboxes or one.
+
+        Mailboxes that have been removed are only named.
+        """
 
 
 class IContentStore(Interface):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import NewType, Self
 import attrs
 
 from mailplat.mail.content import Content
+from mailplat.mail.errors import NotPermitted
 from mailplat.mail.people import AccountId
 from mailplat.mail.status import Status
 from mailplat.mail.summary import Summary
@@ -23,6 +25,8 @@ MailboxId = NewType("MailboxId", str)
 
 INBOX = "INBOX"
 SEPARATOR = "/"
+LONGEST_NAME = 1000  # octets of a mailbox's whole name in UTF-8
+DEEPEST_NAME = 50  # parts of a mailbox's name
 LAST_UID = 2**32 - 1
 
 SEEN, ANSWERED, FLAGGED, DELETED, DRAFT = (
@@ -47,6 +51,34 @@ class Role(Enum):
     JUNK = "\\Junk"
     SENT = "\\Sent"
     TRASH = "\\Trash"
+
+
+def proper_name(text: str) -> str:
+    """Return a mailbox's name as it is kept: NFC, and INBOX in capitals at its front.
+
+    Raises `NotPermitted` for a name that no mailbox can have: with an empty part, a
+    control character or half a surrogate, too long or too deep.
+
+    Source: RFC 9051 section 5.1, RFC 5198 section 2.
+    """
+    name = unicodedata.normalize("NFC", text[: LONGEST_NAME + 1])
+    first, *rest = name.split(SEPARATOR)
+    if first.upper() == INBOX:
+        name = SEPARATOR.join([INBOX, *rest])
+    if (
+        not (first and all(rest))
+        or len(rest) >= DEEPEST_NAME
+        or any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in name)
+        or len(name.encode()) > LONGEST_NAME
+    ):
+        raise NotPermitted(f"no mailbox can be called {name!r}")
+    return name
+
+
+def names_above(name: str) -> list[str]:
+    """Return the names of the mailboxes that ``name`` lies in, the outermost first."""
+    parts = name.split(SEPARATOR)
+    return [SEPARATOR.join(parts[:depth]) for depth in range(1, len(parts))]
 
 
 @attrs.frozen
@@ -101,6 +133,32 @@ class UidSet:
         at = bisect_right(self.intervals, (uid, LAST_UID)) - 1
         return at >= 0 and self.intervals[at][0] <= uid <= self.intervals[at][1]
 
+    def __or__(self, other: UidSet) -> UidSet:
+        if not other.intervals:
+            return self
+        return UidSet.from_intervals((*self.intervals, *other.intervals))
+
+    def __and__(self, other: UidSet) -> UidSet:
+        return self - (self - other)
+
+    def __sub__(self, other: UidSet) -> UidSet:
+        left: list[tuple[int, int]] = []
+        holes = iter((*other.intervals, (LAST_UID + 2, LAST_UID + 2)))
+        start, stop = next(holes)
+        for first, last in self.intervals:
+            while stop < first:
+                start, stop = next(holes)
+            while start <= last:
+                if first < start:
+                    left.append((first, start - 1))
+                first = stop + 1
+                if stop > last:
+                    break
+                start, stop = next(holes)
+            if first <= last:
+                left.append((first, last))
+        return UidSet(tuple(left))
+
     def among(self, uids: Sequence[int]) -> Iterator[int]:
         """Yield those of ``uids``, which ascend, that are in this set."""
         for first, last in self.intervals:
@@ -150,6 +208,16 @@ class FlagChange:
 
     change: Change
     flags: frozenset[str]
+
+    def applied_to(self, flags: frozenset[str]) -> frozenset[str]:
+        """Return what becomes of ``flags``, all of them spelt as the account spells them."""
+        match self.change:
+            case Change.ADD:
+                return flags | self.flags
+            case Change.REMOVE:
+                return flags - self.flags
+            case Change.REPLACE:
+                return self.flags
 
 
 @attrs.frozen
@@ -248,6 +316,14 @@ class NewMessage:
 
 
 @attrs.frozen
+class Replaced:
+    """The message that a new one takes the place of, maybe in another mailbox."""
+
+    mailbox: MailboxId
+    uid: Uid
+
+
+@attrs.frozen
 class Appended:
     """Where a message has come to lie."""
 
@@ -278,7 +354,12 @@ class Flagged:
 
 @attrs.frozen
 class MailboxChanges:
-    """What happened in one mailbox since a mod-sequence."""
+    """What happened in one mailbox since a mod-sequence.
+
+    ``added`` are the messages that were not there then and are now, ``removed``
+    those that were and are not; ``changed`` were there, still are, and have other
+    flags or have had them in between.  What came and went is in none of the three.
+    """
 
     mailbox: MailboxId
     added: UidSet = UidSet()
@@ -304,10 +385,11 @@ class Changes:
 
 @attrs.frozen
 class Placement:
-    """One mailbox a delivery goes to, by its role or its name, and with which flags.
+    """One mailbox a delivery goes to, and with which flags.
 
-    A name that does not exist is made where ``create`` says so, else the
-    delivery goes to the INBOX.
+    It is the one with that role, if a role is given and one has it, else the one
+    with that name.  Where there is neither it is made if ``create`` says so and
+    the name is a proper one, else the delivery goes to the INBOX.
     """
 
     mailbox: str = INBOX

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailplat.mail.mailbox import LAST_UID, Batch, UidSet
+from mailplat.mail.errors import NotPermitted
+from mailplat.mail.mailbox import LAST_UID, Batch, UidSet, names_above, proper_name
 
 uids = st.lists(st.integers(1, 60))
 
@@ -51,3 +53,46 @@ def test_a_batch_is_also_records() -> None:
     assert (record.uid, record.size, record.flags) == (4, 120, frozenset({"\\Seen"}))
     assert record.saved == datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
     assert record.content is None
+
+
+small_sets = st.sets(st.integers(1, 12))
+
+
+@given(small_sets, small_sets)
+def test_sets_of_uids_are_joined_and_parted_as_sets_are(a: set[int], b: set[int]) -> None:
+    left, right = UidSet.of(*a), UidSet.of(*b)
+    assert left | right == UidSet.of(*(a | b))
+    assert left & right == UidSet.of(*(a & b))
+    assert left - right == UidSet.of(*(a - b))
+
+
+def test_parting_never_counts_uids_one_by_one() -> None:
+    assert str(UidSet.all() - UidSet.of(5)) == "1:4,6:4294967295"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("inbox", "INBOX"),
+        ("Inbox/Inbox", "INBOX/Inbox"),
+        ("Inboxes", "Inboxes"),
+        ("e\u0301t\u00e9", "\u00e9t\u00e9"),
+        ("a&b%*", "a&b%*"),
+    ],
+)
+def test_a_name_is_kept_in_one_spelling(text: str, name: str) -> None:
+    assert proper_name(text) == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "/", "a/", "/a", "a//b", "a\rb", "a\0", "\ud800", "a" * 1001, "/".join("a" * 51)],
+)
+def test_what_no_mailbox_can_be_called(text: str) -> None:
+    with pytest.raises(NotPermitted):
+        proper_name(text)
+
+
+def test_the_names_above_a_name() -> None:
+    assert names_above("a/b/c") == ["a", "a/b"]
+    assert names_above("a") == []
