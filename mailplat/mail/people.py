@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NewType
 
 import attrs
 
 from mailplat.mail.address import Address
+from mailplat.mail.errors import AccountDisabled, MailError, NoRoute, NoSuchAddress
 
 AccountId = NewType("AccountId", str)
 """An account's identity; opaque, given once, never reused, kept when it is renamed."""
@@ -53,3 +55,19 @@ class Place:
     account: Account | None = None
     address: Address | None = None
     detail: str = ""
+
+
+def obstacle(places: Sequence[Place]) -> MailError | None:
+    """Return why mail can't be delivered to an address that leads to ``places``, or None.
+
+    An account that is disabled stands in nobody else's way; an end elsewhere
+    does, since nothing is sent there yet.
+    """
+    if not places:
+        return NoSuchAddress("leads nowhere")
+    for place in places:
+        if place.address:
+            return NoRoute(f"leads to {place.address}")
+    if not any(place.account and place.account.enabled for place in places):
+        return AccountDisabled("leads to disabled accounts only")
+    return None

@@ -127,6 +127,7 @@ class Decision:
     detail: str = ""  # why, in words for the operator
     seconds: float = 0.0
     facts: Mapping[str, object] = NOTHING
+    recipient: str = ""  # whom it was about, where it was about one only
 
 
 @attrs.define(eq=False)
@@ -137,6 +138,11 @@ class Transit:
     ``content`` is the message with all edits so far; ``original`` what arrived.
     ``header`` is that of ``content``.  At the stage RECIPIENT, ``recipient`` is
     the one asked about; ``envelope`` holds those accepted before.
+
+    ``verdict`` is what policies said of the whole message, ``verdicts`` what
+    they said of single recipients, by `Address.key`, and ``edits`` what they
+    want changed once there is content: the pipeline keeps them here between
+    its stages.
     """
 
     id: str
@@ -154,6 +160,9 @@ class Transit:
     header: Header = Header()
     arrived: datetime | None = None
     junk: bool = False
+    verdict: Verdict = KEEP
+    verdicts: dict[str, Verdict] = attrs.field(factory=dict)
+    edits: Edits = Edits()
     facts: dict[str, object] = attrs.field(factory=dict)
     decisions: list[Decision] = attrs.field(factory=list)
 

@@ -1,0 +1,1 @@
+"""Carries a message one hop."""

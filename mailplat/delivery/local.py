@@ -1,0 +1,163 @@
+"""The MDA: carries a message into the mailboxes of those it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+from pydantic import Field
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailplat.interfaces import IDeliveryAgent, IDirectory, IMailStore
+from mailplat.mail.address import Address
+from mailplat.mail.compose import delivered_to, return_path
+from mailplat.mail.content import Octets, join
+from mailplat.mail.errors import AccountDisabled, MailError, StoreFailed
+from mailplat.mail.mailbox import Delivery, NewMessage, Outcome, Placement, Role
+from mailplat.mail.people import Account, AccountId, Place, obstacle
+from mailplat.mail.status import DELIVERED
+from mailplat.mail.summary import summary_of
+from mailplat.mail.transit import Job
+from mailplat.plugin import Settings
+
+INBOX = Placement()
+JUNK = Placement("Junk", Role.JUNK, create=True)
+
+
+class LocalSettings(Settings):
+    """Keys of ``[agents.NAME] use = "local"``."""
+
+    subaddress_mailboxes: bool = Field(
+        False,
+        description="Whether mail for `name+folder` goes to the mailbox `folder`, where there is"
+        " one; strangers then choose the mailbox.",
+    )
+
+
+@attrs.define
+class Share:
+    """What one account gets of a message: the addresses it came by, and where it goes."""
+
+    account: Account
+    addresses: list[Address] = attrs.field(factory=list)
+    placements: list[Placement] = attrs.field(factory=list)
+
+    def add(self, address: Address, placement: Placement) -> None:
+        """Let another address lead here; the same mailbox gets the message once."""
+        if address not in self.addresses:
+            self.addresses.append(address)
+        if placement not in self.placements:
+            self.placements.append(placement)
+
+
+@attrs.define
+class Way:
+    """Where one recipient leads, or why nowhere."""
+
+    accounts: list[AccountId] = attrs.field(factory=list)
+    error: MailError | None = None
+
+
+@implementer(IDeliveryAgent)
+class LocalDelivery:
+    """Gives each account one delivery of a message, all of them in one call to the store.
+
+    A delivery's key is the job's id and the account, so a job that is tried
+    again adds nothing, and recipients that lead to one mailbox share one copy.
+    A recipient whose address leads to several accounts has succeeded when all
+    of these have it; else it has failed for now if any of them has, so that
+    nobody is left out: the key keeps the others from getting it twice by the
+    same job.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, settings: LocalSettings, directory: IDirectory, store: IMailStore
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._store = store
+
+    async def attempt(self, job: Job) -> Sequence[Outcome]:
+        shares: dict[AccountId, Share] = {}
+        recipients = job.envelope.recipients
+        ways = [await self._way(recipient.address, job, shares) for recipient in recipients]
+        results = await self._deliver(job, shares) if shares else {}
+        return [_outcome(way, results) for way in ways]
+
+    async def _way(self, address: Address, job: Job, shares: dict[AccountId, Share]) -> Way:
+        """Follow an address to its accounts, and give each its share."""
+        try:
+            places = await self._directory.places(address)
+        except MailError as error:
+            return Way(error=error)
+        ends = _open_ends(address, places)
+        if isinstance(ends, MailError):
+            return Way(error=ends)
+        for account, detail in ends:
+            share = shares.setdefault(account.id, Share(account))
+            share.add(address, self._placement(detail, job.junk))
+        return Way([account.id for account, _ in ends])
+
+    def _placement(self, detail: str, junk: bool) -> Placement:
+        if junk:
+            return JUNK
+        if detail and self._settings.subaddress_mailboxes:
+            return Placement(detail)
+        return INBOX
+
+    async def _deliver(
+        self, job: Job, shares: dict[AccountId, Share]
+    ) -> dict[AccountId, Outcome]:
+        try:
+            deliveries = [await _delivery(job, share) for share in shares.values()]
+            outcomes = await self._store.deliver(deliveries)
+        except Exception as error:  # noqa: BLE001 - failures are outcomes and never raised
+            if not isinstance(error, MailError):
+                self.log.failure("{id}: not delivered", id=job.id)
+                error = StoreFailed(f"{type(error).__name__}: {error}")
+            outcomes = [_failure(error)] * len(shares)
+        return dict(zip(shares, outcomes, strict=True))
+
+
+def _open_ends(
+    address: Address, places: Sequence[Place]
+) -> Sequence[tuple[Account, str]] | MailError:
+    """Return the accounts that take mail for an address, or why there are none.
+
+    The postmaster's mail is taken by an account that is disabled, too.
+    """
+    ends = [(place.account, place.detail) for place in places if place.account]
+    error = obstacle(places)
+    if address.local.casefold() == "postmaster" and isinstance(error, AccountDisabled):
+        return ends
+    return error or [(account, detail) for account, detail in ends if account.enabled]
+
+
+async def _delivery(job: Job, share: Share) -> Delivery:
+    fields = [delivered_to(address) for address in share.addresses]
+    trace = Octets(b"".join([return_path(job.envelope.sender), *fields]))
+    content = join(trace, job.content)
+    message = NewMessage(content, await summary_of(content), received=job.arrived)
+    key = f"{job.id} {share.account.id}"
+    return Delivery(key, share.account.id, message, tuple(share.placements))
+
+
+def _outcome(way: Way, results: dict[AccountId, Outcome]) -> Outcome:
+    """Return the worst that happened on a recipient's way."""
+    if way.error:
+        return _failure(way.error)
+    outcomes = [results[account] for account in way.accounts]
+    for outcome in outcomes:
+        if outcome.status.is_transient:
+            return outcome
+    for outcome in outcomes:
+        if not outcome.status.is_success:
+            return outcome
+    return outcomes[0] if len(outcomes) == 1 else Outcome(DELIVERED)
+
+
+def _failure(error: MailError) -> Outcome:
+    return Outcome(error.status, str(error), error)

@@ -1,0 +1,66 @@
+"""Writes what the house itself adds to messages: trace fields (RFC 5321 section 4.4)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from mailplat.mail.address import Address
+from mailplat.mail.transit import Peer, Transit
+
+_UNFIT = re.compile(r"[^A-Za-z0-9.:_\-]+")
+_LONGEST_NAME = 255  # octets of a host's name that go into a trace field
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = (
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+)  # fmt: skip
+
+
+def received(transit: Transit, hostname: str, arrived: datetime) -> bytes:
+    """Return the Received field that ``hostname`` puts before a message.
+
+    What the peer called itself is reduced to letters that a host's name can
+    have.  The recipient is named only where there is one, so that nobody
+    learns of another.  Source: RFC 5321 section 4.4, RFC 3848.
+    """
+    peer = _origin(transit.peer)
+    name = _UNFIT.sub("?", transit.greeting[:_LONGEST_NAME])
+    if transit.greeting.startswith("[") or not name:
+        name = peer
+    secured = f" ({_UNFIT.sub('?', transit.secured)})" if transit.secured else ""
+    lines = [
+        f"Received: from {name} ({peer})",
+        f"\tby {hostname} with {transit.protocol}{secured} id {transit.id}",
+    ]
+    recipients = transit.envelope.recipients
+    if len(recipients) == 1 and (text := str(recipients[0].address)).isascii():
+        lines.append(f"\tfor <{text}>")
+    lines[-1] += ";"
+    lines.append(f"\t{date_text(arrived)}\r\n")
+    return "\r\n".join(lines).encode("ascii", "replace")
+
+
+def _origin(peer: Peer) -> str:
+    """Return a peer's address as RFC 5321 section 4.1.3 writes it."""
+    if not peer.host:
+        return "localhost"
+    return f"[IPv6:{peer.host}]" if ":" in peer.host else f"[{peer.host}]"
+
+
+def return_path(sender: Address | None) -> bytes:
+    """Return the Return-Path field of a final delivery (RFC 5321 section 4.4)."""
+    return f"Return-Path: <{sender or ''}>\r\n".encode()
+
+
+def delivered_to(recipient: Address) -> bytes:
+    """Return the Delivered-To field, by which a loop is recognised (RFC 9228)."""
+    return f"Delivered-To: {recipient}\r\n".encode()
+
+
+def date_text(moment: datetime) -> str:
+    """Return a moment as fields of a message have it (RFC 5322 section 3.3), in UTC."""
+    at = moment.astimezone(UTC)
+    return (
+        f"{_DAYS[at.weekday()]}, {at.day} {_MONTHS[at.month - 1]} {at.year}"
+        f" {at.hour:02}:{at.minute:02}:{at.second:02} +0000"
+    )

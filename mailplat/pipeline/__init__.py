@@ -1,0 +1,1 @@
+"""Judges each message and hands it on."""

@@ -1,0 +1,1 @@
+"""Judge and amend the message, one class a file."""

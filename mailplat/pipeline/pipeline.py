@@ -1,0 +1,325 @@
+"""Asks policies and filters in their order, records what they said, and hands the message on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailplat.interfaces import IBus, IDeliveryAgent, IDirectory, IPipeline
+from mailplat.mail.address import Address
+from mailplat.mail.content import Content
+from mailplat.mail.edit import Edits, with_header
+from mailplat.mail.envelope import Recipient
+from mailplat.mail.errors import HeaderTooLarge, MailError, Refused, StoreFailed
+from mailplat.mail.events import MessageSettled
+from mailplat.mail.header import Header, body_begins
+from mailplat.mail.limits import KIB, Limits
+from mailplat.mail.mailbox import Outcome
+from mailplat.mail.status import DELIVERED, Status
+from mailplat.mail.transit import (
+    KEEP,
+    Decision,
+    Disposition,
+    Job,
+    MessageRecord,
+    Stage,
+    Transit,
+    Verdict,
+)
+from mailplat.mail.words import shown
+from mailplat.pipeline.judge import Judge, described
+from mailplat.pipeline.waiting import begin, shielded
+
+REFUSALS = {Disposition.REJECT, Disposition.DEFER, Disposition.HOLD}
+PEER_LEFT = Status(4, 4, 2)
+FIRST_LOOK = 64 * KIB  # octets in which nearly every header ends
+LONGEST_TEXT = 256  # octets or characters of a field that go into the record
+
+
+@implementer(IPipeline)
+class Pipeline:
+    """One chain of policies and filters, and what it leads to.
+
+    Mail for the postmaster, without a domain or at a local one, is let in by
+    nobody's leave: no policy is asked about that recipient (RFC 5321 section
+    4.5.1).  So that this holds against those asked at SENDER too, their
+    refusals are put off until a recipient is named, and told to every other
+    recipient.  Filters see such a message like any other.
+
+    Until there is a queue, HOLD is told as a refusal for now.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        policies: Sequence[Judge],
+        filters: Sequence[Judge],
+        directory: IDirectory,
+        agent: IDeliveryAgent,
+        bus: IBus,
+        clock: IReactorTime,
+        limits: Limits,
+    ) -> None:
+        self._policies = {
+            stage: [judge for judge in policies if stage in judge.component.stages]
+            for stage in Stage
+        }
+        self._filters = filters
+        self._directory = directory
+        self._agent = agent
+        self._bus = bus
+        self._clock = clock
+        self._limits = limits
+
+    # The envelope.
+
+    async def ask(self, stage: Stage, transit: Transit) -> Verdict:
+        recipient = transit.recipient if stage is Stage.RECIPIENT else None
+        if recipient:
+            if await self._is_postmaster(recipient.address):
+                transit.decisions.append(_postmaster(recipient))
+                return Verdict.accept()
+            if transit.verdict.disposition in REFUSALS:
+                return transit.verdict
+        for judge in self._policies[stage]:
+            verdict = await judge.judge(stage, transit, stage, transit)
+            if verdict is KEEP:
+                continue
+            _merge(transit, verdict)
+            transit.edits += verdict.edits
+            if verdict.disposition is not Disposition.KEEP:
+                return _at_stage(stage, transit, verdict)
+        return KEEP
+
+    async def _is_postmaster(self, address: Address) -> bool:
+        if address.local.casefold() != "postmaster":
+            return False
+        return not address.domain or bool(await self._directory.domain(address.domain))
+
+    def drop(self, transit: Transit) -> None:
+        if any(decision.disposition in REFUSALS for decision in transit.decisions):
+            self._settle(transit, ())
+
+    # The content.
+
+    async def accept(self, transit: Transit) -> Sequence[Outcome]:
+        transit.arrived = transit.arrived or self._now()
+        transit.original = transit.content
+        try:
+            fates = await self._judge(transit)
+        except CancelledError:
+            left = Outcome(PEER_LEFT, "the peer left before the message was taken")
+            self._settle(transit, [left] * len(transit.envelope.recipients))
+            raise
+        work = begin(self._hand_on(transit, fates))
+        return await shielded(work) if isinstance(work, Deferred) else work
+
+    async def _judge(self, transit: Transit) -> Sequence[Verdict]:
+        """Return what shall become of each recipient's copy."""
+        own = {
+            key: verdict
+            for key, verdict in transit.verdicts.items()
+            if verdict.disposition is Disposition.DISCARD
+        }
+        try:
+            whole = await self._filter(transit, own)
+        except MailError as error:
+            whole = Verdict.defer(error) if error.status.is_transient else Verdict.reject(error)
+        transit.junk = transit.junk or Disposition.JUNK in (
+            whole.disposition,
+            transit.verdict.disposition,
+        )
+        recipients = transit.envelope.recipients
+        fates = [_fate(transit, recipient, whole, own) for recipient in recipients]
+        return fates if "LMTP" in transit.protocol else together(fates)
+
+    async def _filter(self, transit: Transit, own: dict[str, Verdict]) -> Verdict:
+        """Return the filters' verdict on the whole; note in ``own`` those on one recipient."""
+        if transit.verdict.disposition is Disposition.DISCARD:
+            return transit.verdict
+        transit.header = await self._header(transit.content)
+        _amend(transit, transit.edits)
+        for judge in self._filters:
+            verdict = await judge.judge(Stage.CONTENT, transit, transit)
+            if verdict is KEEP:
+                continue
+            _merge(transit, verdict)
+            _amend(transit, verdict.edits)
+            for key, single in verdict.recipients.items():
+                if single.disposition is not Disposition.KEEP:
+                    own.setdefault(key, single)
+            if verdict.disposition is not Disposition.KEEP:
+                return verdict
+        return KEEP
+
+    async def _header(self, content: Content) -> Header:
+        octets = await content.read(0, min(content.size, FIRST_LOOK))
+        if body_begins(octets) == len(octets) < content.size:
+            octets = await content.read(0, min(content.size, self._limits.header_size + 4))
+        header = Header.parse(octets)
+        if len(header.octets) > self._limits.header_size:
+            raise HeaderTooLarge(f"a header of over {self._limits.header_size} octets")
+        if len(header.lines) > self._limits.header_fields:
+            raise HeaderTooLarge(f"a header of {len(header.lines)} fields")
+        return header
+
+    async def _hand_on(self, transit: Transit, fates: Sequence[Verdict]) -> Sequence[Outcome]:
+        """Deliver to those who get it, and say what became of everyone."""
+        outcomes = [_outcome(fate) for fate in fates]
+        for junk in (False, True):
+            chosen = [
+                place
+                for place, fate in enumerate(fates)
+                if outcomes[place] is None and (fate.disposition is Disposition.JUNK) is junk
+            ]
+            if chosen:
+                found = await self._attempt(transit, chosen, junk)
+                for place, outcome in zip(chosen, found, strict=True):
+                    outcomes[place] = outcome
+        complete = [outcome for outcome in outcomes if outcome]
+        self._settle(transit, complete)
+        return complete
+
+    async def _attempt(
+        self, transit: Transit, chosen: Sequence[int], junk: bool
+    ) -> Sequence[Outcome]:
+        envelope = transit.envelope
+        if len(chosen) < len(envelope.recipients):
+            some = tuple(envelope.recipients[place] for place in chosen)
+            envelope = attrs.evolve(envelope, recipients=some)
+        arrived = transit.arrived or self._now()
+        job = Job(transit.id, envelope, transit.content, arrived, junk)
+        try:
+            outcomes = await self._agent.attempt(job)
+            if len(outcomes) == len(chosen):
+                return outcomes
+            problem = f"{len(outcomes)} outcomes for {len(chosen)} recipients"
+        except Exception as error:  # noqa: BLE001 - a bug; the sender keeps the message
+            problem = described(error)
+            self.log.failure("{id}: the delivery agent failed", id=transit.id)
+        failed = StoreFailed(problem)
+        return [Outcome(failed.status, problem, failed)] * len(chosen)
+
+    # The record.
+
+    def _settle(self, transit: Transit, outcomes: Sequence[Outcome]) -> None:
+        transit.arrived = transit.arrived or self._now()
+        self._bus.publish([MessageSettled(record_of(transit, transit.arrived, outcomes))])
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.seconds(), UTC)
+
+
+def _merge(transit: Transit, verdict: Verdict) -> None:
+    transit.facts.update(verdict.facts)
+    if verdict.score:
+        sum_so_far = transit.facts.get("score", 0.0)
+        if isinstance(sum_so_far, (int, float)):
+            transit.facts["score"] = sum_so_far + verdict.score
+
+
+def _amend(transit: Transit, edits: Edits) -> None:
+    if edits:
+        header = edits.apply(transit.header)
+        transit.content = with_header(transit.content, transit.header, header)
+        transit.header = header
+
+
+def _at_stage(stage: Stage, transit: Transit, verdict: Verdict) -> Verdict:
+    """Return what the portal does at once, and remember what takes effect later."""
+    if verdict.disposition is Disposition.HOLD:
+        verdict = attrs.evolve(verdict, disposition=Disposition.DEFER)
+    if verdict.disposition in REFUSALS:
+        if stage is not Stage.SENDER:
+            return verdict
+        transit.verdict = verdict
+        return KEEP
+    if verdict.disposition in (Disposition.JUNK, Disposition.DISCARD):
+        if stage is Stage.RECIPIENT and transit.recipient:
+            transit.verdicts[transit.recipient.address.key] = verdict
+        else:
+            transit.verdict = verdict
+    return verdict
+
+
+def _fate(
+    transit: Transit, recipient: Recipient, whole: Verdict, own: Mapping[str, Verdict]
+) -> Verdict:
+    """Return the verdict on one recipient: their own, else that on the whole message."""
+    if not own and not transit.verdicts and not transit.junk:
+        return whole
+    key = recipient.address.key
+    fate = own.get(key, whole)
+    if fate.disposition not in (Disposition.KEEP, Disposition.ACCEPT):
+        return fate
+    early = transit.verdicts.get(key, KEEP)
+    is_junk = transit.junk or early.disposition is Disposition.JUNK
+    return Verdict.junk() if is_junk else fate
+
+
+def together(fates: Sequence[Verdict]) -> Sequence[Verdict]:
+    """Return verdicts that one answer for all recipients can carry, as SMTP has it.
+
+    Where somebody would get the message and another only later, nobody gets it
+    now, so that nobody gets it twice.  Where somebody gets it and another's copy
+    is refused, that copy is filed as junk, since nobody would hear of its refusal.
+    """
+    if all(fate.disposition in REFUSALS for fate in fates):
+        return fates
+    for fate in fates:
+        if fate.disposition in (Disposition.DEFER, Disposition.HOLD):
+            return [fate] * len(fates)
+    return [
+        Verdict.junk() if fate.disposition is Disposition.REJECT else fate for fate in fates
+    ]
+
+
+def _outcome(fate: Verdict) -> Outcome | None:
+    """Return what becomes of a copy that isn't delivered; None for one that is."""
+    if fate.disposition is Disposition.DISCARD:
+        return Outcome(DELIVERED, "discarded")
+    if fate.disposition in REFUSALS:
+        error = fate.error or Refused("refused")
+        return Outcome(error.status, described(error), error)
+    return None
+
+
+def _postmaster(recipient: Recipient) -> Decision:
+    return Decision(
+        Stage.RECIPIENT,
+        "postmaster",
+        Disposition.ACCEPT,
+        "mail for the postmaster is always let in",
+        recipient=str(recipient.address),
+    )
+
+
+def record_of(
+    transit: Transit, arrived: datetime, outcomes: Sequence[Outcome]
+) -> MessageRecord:
+    """Return what is to be remembered of a message."""
+    envelope = transit.envelope
+    identifier = transit.header.first(b"Message-ID")
+    return MessageRecord(
+        id=transit.id,
+        arrived=arrived,
+        portal=transit.portal,
+        protocol=transit.protocol,
+        peer=str(transit.peer),
+        greeting=transit.greeting,
+        login=transit.login.name if transit.login else "",
+        sender=str(envelope.sender or ""),
+        recipients=tuple(str(recipient.address) for recipient in envelope.recipients),
+        outcomes=tuple(outcomes),
+        decisions=tuple(transit.decisions),
+        size=transit.content.size,
+        message_id=shown(identifier.body[:LONGEST_TEXT]) if identifier else "",
+        subject=transit.message.subject[:LONGEST_TEXT],
+    )

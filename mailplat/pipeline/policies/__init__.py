@@ -1,0 +1,1 @@
+"""Judge the envelope, one class a file."""

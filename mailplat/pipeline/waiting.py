@@ -1,0 +1,85 @@
+"""Waiting for others: at no cost where nothing waits, not for ever, and not to be undone."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Coroutine, Generator
+from contextlib import suppress
+from typing import Any, TypeVar, cast
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from mailplat.mail.errors import OutOfTime
+
+T = TypeVar("T")
+
+
+class Withdrawn(Exception):
+    """What we waited for was cancelled by itself, and not by us."""
+
+
+def begin(coroutine: Coroutine[Any, Any, T]) -> T | Deferred[T]:
+    """Run a coroutine up to where it waits; return its result, if it got so far.
+
+    Most answers are there at once, and a Deferred for each would cost more than
+    the answer.
+    """
+    try:
+        waiting = coroutine.send(None)
+    except StopIteration as end:
+        return cast("T", end.value)
+    return Deferred.fromCoroutine(_go_on(coroutine, waiting))
+
+
+@types.coroutine
+def _go_on(coroutine: Coroutine[Any, Any, T], waiting: object) -> Generator[Any, Any, T]:
+    with suppress(Exception):  # the coroutine sees for itself what became of it
+        yield waiting
+    return cast("T", (yield from coroutine))
+
+
+def within(work: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T]:
+    """Return what becomes of ``work``, or `OutOfTime` after so many seconds.
+
+    Out of time it is cancelled, and if it goes on none the less nobody waits for
+    it.  A cancelling that comes from within is `Withdrawn`, so that `CancelledError`
+    always means that whoever waits has been cancelled.
+    """
+    cancelled = False
+
+    def cancel(_answer: Deferred[T]) -> None:
+        nonlocal cancelled
+        cancelled = True
+        work.cancel()
+
+    answer: Deferred[T] = Deferred(cancel)
+
+    def expire() -> None:
+        answer.errback(OutOfTime(f"no answer within {seconds:g} s"))
+        work.cancel()
+
+    timer = clock.callLater(seconds, expire)
+
+    def tell(result: T | Failure) -> None:
+        if timer.active():
+            timer.cancel()
+        if answer.called:
+            return  # too late, or nobody wants it any more
+        if not isinstance(result, Failure):
+            answer.callback(result)
+        elif isinstance(result.value, CancelledError) and not cancelled:
+            answer.errback(Withdrawn("what it waited for was cancelled"))
+        else:
+            answer.errback(result)
+
+    work.addBoth(tell)
+    return answer
+
+
+def shielded(work: Deferred[T]) -> Deferred[T]:
+    """Return what becomes of ``work``; cancelling that leaves the work alone."""
+    answer: Deferred[T] = Deferred()
+    work.addBoth(answer.callback)
+    return answer
