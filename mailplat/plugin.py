@@ -48,6 +48,13 @@ def _origin(info: ValidationInfo) -> Origin | None:
     return origin
 
 
+class ConfigError(Exception):
+    """What the configuration asks for can't be had here; the text says what to do.
+
+    Raised by makers and by `prepare`; the operator reads it.
+    """
+
+
 # Durations and sizes ---------------------------------------------------------
 
 _PAIR = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)\s*([A-Za-z]+)\s*")

@@ -40,6 +40,8 @@ class Limits:
 
     connections: int = 10000
     connections_per_address: int = 20
+    uncounted_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # count in the total only
+    handshakes_per_address: int = 120  # of TLS, in a minute
 
     handshake_patience: float = 15.0
     smtp_patience: float = 300.0

@@ -49,6 +49,7 @@ from zope.interface import implementer
 from mailplat.mail.errors import MailError
 from mailplat.mail.limits import Limits
 from mailplat.mail.transit import Peer
+from mailplat.portals.tls import channel_binding
 from mailplat.wire.engine import After, Engine, TimedOut
 
 PIECE = 16384  # octets handed to a busy transport at once; one of them gone is progress
@@ -121,6 +122,15 @@ class Connection:
         if self._shell:
             self._shell.end(error)
 
+    def binding(self, kind: str) -> bytes:
+        """Return channel-binding data, by its name in RFC 5929 or 9266.
+
+        Raises `LookupError` where there is none, as on plain connections.
+        """
+        if self._shell is None or self.secured is None:
+            raise LookupError(kind)
+        return channel_binding(self._shell.transport.getHandle(), kind)
+
 
 Connect: TypeAlias = Callable[[Connection], tuple[Engine, Session]]
 
@@ -129,7 +139,7 @@ def _without_words(error: Exception) -> bytes:
     return b""
 
 
-def _unheard(shell: Shell) -> None:
+def _nothing(_about: object) -> None:
     return None
 
 
@@ -139,7 +149,8 @@ class Terms:
 
     ``connect`` is called for each connection, and again once STARTTLS has
     succeeded.  ``refusal`` puts an error into the last words of a connection
-    whose session can't say them.  ``ended`` hears of each end, once.
+    whose session can't say them.  ``shake_hands`` may refuse a handshake by a
+    `MailError`.  ``ended`` hears of each end, once.
     """
 
     connect: Connect
@@ -148,7 +159,8 @@ class Terms:
     tls: IOpenSSLServerConnectionCreator | None = None
     implicit: bool = False  # TLS before the first word
     refusal: Callable[[Exception], bytes] = _without_words
-    ended: Callable[[Shell], None] = _unheard
+    shake_hands: Callable[[Peer], None] = _nothing
+    ended: Callable[[Shell], None] = _nothing
 
 
 @implementer(IPushProducer, IHandshakeListener)
@@ -303,6 +315,12 @@ class Shell(Protocol):
         if self._engine and self._engine.held:
             self.abort()  # somebody put words in front of the handshake
             return
+        try:
+            self._terms.shake_hands(self.peer)
+        except MailError as error:
+            self.log.info("no handshake with {peer}: {error}", peer=self.peer, error=error)
+            self.abort()
+            return
         self._forget_session()
         if self._socket:
             self._socket = None
@@ -333,8 +351,8 @@ class Shell(Protocol):
         assert self._work
         self._waiting = None
         try:
-            if isinstance(outcome, Failure):
-                waiting = outcome.throwExceptionIntoGenerator(self._work)
+            if isinstance(outcome, Failure) and outcome.value:
+                waiting = self._work.throw(outcome.value)
             else:
                 waiting = self._work.send(outcome)
         except StopIteration:
