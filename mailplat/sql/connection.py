@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import apsw
@@ -78,43 +78,48 @@ def open_writer(path: Path, *, durable: bool, vfs: str | None = None) -> SqliteC
     try:
         if vfs is None:
             path.touch(mode=0o600)
-        connection = _open(path, flags, vfs, (*WRITER, *ALL, synchronous))
+        return _open(path, flags, vfs, (*WRITER, *ALL, synchronous), _claim)
     except (apsw.Error, OSError) as error:
         raise UnusableDatabase(f"{path} can't be opened: {error}") from error
-    try:
-        _claim(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def open_reader(path: Path, *, vfs: str | None = None) -> SqliteConnection:
     """Open the file for reading; a writer has it open already."""
-    return _open(path, apsw.SQLITE_OPEN_READONLY, vfs, (*READER, *ALL))
+    return _open(
+        path, apsw.SQLITE_OPEN_READONLY, vfs, (*READER, *ALL), lambda _connection: None
+    )
 
 
-def _open(path: Path, flags: int, vfs: str | None, pragmas: Iterable[str]) -> SqliteConnection:
+def _open(
+    path: Path,
+    flags: int,
+    vfs: str | None,
+    pragmas: Iterable[str],
+    check: Callable[[SqliteConnection], None],
+) -> SqliteConnection:
     native = apsw.Connection(str(path), flags, vfs, STATEMENTS)
     connection = SqliteConnection(native)
     try:
         for pragma in pragmas:
             connection.all(pragma)
+        check(connection)
     except BaseException:
         native.close()
         raise
     return connection
 
 
-def _claim(connection: SqliteConnection, path: Path) -> None:
+def _claim(connection: SqliteConnection) -> None:
     """Put our mark on a new file; refuse one that bears another."""
     [[application]] = connection.all("PRAGMA application_id")
     [[number]] = connection.all("PRAGMA user_version")
     [[tables]] = connection.all("SELECT count(*) FROM sqlite_schema")
     if application not in (0, APPLICATION) or (tables and not application):
-        raise UnusableDatabase(f"{path} is a database of another program")
+        raise UnusableDatabase(f"{connection.native.filename} is a database of another program")
     if number > FORMAT:
-        raise UnusableDatabase(f"{path} was written by a later version of mailplat")
+        raise UnusableDatabase(
+            f"{connection.native.filename} was written by a later version of mailplat"
+        )
     if not application:
         connection.run("BEGIN IMMEDIATE")
         connection.run(f"PRAGMA application_id = {APPLICATION}")

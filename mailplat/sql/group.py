@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import apsw
 
@@ -61,7 +62,8 @@ class Writer:
     def close(self) -> None:
         if self._bad:
             self._connection.native.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        self._connection.close()
+        with suppress(apsw.Error):  # what could not be moved stays in the log
+            self._connection.close()
 
     def _run(self, jobs: Sequence[Job]) -> None:
         if self._bad:

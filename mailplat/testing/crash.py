@@ -7,8 +7,6 @@ there, and asks whether everything is true that anybody had been told.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import (
     Awaitable,
     Callable,
@@ -33,6 +31,7 @@ from mailplat.testing.disk import (
     Truncate,
     Unlink,
     Write,
+    quick_folder,
 )
 
 SECTOR = 512  # octets that a disk writes whole or not at all
@@ -160,15 +159,12 @@ def _acknowledged(done: Sequence[Operation]) -> list[Hashable]:
 
 async def _recovered(crash: Crash, recover: Recover) -> Collection[Hashable]:
     """Lay the folder out, and return the facts that a start finds in it."""
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-    root = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
-    try:
+    with quick_folder() as root:
         for path, octets in crash.folder.items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_bytes(octets)
-        return await recover(root)
-    except Exception as error:
-        error.add_note(f"crash after {crash.after}, {crash.how}")
-        raise
-    finally:
-        shutil.rmtree(root)
+        try:
+            return await recover(root)
+        except Exception as error:
+            error.add_note(f"crash after {crash.after}, {crash.how}")
+            raise

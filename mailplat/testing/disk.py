@@ -9,8 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -22,6 +24,14 @@ from mailplat.files import Disk
 T = TypeVar("T")
 
 JOURNALS = apsw.SQLITE_OPEN_MAIN_JOURNAL | apsw.SQLITE_OPEN_SUPER_JOURNAL | apsw.SQLITE_OPEN_WAL
+
+
+@contextmanager
+def quick_folder() -> Iterator[Path]:
+    """Make a folder, in memory where there is such a place, and remove it at the end."""
+    memory = Path("/dev/shm")  # noqa: S108 - only a new folder in it is used
+    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
+        yield Path(name)
 
 
 @attrs.frozen
@@ -125,15 +135,21 @@ class Tape:
 
 @attrs.define
 class Trouble:
-    """Which step fails: the ``at``-th, counted from 1, and with ``for_good`` all after it."""
+    """Which step fails: the ``at``-th, counted from 1, and with ``for_good`` all after it.
+
+    With ``kind`` (``"sync"``, ``"write"`` …) only steps of that kind count.
+    """
 
     at: int = 0
     error: int = errno.EIO
     for_good: bool = False
+    kind: str = ""
     steps: int = 0
 
-    def meet(self) -> bool:
+    def meet(self, kind: str) -> bool:
         """Count a step, and say whether it fails."""
+        if self.kind not in ("", kind):
+            return False
         self.steps += 1
         return bool(self.at) and (
             self.steps == self.at or (self.for_good and self.steps > self.at)
@@ -159,7 +175,7 @@ class FakeDisk(Disk):
         self._trouble = trouble or Trouble()
 
     def perform(self, step: str, path: Path, call: Callable[..., T], *args: Any) -> T:
-        if self._trouble.meet():
+        if self._trouble.meet(step):
             raise OSError(self._trouble.error, os.strerror(self._trouble.error))
         outcome = call(*args)
         self._record(step, path, args, outcome)
@@ -214,7 +230,7 @@ class FakeVfs(apsw.VFS):
     def xOpen(  # noqa: N802 - SQLite calls us
         self, name: str | apsw.URIFilename | None, flags: list[int]
     ) -> apsw.VFSFile:
-        self.meet(apsw.SQLITE_CANTOPEN)
+        self.meet("open", apsw.SQLITE_CANTOPEN)
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
         is_new = path is not None and not Path(path).exists()
         file = _FakeFile(self, name, flags)
@@ -227,18 +243,17 @@ class FakeVfs(apsw.VFS):
         return file
 
     def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802
-        self.meet(apsw.SQLITE_IOERR_DELETE)
+        self.meet("unlink", apsw.SQLITE_IOERR_DELETE)
         super().xDelete(filename, syncdir)
         self.tape.add(Unlink(self.tape.inside(filename)))
         if syncdir:
             self.tape.add(SyncFolder(self.tape.inside(Path(filename).parent)))
 
-    def meet(self, code: int) -> None:
+    def meet(self, kind: str, code: int) -> None:
         """Fail with SQLite's ``code``, or for want of room, if this step is to fail."""
-        if self.trouble.meet():
-            if self.trouble.error == errno.ENOSPC and code != apsw.SQLITE_IOERR_FSYNC:
-                code = apsw.SQLITE_FULL
-            raise apsw.exception_for(code)
+        if self.trouble.meet(kind):
+            is_full = self.trouble.error == errno.ENOSPC and kind == "write"
+            raise apsw.exception_for(apsw.SQLITE_FULL if is_full else code)
 
 
 class _FakeFile(apsw.VFSFile):
@@ -254,19 +269,19 @@ class _FakeFile(apsw.VFSFile):
         super().__init__("", name, flags)
 
     def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802
-        self._vfs.meet(apsw.SQLITE_IOERR_WRITE)
+        self._vfs.meet("write", apsw.SQLITE_IOERR_WRITE)
         super().xWrite(data, offset)
         if self.number:
             self._vfs.tape.add(Write(self.number, offset, bytes(data)))
 
     def xTruncate(self, newsize: int) -> None:  # noqa: N802
-        self._vfs.meet(apsw.SQLITE_IOERR_TRUNCATE)
+        self._vfs.meet("truncate", apsw.SQLITE_IOERR_TRUNCATE)
         super().xTruncate(newsize)
         if self.number:
             self._vfs.tape.add(Truncate(self.number, newsize))
 
     def xSync(self, flags: int) -> None:  # noqa: N802
-        self._vfs.meet(apsw.SQLITE_IOERR_FSYNC)
+        self._vfs.meet("sync", apsw.SQLITE_IOERR_FSYNC)
         super().xSync(flags)
         if self.number:
             self._vfs.tape.add(Sync(self.number))

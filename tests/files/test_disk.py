@@ -1,0 +1,140 @@
+"""Durable steps, and what follows when one of them fails."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mailplat.files import Disk, Spool
+from mailplat.mail.errors import AlreadyExists, DiskFull, MailError, StoreFailed
+from mailplat.testing.disk import FakeDisk, Name, Rename, Sync, SyncFolder, Tape, Trouble, Write
+from mailplat.testing.workers import at_once
+
+ERRORS = [errno.ENOSPC, errno.EIO, errno.EMFILE]
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk()
+
+
+def test_a_file_is_ours_alone(disk: Disk, tmp_path: Path) -> None:
+    with disk.create(tmp_path / "new") as file:
+        disk.write(file, b"one")
+        disk.write(file, b"two")
+        disk.sync(file)
+        assert disk.read(file, 2, 4) == b"et"
+    assert (tmp_path / "new").read_bytes() == b"onetwo"
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_taken_name_stays_with_its_file(disk: Disk, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_bytes(b"old")
+    (tmp_path / "other").write_bytes(b"new")
+    with pytest.raises(AlreadyExists):
+        disk.create(tmp_path / "taken")
+    with pytest.raises(AlreadyExists):
+        disk.link(tmp_path / "other", tmp_path / "taken")
+    assert (tmp_path / "taken").read_bytes() == b"old"
+
+
+def test_a_link_in_the_way_is_not_followed(disk: Disk, tmp_path: Path) -> None:
+    (tmp_path / "way").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(AlreadyExists):
+        disk.create(tmp_path / "way")
+
+
+def test_what_is_gone_may_be_unlinked_again(disk: Disk, tmp_path: Path) -> None:
+    disk.unlink(tmp_path / "nothing")
+
+
+def test_what_is_not_there_cannot_be_renamed(disk: Disk, tmp_path: Path) -> None:
+    with pytest.raises(StoreFailed):
+        disk.rename(tmp_path / "nothing", tmp_path / "something")
+
+
+def test_replace_syncs_before_it_renames(tmp_path: Path) -> None:
+    tape = Tape(tmp_path)
+    FakeDisk(tape).replace(tmp_path / "settings", b"new")
+    kinds = [type(operation) for operation in tape.operations]
+    assert kinds == [Name, Write, Sync, Rename, SyncFolder]
+    assert [path.name for path in tmp_path.iterdir()] == ["settings"]
+
+
+def test_a_failed_sync_is_never_tried_again(tmp_path: Path) -> None:
+    told: list[Exception] = []
+    trouble = Trouble(at=1, kind="sync")
+    disk = FakeDisk(Tape(tmp_path), trouble, told.append)
+    file, other = disk.create(tmp_path / "one"), disk.create(tmp_path / "two")
+    disk.write(file, b"octets")
+    with pytest.raises(StoreFailed):
+        disk.sync(file)
+    trouble.kind, trouble.steps = "", 0
+    refused: list[Callable[[], object]] = [
+        lambda: disk.sync(file),
+        lambda: disk.sync(other),
+        lambda: disk.write(other, b"octets"),
+        lambda: disk.create(tmp_path / "three"),
+        lambda: disk.create_unnamed(tmp_path),
+        lambda: disk.link(tmp_path / "one", tmp_path / "three"),
+        lambda: disk.rename(tmp_path / "one", tmp_path / "three"),
+        lambda: disk.sync_folder(tmp_path),
+    ]
+    for step in refused:
+        with pytest.raises(StoreFailed):
+            step()
+    assert trouble.steps == 0
+    assert len(told) == 1
+    trouble.at = 0
+    disk.unlink(tmp_path / "one")
+    assert disk.read(file, 0, 6) == b"octets"
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("for_good", [False, True])
+def test_whatever_step_fails_a_replaced_file_is_whole(
+    tmp_path: Path, error: int, for_good: bool
+) -> None:
+    target = tmp_path / "settings"
+    expected = DiskFull if error == errno.ENOSPC else StoreFailed
+    for at in range(1, 100):
+        target.write_bytes(b"old")
+        trouble = Trouble(at, error, for_good)
+        try:
+            FakeDisk(Tape(tmp_path), trouble).replace(target, b"new")
+        except expected:
+            assert target.read_bytes() in (b"old", b"new")
+            left = [path for path in tmp_path.iterdir() if path != target]
+            assert not left or for_good
+            for path in left:
+                path.unlink()
+        else:
+            assert not trouble.was_met
+            assert target.read_bytes() == b"new"
+            return
+    raise AssertionError("it never succeeded")
+
+
+@pytest.mark.parametrize("error", ERRORS)
+async def test_whatever_step_fails_a_spooled_content_is_whole_or_refused(
+    tmp_path: Path, error: int
+) -> None:
+    for at in range(1, 100):
+        trouble = Trouble(at, error)
+        spool = Spool(tmp_path, at_once, FakeDisk(Tape(tmp_path), trouble), in_memory=10)
+        incoming = spool.begin()
+        try:
+            for number in range(20):
+                await incoming.add(b"%05d" % number)
+            content = await incoming.finish()
+            octets = await content.read(0, content.size)
+        except MailError:
+            assert list(tmp_path.iterdir()) == []
+        else:
+            assert not trouble.was_met
+            assert octets == b"".join(b"%05d" % number for number in range(20))
+            return
+    raise AssertionError("it never succeeded")
