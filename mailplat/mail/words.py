@@ -141,6 +141,11 @@ def encoded(name: bytes, text: str) -> bytes:
     if _UNSAFE.search(text):
         raise ValueError(f"a control character in a {name.decode()} field: {text[:200]!r}")
     pieces = _pieces_to_fold(text.replace("\t", " ").strip(" "), len(name) + 1)
+    return folded(name, pieces)
+
+
+def folded(name: bytes, pieces: Iterable[bytes]) -> bytes:
+    """Return the whole field with CRLF, cut between pieces; each has its space in front."""
     return b"".join(_lines(name + b":", pieces))
 
 
@@ -162,17 +167,17 @@ def _pieces_to_fold(text: str, indent: int) -> Iterator[bytes]:
         if plain:
             yield from (run.encode("ascii") for run in group)
         else:
-            yield from _encoded_words("".join(group))
+            yield from encoded_words("".join(group)[1:])
 
 
 def _is_plain(run: str, indent: int) -> bool:
     return run.isascii() and "=?" not in run and len(run) + indent <= LONGEST_LINE
 
 
-def _encoded_words(run: str) -> Iterator[bytes]:
-    """Yield encoded words, each with a space before it; the run's first space is that."""
+def encoded_words(text: str) -> Iterator[bytes]:
+    """Yield encoded words that together are ``text``, each with a space before it."""
     room = b""
-    for character in run[1:]:
+    for character in text:
         octets = character.encode("utf-8", "replace")
         if len(room) + len(octets) > _WORD_OCTETS:
             yield _encoded_word(room)
