@@ -45,6 +45,10 @@ class UnknownCommand(MailError):
     status = Status(5, 5, 1)
 
 
+class NotOffered(UnknownCommand):
+    """The command is known, and this server does not offer it (RFC 5321 section 4.2.4)."""
+
+
 class BadSequence(MailError):
     """A command came when its turn had not come (RFC 5321 section 4.1.4)."""
 

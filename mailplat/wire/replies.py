@@ -60,6 +60,7 @@ WORDS: dict[type[Exception], Words] = {
     errors.BareLineEnd: Words(500, "CLIENTBUG", "", "invalidArguments", "Lines end in CRLF, and in nothing else",
                               {Moment.CONTENT: 550}),
     errors.UnknownCommand: Words(500, "CLIENTBUG", "", "unknownMethod", "Unknown command"),
+    errors.NotOffered: Words(502, "CANNOT", "SYS/PERM", "unknownMethod", "Not offered here"),
     errors.BadSequence: Words(503, "CLIENTBUG", "", "invalidArguments", "Not now: bad sequence of commands"),
     errors.BadParameter: Words(501, "CLIENTBUG", "", "invalidArguments", "Bad argument or parameter"),
     errors.UnknownParameter: Words(555, "CLIENTBUG", "", "invalidArguments", "Parameter not offered here"),

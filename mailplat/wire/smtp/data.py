@@ -1,0 +1,91 @@
+"""Where a message ends in the DATA phase, and nothing else (RFC 5321 section 4.5.2)."""
+
+from __future__ import annotations
+
+import attrs
+
+from mailplat.mail.errors import BareLineEnd, LineTooLong, MailError, MessageTooLarge
+
+CRLF = b"\r\n"
+END = b"\r\n.\r\n"
+_BEGINNINGS = (END[:4], END[:3], END[:2], END[:1])  # of the end, longest first
+
+
+@attrs.frozen
+class Body:
+    """Some octets of the message, their extra dots removed."""
+
+    octets: bytes
+
+
+@attrs.frozen
+class EndOfData:
+    """The lone dot arrived; ``failure`` is why the message can't be kept, if so."""
+
+    failure: MailError | None = attrs.field(default=None, eq=type)
+
+
+@attrs.define
+class DotReader:
+    """Finds the end of a message in a stream of octets.
+
+    Feed it whatever arrived; how the stream was cut never changes what comes
+    out.  Only CRLF ends a line, so nobody can hide a second message behind a
+    bare LF.  A message that breaks a rule is read to its real end and refused
+    there: its rest is never taken for commands.  It looks at chunks, never at
+    single lines, and holds back at most four octets, which may be the end's.
+    """
+
+    line: int  # octets in one line, its CRLF counted and its extra dot not
+    size: int  # octets in the message
+    trailing: bytes = attrs.field(default=b"", init=False)  # came behind the end
+    _held: bytes = attrs.field(default=CRLF, init=False)  # as if a line had just ended
+    _opening: bytes = attrs.field(default=CRLF, init=False)  # that CRLF, until it is taken off
+    _read: int = attrs.field(default=-2, init=False)  # octets of the message, without it
+    _column: int = attrs.field(default=0, init=False)  # octets read of an unfinished line
+    _bare: bool = attrs.field(default=False, init=False)
+    _long: bool = attrs.field(default=False, init=False)
+
+    @property
+    def failure(self) -> MailError | None:
+        """Why the message can't be kept, as far as it has been read."""
+        if self._bare:
+            return BareLineEnd("a CR or LF outside CRLF")
+        if self._long:
+            return LineTooLong(f"a line of over {self.line} octets")
+        if self._read > self.size:
+            return MessageTooLarge(f"over {self.size} octets")
+        return None
+
+    def receive(self, octets: bytes) -> list[Body | EndOfData]:
+        """Return what ``octets`` complete; nothing may be fed behind the end."""
+        window = self._held + octets
+        end = window.find(END)
+        if end >= 0:
+            self.trailing = window[end + 5 :]
+            return [*self._body(window[: end + 2]), EndOfData(self.failure)]
+        self._held = next(filter(window.endswith, _BEGINNINGS), b"")
+        return self._body(window[: len(window) - len(self._held)])
+
+    def _body(self, piece: bytes) -> list[Body | EndOfData]:
+        if not piece.count(CRLF) == piece.count(b"\r") == piece.count(b"\n"):
+            self._bare = True
+        body = piece.replace(b"\r\n.", CRLF)
+        self._long = self._long or self._has_long_line(body)
+        self._read += len(body)
+        last = body.rfind(CRLF)
+        self._column = len(body) - last - 2 if last >= 0 else self._column + len(body)
+        if not body or self.failure:
+            return []
+        body, self._opening = body.removeprefix(self._opening), b""
+        return [Body(body)] if body else []
+
+    def _has_long_line(self, body: bytes) -> bool:
+        """Say whether a line is too long; looks once for each ``line`` octets at most."""
+        start, room = 0, self.line - 2 - self._column
+        while len(body) - start > room:
+            end = body.rfind(CRLF, start, start + room + 2)
+            if end < 0:
+                return True
+            start, room = end + 2, self.line - 2
+        return False
