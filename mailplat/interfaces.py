@@ -475,7 +475,10 @@ class ISharing(Interface):
 
 
 class ILifetime(Interface):
-    """Facet of any component: has something to do before the doors open or after they close."""
+    """Facet of any component: has something to do before the doors open or after they close.
+
+    Need not be declared: a component that has one of the methods is asked.
+    """
 
     def prepare() -> Awaitable[None]:
         """Make ready what others will ask for, such as tables; the neighbours are ready.

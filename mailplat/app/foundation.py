@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import attrs
-from twisted.internet.interfaces import IReactorCore, IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import (
+    IReactorCore,
+    IReactorFromThreads,
+    IReactorSocket,
+    IReactorTime,
+)
 
 from mailplat.app.config import Configuration
 from mailplat.app.lock import Lock
@@ -16,8 +22,15 @@ from mailplat.sql import SqliteDatabase
 from mailplat.workers import Workers
 
 
-class IReactor(IReactorTime, IReactorCore, IReactorFromThreads):
+class IReactor(IReactorTime, IReactorCore, IReactorFromThreads, IReactorSocket):
     """What the application asks of the reactor."""
+
+
+def the_reactor() -> IReactor:
+    """Return this process's reactor; importing it installs it, so nobody asks sooner."""
+    from twisted.internet import reactor
+
+    return cast("IReactor", reactor)
 
 
 def _nobody(_error: Exception) -> None:

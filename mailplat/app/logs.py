@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TextIO
 
-from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
+from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailplat.app.tables import LogSettings
+from mailplat.interfaces import IBus
+from mailplat.mail.events import MessageSettled
 
 LONGEST = 256  # octets of one value
 
@@ -45,19 +46,25 @@ class LogWriter:
     """Writes events as lines to standard error or to a file that can be reopened."""
 
     def __init__(self, settings: LogSettings, stream: TextIO | None = None) -> None:
-        self._path: Path | None = settings.file
+        self._standard = stream or sys.stderr
+        self._stream = self._standard
+        self.use(settings)
+
+    def use(self, settings: LogSettings) -> None:
+        """Go on as these settings say; raises `OSError` if the file can't be opened."""
         self._level = LogLevel.lookupByName(settings.level)
         self._line = _json_line if settings.format == "json" else _text_line
-        self._stream = stream or sys.stderr
+        self._path = settings.file
         self.reopen()
 
     def reopen(self) -> None:
         """Go on in a new file where the old one has been renamed."""
-        if self._path is None:
-            return
-        old, self._stream = self._stream, self._path.open("a", encoding="ascii", buffering=1)
-        if old is not sys.stderr:
+        old, self._stream = self._stream, self._open()
+        if old is not self._standard:
             old.close()
+
+    def _open(self) -> TextIO:
+        return self._path.open("a", encoding="ascii") if self._path else self._standard
 
     def __call__(self, event: LogEvent) -> None:
         if event.get("log_level", LogLevel.info) < self._level:
@@ -67,6 +74,40 @@ class LogWriter:
             self._stream.flush()
         except (OSError, ValueError):
             return  # a full disk keeps nobody's mail from being delivered
+
+
+def tell_of_messages(bus: IBus) -> Callable[[], None]:
+    """Log every message that has been settled: one line, and one for each recipient."""
+    return bus.subscribe(MessageSettled, _tell_of_message)
+
+
+_mail = Logger(namespace="mail")
+
+
+def _tell_of_message(event: MessageSettled) -> None:
+    record = event.record
+    _mail.info(
+        "{id}: from <{sender}> by {portal} {protocol} {peer} {login}, {size} octets, "
+        "{message_id}: {kept} of {asked} delivered",
+        id=record.id,
+        sender=record.sender,
+        portal=record.portal,
+        protocol=record.protocol,
+        peer=record.peer,
+        login=record.login,
+        size=record.size,
+        message_id=record.message_id,
+        asked=len(record.recipients),
+        kept=sum(outcome.status.klass == 2 for outcome in record.outcomes),
+    )
+    for recipient, outcome in zip(record.recipients, record.outcomes, strict=False):
+        _mail.info(
+            "{id}: to <{recipient}>: {status} {detail}",
+            id=record.id,
+            recipient=recipient,
+            status=str(outcome.status),
+            detail=outcome.detail,
+        )
 
 
 def _fields(event: LogEvent) -> dict[str, object]:
@@ -84,6 +125,8 @@ _LEGACY = {"time", "message", "system", "format", "isError", "why", "failure", "
 def _sentence(event: LogEvent, fields: Mapping[str, object]) -> str:
     if event.get("log_format") is None:
         return escaped(formatEvent(event))
+    if "log_text" in event:  # what the older logging system has formatted
+        return escaped(event["log_text"])
     return formatEvent({"log_format": event["log_format"], **fields})
 
 

@@ -172,19 +172,24 @@ class Table:
     """A table of the annotated file: what is set in it, and the manual of all its keys."""
 
     header: str  # empty for the keys outside every table
-    kind: type[Settings]
+    kind: type[Settings] = Settings
     set: Mapping[str, object] = attrs.field(factory=dict)
     manual: str = ""
+
+    def brief(self) -> Table:
+        """Return the same table without a manual: another like it has it."""
+        return attrs.evolve(self, kind=Settings)
 
     def as_toml(self) -> str:
         """Return the table with its manual; what has its default is commented out."""
         lines = _comment(self.manual)
         if self.header:
             lines.append(f"[{self.header}]")
-        for name in self.set.keys() - self.kind.model_fields.keys():
-            lines.append(f"{name} = {toml_text(self.set[name])}")
-        for key in keys(self.kind):
-            lines += _comment(key.manual) if key.manual else []
+        known = keys(self.kind)
+        names = {key.name for key in known}
+        lines += [f"{n} = {toml_text(v)}" for n, v in self.set.items() if n not in names]
+        for key in known:
+            lines += _comment(key.manual)
             if key.name in self.set:
                 lines.append(f"{key.name} = {toml_text(self.set[key.name])}")
             else:

@@ -17,7 +17,7 @@ import attrs
 from mailplat.app import toml
 from mailplat.app.config import BadConfiguration, Mistake, Source
 from mailplat.app.registry import UnknownComponent, Wish, is_settings, wishes
-from mailplat.plugin import Instance, Settings
+from mailplat.plugin import ConfigError, Instance, Settings
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -34,6 +34,7 @@ class Part:
     settings: Settings | None = None
     given: Mapping[str, object] = attrs.field(factory=dict)
     path: toml.Path = ()  # where the file asks for it
+    optional: bool = False  # made only if another asks for it
 
     @property
     def instance(self) -> str:
@@ -63,9 +64,13 @@ class Plan:
     """Parts in the order of their making, each with its arguments, parts among them."""
 
     steps: tuple[tuple[Part, Mapping[str, object]], ...]
+    source: Source
 
     def carry_out(self, before: Iterable[Made] = ()) -> tuple[Made, ...]:
-        """Make everything, except what an earlier tree has made just so."""
+        """Make everything, except what an earlier tree has made just so.
+
+        Raises `BadConfiguration` where a maker can't have what its settings ask for.
+        """
         earlier = {made.part.name: made for made in before}
         things: dict[Part, object] = {}
         result = []
@@ -75,10 +80,17 @@ class Plan:
             if old and old.is_still_right(part, arguments):
                 made = Made(part, arguments, old.thing)
             else:
-                made = Made(part, arguments, part.maker(**arguments))
+                made = Made(part, arguments, self._make(part, arguments))
             things[part] = made.thing
             result.append(made)
         return tuple(result)
+
+    def _make(self, part: Part, arguments: Mapping[str, object]) -> object:
+        try:
+            return part.maker(**arguments)
+        except ConfigError as problem:
+            mistake = self.source.mistake(part.path, str(problem))
+            raise BadConfiguration([mistake]) from problem
 
 
 def _made(value: object, things: Mapping[Part, object]) -> object:
@@ -96,10 +108,11 @@ def plan(parts: Sequence[Part], values: Mapping[object, object], source: Source)
     """
     planner = _Planner(parts, values, source)
     for part in parts:
-        planner.visit(part)
+        if not part.optional:
+            planner.visit(part)
     if planner.mistakes:
         raise BadConfiguration(planner.mistakes)
-    return Plan(tuple(planner.steps))
+    return Plan(tuple(planner.steps), source)
 
 
 class _Unmet(Exception):

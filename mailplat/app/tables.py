@@ -30,6 +30,7 @@ from mailplat.plugin import (
     size,
     size_text,
 )
+from mailplat.portals.tls import TlsSettings
 
 
 class HouseSettings(Settings):
@@ -132,6 +133,7 @@ TABLES: dict[str, type[Settings]] = {
     "database": DatabaseSettings,
     "limits": _with_fields_of_limits(),
     "log": LogSettings,
+    "tls": TlsSettings,
 }
 """The house's own tables, each there once."""
 

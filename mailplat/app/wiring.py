@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import attrs
@@ -17,13 +17,14 @@ from mailplat.app.tables import FILTERS, POLICIES, LimitsSettings
 from mailplat.interfaces import (
     House,
     IBus,
-    ILifetime,
     IPipeline,
     IPortal,
 )
 from mailplat.mail.limits import Limits
 from mailplat.pipeline.judge import Judge
 from mailplat.pipeline.pipeline import Pipeline
+from mailplat.portals.doorkeeper import Doorkeeper
+from mailplat.portals.tls import Certificates, TlsSettings
 from mailplat.sql import Database
 from mailplat.workers import Workers
 
@@ -53,14 +54,14 @@ class Tree:
         """Let everything new make itself ready, neighbours first."""
         old = {id(made.thing) for made in before.made} if before else set()
         for made in self.made:
-            if id(made.thing) not in old and ILifetime.providedBy(made.thing):
+            if id(made.thing) not in old and hasattr(made.thing, "prepare"):
                 await made.thing.prepare()
 
-    async def finish(self, after: Tree | None = None) -> None:
-        """Let everything that isn't handed on to ``after`` let go, neighbours last."""
-        kept = {id(made.thing) for made in after.made} if after else set()
+    async def finish(self, others: Iterable[Tree] = ()) -> None:
+        """Let everything that no other tree uses let go, neighbours last."""
+        kept = {id(made.thing) for tree in others for made in tree.made}
         for made in reversed(self.made):
-            if id(made.thing) not in kept and ILifetime.providedBy(made.thing):
+            if id(made.thing) not in kept and hasattr(made.thing, "finish"):
                 try:
                     await made.thing.finish()
                 except Exception:  # noqa: BLE001 - one that fails may not keep the others from it
@@ -112,7 +113,22 @@ def draw(configuration: Configuration, values: Mapping[object, object]) -> Plan:
         )
         for name, steps in configuration.pipelines.items()
     ]
-    parts = [*rooms.values(), *policies.values(), *filters.values(), *pipelines]
+    own = [
+        Part(name="doorkeeper", provides=(Doorkeeper,), maker=Doorkeeper, optional=True),
+    ]
+    tls = configuration.table(TlsSettings)
+    if tls.certificates.is_dir():
+        own.append(
+            Part(
+                name="tls",
+                provides=(Certificates,),
+                maker=Certificates,
+                settings=tls,
+                path=("tls",),
+                optional=True,
+            )
+        )
+    parts = [*own, *rooms.values(), *policies.values(), *filters.values(), *pipelines]
     return plan(parts, values, configuration.source)
 
 

@@ -13,7 +13,7 @@ import click
 
 import mailplat
 from mailplat.app import config, manual, newhouse
-from mailplat.app.cli.places import NoConfiguration, Office, find_config
+from mailplat.app.cli.places import WHERE_ELSE, NoConfiguration, Office, find_config
 from mailplat.app.config import BadConfiguration
 from mailplat.app.control import OperationFailed
 from mailplat.app.registry import Registry, UnknownComponent, discover
@@ -59,8 +59,7 @@ def _cell(value: object) -> str:
     "--config",
     "config_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The configuration file; else MAILPLAT_CONFIG, ./mailplat.toml, "
-    "./mailplat-state/mailplat.toml, /etc/mailplat/mailplat.toml.",
+    help=f"The configuration file; else {WHERE_ELSE}.",
 )
 @click.version_option(mailplat.__version__, prog_name="mailplat")
 @click.pass_context
@@ -109,14 +108,15 @@ def init(
     folder: Path, domain: str, port_base: int | None, contents: str, database: str
 ) -> None:
     """Make a new house in FOLDER: configuration, state, certificate, postmaster."""
+    house = newhouse.NewHouse(folder.absolute(), domain, port_base)
+    password = newhouse.new_password()
     try:
-        house = newhouse.make(
-            folder.absolute(), domain, port_base=port_base, contents=contents, database=database
-        )
-        password = newhouse.add_first_account(house, Office.of(house.config))
+        newhouse.make(house, contents=contents, database=database)
+        office = Office.of(house.config)
+        office.call("server.furnish", **house.first_account(password))
     except (newhouse.NotMade, BadConfiguration, OperationFailed) as problem:
         fail(str(problem))
-    click.echo(newhouse.welcome(house, password))
+    click.echo(newhouse.welcome(house, office.configuration, password))
 
 
 @main.command()
@@ -338,7 +338,7 @@ def list_domains(office: Office, as_json: bool) -> None:
 
 @domain.command("add")
 @click.argument("name")
-@click.option("--postmaster", required=True, help="Where postmaster@ and abuse@ it lead.")
+@click.option("--postmaster", default="", help="Where postmaster@ and abuse@ it lead.")
 @on_a_house
 def add_domain(office: Office, name: str, postmaster: str) -> None:
     """Take mail for a domain."""
@@ -363,16 +363,3 @@ def remove_domain(office: Office, name: str) -> None:
 def dns_of_domain(office: Office, name: str, as_json: bool) -> None:
     """Print the records to publish for a domain."""
     say(newhouse.dns_records(office.configuration, name), ["name", "type", "value"], as_json)
-
-
-# Messages --------------------------------------------------------------------
-
-
-@main.command()
-@click.argument("message")
-@as_json
-@on_a_house
-def explain(office: Office, message: str, as_json: bool) -> None:
-    """Print everything that was decided about a MESSAGE, by its id or Message-ID."""
-    found = office.call("message.explain", message=message)
-    click.echo(json.dumps(found, indent=2) if as_json else manual.record_text(found))

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from mailplat.app import config
 from mailplat.app.config import Configuration
 from mailplat.app.control import Caller, OperationFailed, problem_text
-from mailplat.app.foundation import Foundation, IReactor
+from mailplat.app.foundation import Foundation, IReactor, the_reactor
 from mailplat.app.lock import Lock, Locked
 from mailplat.app.operations import OPERATIONS, Desk
 from mailplat.app.registry import discover
@@ -25,6 +25,7 @@ from mailplat.app.wiring import build
 VARIABLE = "MAILPLAT_CONFIG"
 NAME = "mailplat.toml"
 PLACES = (Path(NAME), Path("mailplat-state") / NAME, Path("/etc/mailplat") / NAME)
+WHERE_ELSE = ", ".join([VARIABLE, *map(str, PLACES)])
 
 
 class NoConfiguration(Exception):
@@ -43,8 +44,7 @@ def find_config(given: Path | None, environment: Mapping[str, str] = os.environ)
     for place in PLACES:
         if place.exists():
             return place.absolute()
-    places = ", ".join(map(str, PLACES))
-    raise NoConfiguration(f"no configuration: neither --config nor {VARIABLE}, nor {places}")
+    raise NoConfiguration(f"there is no configuration: neither --config, nor {WHERE_ELSE}")
 
 
 @attrs.frozen
@@ -68,8 +68,7 @@ class Office:
         state = self.configuration.house.state
         become_owner_of(state)
         lock = Lock.take(state)
-        from twisted.internet import reactor  # importing installs it: only now, and once
-
+        reactor = the_reactor()
         found: list[Any] = []
 
         def run() -> None:
@@ -80,10 +79,11 @@ class Office:
             work.addBoth(lambda _nothing: reactor.stop())
 
         reactor.callWhenRunning(run)
-        reactor.run(installSignalHandlers=False)
+        reactor.run()
         [result] = found
         if isinstance(result, Failure):
-            raise OperationFailed(problem_text(result.value)) from result.value
+            error = result.value or RuntimeError("the operation was cut off")
+            raise OperationFailed(problem_text(error)) from error
         return result
 
 

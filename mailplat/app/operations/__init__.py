@@ -30,6 +30,7 @@ OPERATIONS: dict[str, Operation] = {
     "domain.add": addresses.add_domain,
     "domain.remove": addresses.remove_domain,
     "server.status": server.status,
+    "server.furnish": server.furnish,
 }
 
 __all__ = ["OPERATIONS", "Desk", "Operation"]

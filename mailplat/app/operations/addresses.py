@@ -46,8 +46,14 @@ async def list_domains(desk: Desk) -> list[Row]:
     return [{"name": domain.name} for domain in await desk.people.domains()]
 
 
-async def add_domain(desk: Desk, name: str, postmaster: str) -> Row:
-    """Take mail for a domain; its postmaster and abuse lead to ``postmaster``."""
+async def add_domain(desk: Desk, name: str, postmaster: str = "") -> Row:
+    """Take mail for a domain; its postmaster and abuse lead to ``postmaster``.
+
+    Left out, they lead to the postmaster of the house's first domain.
+    """
+    if not postmaster:
+        domains = await desk.people.domains()
+        postmaster = f"postmaster@{domains[0].name if domains else name}"
     try:
         return {"name": (await desk.people.add_domain(name, postmaster)).name}
     except AlreadyExists:

@@ -22,7 +22,7 @@ class Desk:
     """
 
     tree: Tree
-    listening: tuple[str, ...] = ()  # where the server answers the door; empty if it is down
+    listening: tuple[str, ...] | None = None  # where a server answers the door; None: none runs
     repeated: bool = False
 
     @property

@@ -1,0 +1,262 @@
+"""Makes a new house: its configuration, its certificate, its first domain and account."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mailplat.app.config import Configuration
+from mailplat.app.manual import Table, annotated, paragraph
+from mailplat.app.registry import Registry, discover, settings_class
+from mailplat.app.tables import DIRECTORY, PORTALS, STORES, TABLES, HouseSettings
+from mailplat.mail.address import domain_of
+from mailplat.mail.errors import BadAddress
+from mailplat.portals.tls import make_self_signed
+
+CONFIG = "mailplat.toml"
+
+
+@attrs.frozen
+class Door:
+    """A portal of a new house."""
+
+    use: str
+    standard_port: int
+    set: Mapping[str, object]
+    service: str = ""  # of the SRV record that tells clients of it (RFC 6186, 8314)
+
+
+DOORS = {
+    "mx": Door("smtp", 25, {"tls": "starttls", "pipeline": "inbound"}),
+    "submission": Door(
+        "smtp",
+        587,
+        {"tls": "starttls", "login": "required", "pipeline": "outbound"},
+        "_submission._tcp",
+    ),
+    "submissions": Door(
+        "smtp",
+        465,
+        {"tls": "implicit", "login": "required", "pipeline": "outbound"},
+        "_submissions._tcp",
+    ),
+    "lmtp": Door("lmtp", 24, {"tls": "off", "pipeline": "inbound"}),
+    "pop3": Door("pop3", 110, {"tls": "starttls"}, "_pop3._tcp"),
+    "pop3s": Door("pop3", 995, {"tls": "implicit"}, "_pop3s._tcp"),
+}
+
+PIPELINES = {
+    "inbound": ["recipients", "relaying", "loops"],
+    "outbound": ["senders", "recipients", "loops"],
+}
+
+
+class NotMade(Exception):
+    """The house can't be made; the text says why."""
+
+
+@attrs.frozen
+class NewHouse:
+    """A house that is to be made in a folder."""
+
+    folder: Path
+    domain: str
+    port_base: int | None = None  # listens on loopback, that far above the standard ports
+
+    @property
+    def config(self) -> Path:
+        """The configuration file."""
+        return self.folder / CONFIG
+
+    @property
+    def hostname(self) -> str:
+        """What the server calls itself until somebody knows better."""
+        return "localhost" if self.domain == "localhost" else f"mail.{self.domain}"
+
+    @property
+    def places(self) -> dict[str, int]:
+        """The port at which each service listens; LMTP only on loopback."""
+        base = self.port_base
+        return {
+            name: (base or 0) + door.standard_port
+            for name, door in DOORS.items()
+            if base is not None or name != "lmtp"
+        }
+
+    def first_account(self, password: str) -> dict[str, str]:
+        """Return the arguments of the operation that furnishes the house."""
+        return {
+            "domain": self.domain,
+            "name": f"postmaster@{self.domain}",
+            "password": password,
+        }
+
+
+def make(
+    house: NewHouse, *, contents: str = "database", database: str = "sqlite:mail.db"
+) -> None:
+    """Write configuration and certificate of a new house.
+
+    Raises `NotMade` if there is one already, or if something is asked for that isn't
+    there yet.
+    """
+    if contents != "database":
+        raise NotMade(f"contents in {contents} are not there yet; take --contents database")
+    if not database.startswith("sqlite:"):
+        raise NotMade(f"{database}: only sqlite:FILE is there yet")
+    if house.config.exists():
+        raise NotMade(f"{house.config} is there already; it stays as it is")
+    try:
+        domain_of(house.domain)
+    except BadAddress as problem:
+        raise NotMade(f"{house.domain!r} is no domain: {problem}") from None
+    state = house.folder / "state"
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    certificate = house.folder / "tls" / f"{house.hostname}.pem"
+    if not certificate.exists():
+        names = [house.hostname, house.domain, "localhost", "127.0.0.1", "::1"]
+        pem = make_self_signed(list(dict.fromkeys(names)), datetime.now(UTC))
+        _write_private(certificate, pem)
+    _write_private(house.config, configuration_text(house, database).encode())
+
+
+def _write_private(path: Path, octets: bytes) -> None:
+    """Write a file that only its owner may read; nobody sees it half written."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(octets)
+        file.flush()
+        os.fsync(descriptor)
+    beside.replace(path)
+
+
+# The configuration -----------------------------------------------------------
+
+
+def configuration_text(house: NewHouse, database: str = "sqlite:mail.db") -> str:
+    """Return the annotated configuration of a new house."""
+    title = (
+        "The configuration of a mailplat house.  `mailplat check` looks for mistakes; "
+        "`mailplat describe NAME` prints the manual of a component or table.  What is "
+        "commented out is the default.  Relative paths start at this file's folder."
+    )
+    return annotated(title, _tables(house, database, discover()))
+
+
+def _tables(house: NewHouse, database: str, registry: Registry) -> Iterator[Table]:
+    yield Table("", HouseSettings, {"hostname": house.hostname, "state": "state"})
+    chosen: dict[str, Mapping[str, object]] = {
+        "database": {"url": database},
+        "tls": {"certificates": "tls"},
+        "login": {} if house.port_base is None else {"login_without_tls": "loopback"},
+    }
+    for name, kind in TABLES.items():
+        yield Table(name, kind, chosen.get(name, {}), paragraph(kind))
+    explained: set[str] = set()
+    for name, port in house.places.items():
+        door = DOORS[name]
+        where = {"port": port} if house.port_base is None else {"listen": [f"127.0.0.1:{port}"]}
+        kind = settings_class(registry.find(PORTALS.interface, door.use))
+        table = Table(f"portals.{name}", kind, {"use": door.use, **where, **door.set})
+        yield table if door.use not in explained else table.brief()
+        explained.add(door.use)
+    manual = "The policies and filters of each pipeline, in their order."
+    yield Table("pipelines", set=PIPELINES, manual=manual)
+    for room, name in ((STORES, "store.main"), (DIRECTORY, "directory")):
+        kind = settings_class(registry.find(room.interface, room.default))
+        yield Table(name, kind, {"use": room.default}, room.manual)
+
+
+# What an operator has to know ------------------------------------------------
+
+
+def new_password() -> str:
+    """Return a password that is easy to type and hard to guess: 80 bits."""
+    letters = "abcdefghjkmnpqrstuvwxyz23456789"
+    word = "".join(secrets.choice(letters) for _ in range(16))
+    return "-".join(word[at : at + 4] for at in range(0, 16, 4))
+
+
+def dns_records(configuration: Configuration, domain: str) -> list[dict[str, Any]]:
+    """Return the records to publish for a domain that this house serves."""
+    host = configuration.house.hostname
+    records = [
+        (f"{domain}.", "MX", f"10 {host}."),
+        (f"{domain}.", "TXT", '"v=spf1 mx -all"'),
+        (
+            f"_dmarc.{domain}.",
+            "TXT",
+            f'"v=DMARC1; p=quarantine; rua=mailto:postmaster@{domain}"',
+        ),
+    ]
+    for entry in configuration.entries_of(PORTALS):
+        door = DOORS.get(entry.name)
+        port = getattr(entry.settings, "port", None)
+        if door and door.service and port:
+            records.append((f"{door.service}.{domain}.", "SRV", f"0 1 {port} {host}."))
+    return [dict(zip(("name", "type", "value"), record, strict=True)) for record in records]
+
+
+def welcome(house: NewHouse, configuration: Configuration, password: str) -> str:
+    """Return what to tell, once, whoever has made a house."""
+    records = dns_records(configuration, house.domain)
+    return "\n".join(
+        [
+            f"The house of {house.domain} is in {house.folder}.",
+            "",
+            *_account(house, password),
+            "",
+            "Records to publish:",
+            "",
+            *(f"  {r['name']:<32} {r['type']:<4} {r['value']}" for r in records),
+            "",
+            "Start it:",
+            "",
+            f"  twistd -n mailplat --config {house.config}",
+        ]
+    )
+
+
+def how_to_try(house: NewHouse, password: str) -> str:
+    """Return what to tell whoever has started a house for trying out.
+
+    An empty password is one that was shown before.
+    """
+    places = house.places
+    account = house.first_account(password)["name"]
+    secret = f"{account}:{password or 'PASSWORD'}"
+    send = (
+        f"--user {secret} --mail-from {account} --mail-rcpt {account} "
+        f"--upload-file - smtp://127.0.0.1:{places['submission']}"
+    )
+    return "\n".join(
+        [
+            f"A house for trying out is in {house.folder}.",
+            "",
+            *(f"  {name:<12} 127.0.0.1:{port}" for name, port in places.items()),
+            "",
+            *_account(house, password),
+            "",
+            "Send a message, and read it:",
+            "",
+            f"  printf 'Subject: hello\\n\\nIt works.\\n' | curl -k --ssl-reqd --crlf {send}",
+            f"  curl -k --user {secret} pop3s://127.0.0.1:{places['pop3s']}/1",
+            "",
+        ]
+    )
+
+
+def _account(house: NewHouse, password: str) -> list[str]:
+    shown = f"{password}   (shown this once)" if password else "(shown when it was made)"
+    return [
+        f"  account      {house.first_account('')['name']}",
+        f"  password     {shown}",
+    ]

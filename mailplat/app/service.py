@@ -1,0 +1,274 @@
+"""The server as one Twisted service: starts in order, reloads beside itself, stops gracefully.
+
+Start: lock and tree, sockets bound (as root where they need it), then the
+database, what the rooms prepare, and the doors last.  Stop: the reverse, the
+doors first; running transactions may finish.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import LoopingCall
+from twisted.logger import ILogObserver, Logger
+
+from mailplat.app import config, control
+from mailplat.app.config import BadConfiguration, Configuration
+from mailplat.app.foundation import Foundation, IReactor
+from mailplat.app.holdups import HoldUps
+from mailplat.app.lock import Lock, Locked
+from mailplat.app.logs import LogWriter, tell_of_messages
+from mailplat.app.newhouse import NewHouse, how_to_try, new_password
+from mailplat.app.operations import OPERATIONS, Desk
+from mailplat.app.registry import discover
+from mailplat.app.systemd import Notifier
+from mailplat.app.tables import LogSettings
+from mailplat.app.wiring import Tree, build
+from mailplat.interfaces import IPortal
+from mailplat.plugin import ConfigError
+from mailplat.portals.listen import Listener, open_listener
+
+SWITCH_INTERVAL = 0.0005  # seconds; beside a busy thread each wake-up costs that much, not 5 ms
+READY = "mailplat is ready"
+
+
+@attrs.define(eq=False)
+class MailService(Service):
+    """The whole server.  A ``first`` house gets its account when it is first started."""
+
+    log = Logger()
+
+    configuration: Configuration
+    reactor: IReactor
+    writer: LogWriter | None = None  # None: somebody else writes the log
+    first: NewHouse | None = None
+    _foundation: Foundation = attrs.field(init=False)
+    _tree: Tree = attrs.field(init=False)
+    _leaving: list[Tree] = attrs.field(factory=list, init=False)
+    _listeners: dict[str, Listener] = attrs.field(factory=dict, init=False)
+    _control: Any = attrs.field(default=None, init=False)
+    _notifier: Notifier = attrs.field(init=False)
+    _holdups: HoldUps = attrs.field(init=False)
+    _sweep: LoopingCall = attrs.field(init=False)
+    _work: Deferred[None] | None = attrs.field(default=None, init=False)
+    _failed: bool = attrs.field(default=False, init=False)
+
+    def setServiceParent(self, parent: Any) -> None:  # noqa: N802 - Twisted calls us
+        if self.writer:
+            parent.setComponent(ILogObserver, self.writer)
+        Service.setServiceParent(self, parent)  # type: ignore[no-untyped-call]
+
+    # Starting.
+
+    def privilegedStartService(self) -> None:  # noqa: N802 - Twisted calls us
+        """Do what may need root: read keys, bind ports.  Ends the process if it can't."""
+        try:
+            lock = Lock.take(self.configuration.house.state)
+            self._foundation = Foundation.lay(
+                self.configuration, self.reactor, lock, self._store_is_bad
+            )
+            self._tree = build(self.configuration, self._foundation)
+            self._listeners = open_all(addresses_of(self._tree))
+        except (Locked, BadConfiguration, ConfigError, OSError) as problem:
+            raise SystemExit(f"mailplat: {problem}") from problem
+
+    def startService(self) -> None:  # noqa: N802 - Twisted calls us
+        Service.startService(self)  # type: ignore[no-untyped-call]
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        atexit.register(self._end_with_status)
+        self._notifier = Notifier.of(os.environ)
+        self._holdups = HoldUps(self.reactor)
+        self._work = Deferred.fromCoroutine(self._start())
+        self._work.addErrback(self._give_up)
+
+    async def _start(self) -> None:
+        await self._foundation.open()
+        await self._tree.prepare()
+        tell_of_messages(self._foundation.bus)
+        if self.first:
+            await self._furnish(self.first)
+        self._control = control.listen(self.reactor, self._foundation.state, self._run)
+        self._serve()
+        self._holdups.start()
+        signal.signal(signal.SIGHUP, lambda *_: self.reactor.callFromThread(self.reload))
+        self._sweep = LoopingCall(self._see_off)
+        self._sweep.clock = self.reactor
+        self._sweep.start(1, now=False)
+        for place in self.places:
+            self.log.info("listening: {place}", place=place)
+        self.log.info(READY)
+        self._notifier.ready(self.reactor)
+
+    async def _furnish(self, house: NewHouse) -> None:
+        """Give a house for trying out its account, and show how to try it."""
+        password = ""
+        if not await self._run("account.list", {}, False):
+            password = new_password()
+            await self._run("server.furnish", house.first_account(password), False)
+        sys.stdout.write(f"{how_to_try(house, password)}\n")
+        sys.stdout.flush()
+
+    def _give_up(self, failure: Any) -> None:
+        self.log.failure("mailplat could not start", failure)
+        self._failed = True
+        self.reactor.stop()
+
+    def _store_is_bad(self, error: Exception) -> None:
+        """End the process: what comes after a failed sync can't be trusted, only a restart can."""
+        self.log.critical("nothing more can be kept, ending: {error}", error=str(error))
+        self._failed = True
+        self.reactor.callLater(0, self.reactor.stop)
+
+    def _end_with_status(self) -> None:
+        if self._failed:
+            sys.stderr.flush()
+            os._exit(1)
+
+    # Serving.
+
+    @property
+    def places(self) -> list[str]:
+        """Where it really listens, as ``portal address``."""
+        return [
+            f"{name} {place}"
+            for name, portal in self._tree.portals().items()
+            for address in portal.addresses
+            for place in self._listeners[address].places
+        ]
+
+    def _serve(self) -> None:
+        for portal in self._tree.portals().values():
+            for address in portal.addresses:
+                self._listeners[address].serve(self.reactor, portal)
+
+    async def _run(self, operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
+        desk = Desk(self._tree, tuple(self.places), repeated)
+        return await OPERATIONS[operation](desk, **arguments)
+
+    # Reloading.
+
+    def reload(self) -> None:
+        """Read the configuration again, once what is under way is done; a bad one changes nothing."""
+        if self._work is None:
+            self._work = Deferred.fromCoroutine(self._reload())
+        else:
+            self._work.addCallback(lambda _nothing: Deferred.fromCoroutine(self._reload()))
+
+    async def _reload(self) -> None:
+        self._notifier.reloading()
+        if self.writer:
+            self.writer.reopen()
+        try:
+            await self._change_to(config.read(self.configuration.source.file, discover()))
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the old tree goes on
+            self.log.error("the configuration stays as it was: {problem}", problem=str(problem))
+            if not isinstance(problem, BadConfiguration | ConfigError):
+                self.log.failure("the new tree could not be made")
+        else:
+            self.log.info("the configuration was read again")
+        self._notifier.ready(self.reactor)
+
+    async def _change_to(self, configuration: Configuration) -> None:
+        for key in self._foundation.needs_restart_for(configuration):
+            self.log.warn("{key} has changed; that takes a restart", key=key)
+        old, new = self._tree, build(configuration, self._foundation, self._tree)
+        wanted = addresses_of(new)
+        fresh = open_all(address for address in wanted if address not in self._listeners)
+        try:
+            await new.prepare(old)
+        except BaseException:
+            await close_all(fresh.values())
+            raise
+        self._listeners |= fresh
+        self._tree, self.configuration = new, configuration
+        self._serve()
+        gone = [self._listeners.pop(a) for a in list(self._listeners) if a not in wanted]
+        await close_all(gone)
+        if self.writer:
+            self.writer.use(configuration.table(LogSettings))
+        self._leaving.append(old)
+
+    def _see_off(self) -> None:
+        """Let earlier trees go whose last session has ended."""
+        serving = {id(portal) for portal in self._tree.portals().values()}
+        for tree in list(self._leaving):
+            portals = [p for p in tree.portals().values() if id(p) not in serving]
+            if not any(portal.sessions for portal in portals):
+                self._leaving.remove(tree)
+                kept = [self._tree, *self._leaving]
+                Deferred.fromCoroutine(tree.finish(kept)).addErrback(
+                    lambda failure: self.log.failure("an earlier tree did not end", failure)
+                )
+
+    # Stopping.
+
+    def stopService(self) -> Deferred[None] | None:  # noqa: N802 - Twisted calls us
+        Service.stopService(self)  # type: ignore[no-untyped-call]
+        if self._work is None:
+            return None
+        stopped: Deferred[None] = Deferred()
+        self._work.addBoth(lambda _nothing: Deferred.fromCoroutine(self._stop()))
+        self._work.addErrback(lambda failure: self.log.failure("not stopped well", failure))
+        self._work.chainDeferred(stopped)
+        return stopped
+
+    async def _stop(self) -> None:
+        self._notifier.stopping()
+        self._holdups.stop()
+        await close_all(self._listeners.values())
+        patience = self.configuration.house.stop_within.total_seconds()
+        trees = [self._tree, *self._leaving]
+        portals = {id(p): p for tree in trees for p in tree.portals().values()}.values()
+        await DeferredList([Deferred.fromCoroutine(drain(p, patience)) for p in portals])
+        if self._control:
+            await self._control.stopListening()
+            self._sweep.stop()
+        while trees:
+            tree = trees.pop()
+            await tree.finish(trees)
+        await self._foundation.clear()
+        self.log.info("mailplat has stopped")
+
+
+def addresses_of(tree: Tree) -> list[str]:
+    """Return where the portals of a tree want to listen; raises `ConfigError` for a clash."""
+    wanted: dict[str, str] = {}
+    for name, portal in tree.portals().items():
+        for address in portal.addresses:
+            if address in wanted:
+                raise ConfigError(
+                    f"the portals {wanted[address]} and {name} both want {address}"
+                )
+            wanted[address] = name
+    return list(wanted)
+
+
+def open_all(addresses: Iterable[str]) -> dict[str, Listener]:
+    """Open listeners at all addresses, or at none; raises `ConfigError`."""
+    opened: dict[str, Listener] = {}
+    try:
+        for address in addresses:
+            opened[address] = open_listener(address)
+    except ConfigError:
+        Deferred.fromCoroutine(close_all(opened.values()))
+        raise
+    return opened
+
+
+async def close_all(listeners: Iterable[Listener]) -> None:
+    """Close listeners; what they accepted goes on."""
+    for listener in list(listeners):
+        await listener.close()
+
+
+async def drain(portal: IPortal, patience: float) -> None:
+    """Let a portal's sessions end within ``patience`` seconds."""
+    await portal.drain(patience)

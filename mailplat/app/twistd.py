@@ -1,0 +1,65 @@
+"""What ``twistd mailplat`` does: finds the configuration, or makes a first house, and serves it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from mailplat.app import config, newhouse
+from mailplat.app.cli.places import WHERE_ELSE, NoConfiguration, find_config
+from mailplat.app.config import BadConfiguration
+from mailplat.app.foundation import the_reactor
+from mailplat.app.logs import LogWriter
+from mailplat.app.newhouse import NewHouse, NotMade
+from mailplat.app.registry import discover
+from mailplat.app.service import MailService
+from mailplat.app.tables import LogSettings
+
+FIRST_HOUSE = NewHouse(Path("mailplat-state").absolute(), "localhost", 10000)
+"""A house for trying out, beside us, on loopback and high ports."""
+
+
+class Options(usage.Options):
+    """Words of the command line."""
+
+    optParameters = [  # noqa: N815 - Twisted's name
+        [
+            "config",
+            "c",
+            None,
+            f"The configuration file; else {WHERE_ELSE}; else a first house is made.",
+        ],
+    ]
+    parent: Any
+
+
+def makeService(options: Options) -> IService:  # noqa: N802 - Twisted's name
+    """Return the server as a service; raises `UsageError` with all mistakes."""
+    try:
+        file = the_config(options["config"])
+        configuration = config.read(file, discover())
+        writer = (
+            None if logs_elsewhere(options) else LogWriter(configuration.table(LogSettings))
+        )
+    except (NotMade, BadConfiguration, OSError) as problem:
+        raise usage.UsageError(str(problem)) from problem
+    first = FIRST_HOUSE if file == FIRST_HOUSE.config else None
+    return MailService(configuration, the_reactor(), writer, first)
+
+
+def the_config(given: str | None) -> Path:
+    """Return the configuration file, of a first house if there is none; raises `NotMade`."""
+    try:
+        return find_config(Path(given) if given else None)
+    except NoConfiguration:
+        newhouse.make(FIRST_HOUSE)
+        return FIRST_HOUSE.config
+
+
+def logs_elsewhere(options: Options) -> bool:
+    """Say whether twistd was told where to log."""
+    parent = options.parent or {}
+    return any(parent.get(name) for name in ("logfile", "logger", "syslog"))

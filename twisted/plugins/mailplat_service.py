@@ -1,0 +1,10 @@
+"""Tells twistd of the command ``twistd mailplat``."""
+
+from twisted.application.service import ServiceMaker
+
+mailplat = ServiceMaker(
+    "mailplat",
+    "mailplat.app.twistd",
+    "A pluggable mail platform: SMTP, POP3, stores, filters",
+    "mailplat",
+)
