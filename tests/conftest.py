@@ -13,3 +13,9 @@ def reactor() -> Any:
     from twisted.internet import reactor  # noqa: TID251 - the tests' application is pytest
 
     return reactor
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rounds", type=int, default=10, help="how often the server is killed under load"
+    )

@@ -230,7 +230,9 @@ class Postfix:
             "".join(f"{name}@{self.domain} {name}/\n" for name in self.people)
         )
         check = [postfix, "-c", str(self.folder / "conf"), "check"]
-        subprocess.run(check, check=True, capture_output=True)
+        checked = subprocess.run(check, capture_output=True, text=True)
+        if checked.returncode:
+            raise NotStarted(checked.stdout + checked.stderr)
         return Program(
             ["/usr/lib/postfix/sbin/master", "-c", str(self.folder / "conf"), "-s"],
             self.folder / "log",
