@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from mailplat.mail.edit import Edits
 from mailplat.mail.errors import MailError, NotNow, Refused
 from mailplat.mail.transit import KEEP, Decision, Disposition, Stage, Transit, Verdict
-from mailplat.pipeline.waiting import begin, within
+from mailplat.pipeline.waiting import Withdrawn, begin, within
 from mailplat.workers import Workers
 
 SLOW = 0.05  # seconds for which nobody may hold the reactor unnamed
@@ -102,8 +102,11 @@ class Judge:
         """Return the answer, or a Deferred for it."""
         if not self._waits:
             return Deferred.fromCoroutine(self._ask_in_a_thread(question))
-        answer = self.component.judge(*question)
-        return begin(answer) if inspect.iscoroutine(answer) else answer
+        try:
+            answer = self.component.judge(*question)
+            return begin(answer) if inspect.iscoroutine(answer) else answer
+        except CancelledError as error:
+            raise Withdrawn("it was cancelled before it waited") from error
 
     async def _ask_in_a_thread(self, question: tuple[object, ...]) -> object:
         answer = await self.workers.run(self.component.judge, *question)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import types
 from collections.abc import Coroutine, Generator
-from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -35,9 +34,16 @@ def begin(coroutine: Coroutine[Any, Any, T]) -> T | Deferred[T]:
 
 @types.coroutine
 def _go_on(coroutine: Coroutine[Any, Any, T], waiting: object) -> Generator[Any, Any, T]:
-    with suppress(Exception):  # the coroutine sees for itself what became of it
-        yield waiting
-    return cast("T", (yield from coroutine))
+    try:
+        while True:
+            try:
+                yield waiting
+            except Exception as error:  # noqa: BLE001 - it is the coroutine's
+                waiting = coroutine.throw(error)
+            else:
+                waiting = coroutine.send(None)
+    except StopIteration as end:
+        return cast("T", end.value)
 
 
 def within(work: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T]:
@@ -52,6 +58,7 @@ def within(work: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T
     def cancel(_answer: Deferred[T]) -> None:
         nonlocal cancelled
         cancelled = True
+        timer.cancel()
         work.cancel()
 
     answer: Deferred[T] = Deferred(cancel)
