@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from base64 import b64encode
 from collections.abc import Awaitable
 
@@ -12,6 +13,20 @@ from mailplat.workers import Workers
 
 MEMORY = 19456  # KiB for one hash; with ROUNDS, what OWASP asks for at least
 ROUNDS = 2
+
+
+def prepared(password: bytes) -> bytes:
+    """Return a password in its one spelling, whatever keyboard it was typed on.
+
+    Composed characters, and the plain space for every other; what is no UTF-8
+    stays as it is.  Source: RFC 8265 section 4.2, the successor of SASLprep,
+    which RFC 6856 section 2.2 asks for.
+    """
+    try:
+        text = unicodedata.normalize("NFC", password.decode())
+    except UnicodeDecodeError:
+        return password
+    return "".join(" " if unicodedata.category(one) == "Zs" else one for one in text).encode()
 
 
 class Passwords:
@@ -25,14 +40,16 @@ class Passwords:
 
     def hash(self, password: bytes) -> Awaitable[str]:
         """Return what to store of a password."""
-        return self._workers.hashes.ask(self._hasher.hash, password)
+        return self._workers.hashes.ask(self._hasher.hash, prepared(password))
 
     def matches(self, stored: str | None, password: bytes) -> Awaitable[bool]:
         """Say whether ``stored`` was made of ``password``.
 
         None, for a name that nobody has, costs what any other costs.
         """
-        return self._workers.hashes.ask(self._compare, stored or self._nobodys, password)
+        return self._workers.hashes.ask(
+            self._compare, stored or self._nobodys, prepared(password)
+        )
 
     def _compare(self, stored: str, password: bytes) -> bool:
         try:
