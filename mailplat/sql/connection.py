@@ -72,10 +72,10 @@ def open_writer(path: Path, *, durable: bool, vfs: str | None = None) -> SqliteC
     Raises `UnusableDatabase` for a file that can't be opened, lies on a network
     file system, is not ours, or was written by a later version.
     """
-    refuse_foreign_disk(path)
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     synchronous = f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}"
     try:
+        refuse_foreign_disk(path)
         if vfs is None:
             path.touch(mode=0o600)
         return _open(path, flags, vfs, (*WRITER, *ALL, synchronous), _claim)

@@ -120,7 +120,11 @@ def _begin(_db: Connection) -> None:
 
 
 def _damage(db: Connection) -> str:
-    rows = db.all("PRAGMA quick_check(3)")
+    """Return what is wrong with the file; nothing, if it is sound."""
+    try:
+        rows = db.all("PRAGMA quick_check(3)")
+    except apsw.CorruptError as error:
+        return str(error)
     return "" if rows == [("ok",)] else "; ".join(str(words) for [words] in rows)
 
 
