@@ -239,14 +239,14 @@ class _Reader:
         written = self._table(document, (room.table,))
         if room.single:
             tables = {room.table: written}
-        elif room.default and room.table not in document:
-            tables = {room.default: {}}
         else:
             tables = {name: self._table(written, (room.table, name)) for name in written}
+        if room.instance and (room.always or room.table not in document):
+            tables.setdefault(room.instance, {})
         for name, table in tables.items():
             names.add(name)
             path = (room.table,) if room.single else (room.table, name)
-            use = table.get("use", room.default if room.single else name)
+            use = table.get("use", room.default if name == room.instance else name)
             if entry := self._entry(room, name, use, table, path):
                 yield entry
 

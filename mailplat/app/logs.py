@@ -125,8 +125,9 @@ _LEGACY = {"time", "message", "system", "format", "isError", "why", "failure", "
 def _sentence(event: LogEvent, fields: Mapping[str, object]) -> str:
     if event.get("log_format") is None:
         return escaped(formatEvent(event))
-    if "log_text" in event:  # what the older logging system has formatted
-        return escaped(event["log_text"])
+    for said in ("log_text", "log_io"):  # by the older logging system, by a stray print
+        if said in event:
+            return escaped(event[said])
     return formatEvent({"log_format": event["log_format"], **fields})
 
 

@@ -14,7 +14,7 @@ import attrs
 from mailplat.app.config import Configuration
 from mailplat.app.manual import Table, annotated, paragraph
 from mailplat.app.registry import Registry, discover, settings_class
-from mailplat.app.tables import DIRECTORY, PORTALS, STORES, TABLES, HouseSettings
+from mailplat.app.tables import AGENTS, DIRECTORY, PORTALS, STORES, TABLES, HouseSettings
 from mailplat.mail.address import domain_of
 from mailplat.mail.errors import BadAddress
 from mailplat.portals.tls import make_self_signed
@@ -53,7 +53,7 @@ DOORS = {
 
 PIPELINES = {
     "inbound": ["recipients", "relaying", "loops"],
-    "outbound": ["senders", "recipients", "loops"],
+    "outbound": ["senders", "recipients", "relaying", "loops"],
 }
 
 
@@ -170,9 +170,10 @@ def _tables(house: NewHouse, database: str, registry: Registry) -> Iterator[Tabl
         explained.add(door.use)
     manual = "The policies and filters of each pipeline, in their order."
     yield Table("pipelines", set=PIPELINES, manual=manual)
-    for room, name in ((STORES, "store.main"), (DIRECTORY, "directory")):
+    for room in (AGENTS, STORES, DIRECTORY):
         kind = settings_class(registry.find(room.interface, room.default))
-        yield Table(name, kind, {"use": room.default}, room.manual)
+        header = room.table if room.single else f"{room.table}.{room.instance}"
+        yield Table(header, kind, {"use": room.default}, room.manual)
 
 
 # What an operator has to know ------------------------------------------------

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 from twisted.application.service import Service
@@ -78,7 +78,7 @@ class MailService(Service):
             self._tree = build(self.configuration, self._foundation)
             self._listeners = open_all(addresses_of(self._tree))
         except (Locked, BadConfiguration, ConfigError, OSError) as problem:
-            raise SystemExit(f"mailplat: {problem}") from problem
+            end_with(problem)
 
     def startService(self) -> None:  # noqa: N802 - Twisted calls us
         Service.startService(self)  # type: ignore[no-untyped-call]
@@ -113,8 +113,7 @@ class MailService(Service):
         if not await self._run("account.list", {}, False):
             password = new_password()
             await self._run("server.furnish", house.first_account(password), False)
-        sys.stdout.write(f"{how_to_try(house, password)}\n")
-        sys.stdout.flush()
+        print(how_to_try(house, password), file=sys.__stdout__, flush=True)
 
     def _give_up(self, failure: Any) -> None:
         self.log.failure("mailplat could not start", failure)
@@ -236,6 +235,12 @@ class MailService(Service):
             await tree.finish(trees)
         await self._foundation.clear()
         self.log.info("mailplat has stopped")
+
+
+def end_with(problem: Exception) -> NoReturn:
+    """End the process before it has begun; nobody reads a log for why it didn't start."""
+    print(f"mailplat: {problem}", file=sys.__stderr__, flush=True)
+    raise SystemExit(1) from problem
 
 
 def addresses_of(tree: Tree) -> list[str]:

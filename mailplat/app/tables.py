@@ -30,6 +30,7 @@ from mailplat.plugin import (
     size,
     size_text,
 )
+from mailplat.portals.login import LoginSettings
 from mailplat.portals.tls import TlsSettings
 
 
@@ -133,6 +134,7 @@ TABLES: dict[str, type[Settings]] = {
     "database": DatabaseSettings,
     "limits": _with_fields_of_limits(),
     "log": LogSettings,
+    "login": LoginSettings,
     "tls": TlsSettings,
 }
 """The house's own tables, each there once."""
@@ -142,14 +144,17 @@ TABLES: dict[str, type[Settings]] = {
 class Room:
     """A table whose sub-tables are instances of components.
 
-    A ``single`` room's table is itself its only instance.  ``default`` is used by the
-    instance that is there when the table is left out.
+    A ``single`` room's table is itself its only instance.  Left out, the table has one
+    instance, ``instance``, which uses ``default``; where it is ``always`` there, it is so
+    beside others too.
     """
 
     table: str
     interface: InterfaceClass
     manual: str
+    instance: str = ""
     default: str = ""
+    always: bool = False
     single: bool = False
     guarded: bool = False  # whether its instances have `GuardSettings`
 
@@ -157,7 +162,23 @@ class Room:
 PORTALS = Room("portals", IPortal, "Who answers the door: one instance for each listener.")
 POLICIES = Room("policies", IPolicy, "Judge the envelope.", guarded=True)
 FILTERS = Room("filters", IFilter, "Judge and amend the message.", guarded=True)
-AGENTS = Room("agents", IDeliveryAgent, "Carry a message one hop.", default="local")
-STORES = Room("store", IMailStore, "Keeps the accounts' mail.", default="indexed")
-DIRECTORY = Room("directory", IDirectory, "Knows the people.", default="database", single=True)
+AGENTS = Room(
+    "agents",
+    IDeliveryAgent,
+    "Carry a message one hop; `local` is where the pipelines lead to.",
+    instance="local",
+    default="local",
+    always=True,
+)
+STORES = Room(
+    "store", IMailStore, "Keeps the accounts' mail.", instance="main", default="indexed"
+)
+DIRECTORY = Room(
+    "directory",
+    IDirectory,
+    "Knows the people.",
+    instance="directory",
+    default="database",
+    single=True,
+)
 ROOMS = (PORTALS, POLICIES, FILTERS, AGENTS, STORES, DIRECTORY)

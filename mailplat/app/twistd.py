@@ -15,7 +15,7 @@ from mailplat.app.foundation import the_reactor
 from mailplat.app.logs import LogWriter
 from mailplat.app.newhouse import NewHouse, NotMade
 from mailplat.app.registry import discover
-from mailplat.app.service import MailService
+from mailplat.app.service import MailService, end_with
 from mailplat.app.tables import LogSettings
 
 FIRST_HOUSE = NewHouse(Path("mailplat-state").absolute(), "localhost", 10000)
@@ -37,7 +37,7 @@ class Options(usage.Options):
 
 
 def makeService(options: Options) -> IService:  # noqa: N802 - Twisted's name
-    """Return the server as a service; raises `UsageError` with all mistakes."""
+    """Return the server as a service; ends the process with all mistakes if it can't."""
     try:
         file = the_config(options["config"])
         configuration = config.read(file, discover())
@@ -45,7 +45,7 @@ def makeService(options: Options) -> IService:  # noqa: N802 - Twisted's name
             None if logs_elsewhere(options) else LogWriter(configuration.table(LogSettings))
         )
     except (NotMade, BadConfiguration, OSError) as problem:
-        raise usage.UsageError(str(problem)) from problem
+        end_with(problem)
     first = FIRST_HOUSE if file == FIRST_HOUSE.config else None
     return MailService(configuration, the_reactor(), writer, first)
 

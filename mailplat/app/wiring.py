@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 import attrs
@@ -13,7 +13,7 @@ from mailplat.app.config import Configuration, Entry
 from mailplat.app.foundation import Foundation
 from mailplat.app.parts import Made, Part, Plan, plan
 from mailplat.app.registry import load
-from mailplat.app.tables import FILTERS, POLICIES, LimitsSettings
+from mailplat.app.tables import AGENTS, FILTERS, POLICIES, LimitsSettings
 from mailplat.interfaces import (
     House,
     IBus,
@@ -23,7 +23,9 @@ from mailplat.interfaces import (
 from mailplat.mail.limits import Limits
 from mailplat.pipeline.judge import Judge
 from mailplat.pipeline.pipeline import Pipeline
+from mailplat.plugin import Settings
 from mailplat.portals.doorkeeper import Doorkeeper
+from mailplat.portals.login import Logins, LoginSettings
 from mailplat.portals.tls import Certificates, TlsSettings
 from mailplat.sql import Database
 from mailplat.workers import Workers
@@ -108,28 +110,45 @@ def draw(configuration: Configuration, values: Mapping[object, object]) -> Plan:
             given={
                 "policies": tuple(policies[step] for step in steps if step in policies),
                 "filters": tuple(filters[step] for step in steps if step in filters),
+                "agent": next(
+                    p
+                    for e, p in rooms.items()
+                    if e.room is AGENTS and e.name == AGENTS.instance
+                ),
             },
             path=("pipelines", name),
         )
         for name, steps in configuration.pipelines.items()
     ]
-    own = [
-        Part(name="doorkeeper", provides=(Doorkeeper,), maker=Doorkeeper, optional=True),
+    parts = [
+        *rooms.values(),
+        *policies.values(),
+        *filters.values(),
+        *pipelines,
+        *_house_parts(configuration),
     ]
+    return plan(parts, values, configuration.source)
+
+
+def _house_parts(configuration: Configuration) -> Iterator[Part]:
+    """Return what the house itself brings for those who ask for it."""
+    yield Part(name="doorkeeper", provides=(Doorkeeper,), maker=Doorkeeper, optional=True)
+    login = configuration.table(LoginSettings)
+    yield _house_part("login", Logins, login)
     tls = configuration.table(TlsSettings)
     if tls.certificates.is_dir():
-        own.append(
-            Part(
-                name="tls",
-                provides=(Certificates,),
-                maker=Certificates,
-                settings=tls,
-                path=("tls",),
-                optional=True,
-            )
-        )
-    parts = [*own, *rooms.values(), *policies.values(), *filters.values(), *pipelines]
-    return plan(parts, values, configuration.source)
+        yield _house_part("tls", Certificates, tls)
+
+
+def _house_part(table: str, maker: type, settings: Settings) -> Part:
+    return Part(
+        name=table,
+        provides=(maker,),
+        maker=maker,
+        settings=settings,
+        path=(table,),
+        optional=True,
+    )
 
 
 KINDS: dict[object, object] = dict.fromkeys(

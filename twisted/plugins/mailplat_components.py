@@ -1,12 +1,67 @@
 """The house's own components, which enter by the strangers' door."""
 
-from mailplat.interfaces import IDirectory, IDirectoryAdmin, IMailStore
+from mailplat.interfaces import (
+    IDeliveryAgent,
+    IDirectory,
+    IDirectoryAdmin,
+    IFilter,
+    IMailStore,
+    IPolicy,
+)
 from mailplat.plugin import Component
 
-memory = Component(
-    name="memory", provides=IMailStore, maker="mailplat.store.memory.MemoryStore"
+# Policies
+
+recipients = Component(
+    name="recipients",
+    provides=IPolicy,
+    maker="mailplat.pipeline.policies.recipients.Recipients",
 )
-directory = Component(
+relaying = Component(
+    name="relaying",
+    provides=IPolicy,
+    maker="mailplat.pipeline.policies.relaying.Relaying",
+)
+senders = Component(
+    name="senders",
+    provides=IPolicy,
+    maker="mailplat.pipeline.policies.senders.Senders",
+)
+
+# Filters
+
+loops = Component(
+    name="loops",
+    provides=IFilter,
+    settings="mailplat.pipeline.filters.loops.LoopGuardSettings",
+    maker="mailplat.pipeline.filters.loops.LoopGuard",
+)
+
+# Delivery agents
+
+local = Component(
+    name="local",
+    provides=IDeliveryAgent,
+    settings="mailplat.delivery.local.LocalSettings",
+    maker="mailplat.delivery.local.LocalDelivery",
+)
+discard = Component(
+    name="discard",
+    provides=IDeliveryAgent,
+    maker="mailplat.delivery.discard.Discard",
+)
+
+# Stores
+
+memory = Component(
+    name="memory",
+    provides=IMailStore,
+    maker="mailplat.store.memory.MemoryStore",
+)
+
+# Directories
+
+database = Component(
     name="database",
     provides=(IDirectory, IDirectoryAdmin),
     settings="mailplat.directory.directory.DirectorySettings",
