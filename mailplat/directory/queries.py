@@ -125,13 +125,14 @@ def way(db: Connection, address: Address, delimiter: str) -> Way:
                 else:
                     steps.append(end)
     places = tuple(found.values())
-    if address.local.casefold() == POSTMASTER and not any(map(_takes_mail, places)):
-        places = _any_account(db, address.domain)
+    if address.local.casefold() == POSTMASTER and domain(db, address.domain):
+        places = tuple(filter(_takes_mail, places)) or _any_account(db, address.domain)
     return Way(places, tuple(circles))
 
 
 def _takes_mail(place: Place) -> bool:
-    return place.account.enabled if place.account else True
+    """Say whether mail arrives there now; nothing is sent elsewhere yet."""
+    return bool(place.account and place.account.enabled)
 
 
 def _next(db: Connection, step: _Step, delimiter: str) -> Iterator[Place | _Step]:
@@ -180,8 +181,6 @@ def _bare_postmaster(db: Connection, address: Address) -> Address:
 
 def _any_account(db: Connection, domain_name: str) -> tuple[Place, ...]:
     """Return some account that can answer for a domain whose postmaster is missing."""
-    if not domain(db, domain_name):
-        return ()
     found = db.one(
         f"{ACCOUNT} ORDER BY enabled DESC, CASE domain WHEN ? THEN 0 ELSE 1 END, name LIMIT 1",
         (domain_name,),

@@ -146,6 +146,18 @@ async def test_postmaster_finds_somebody_whatever_is_missing(directory: Director
     assert await ends(directory, "abuse@example.com") == []
 
 
+async def test_postmaster_leads_to_an_account_even_where_it_should_lead_elsewhere(
+    directory: Directory,
+) -> None:
+    """Nothing is sent elsewhere yet."""
+    await directory.add_domain("example.com", CAROL)
+    assert await ends(directory, "postmaster@example.com") == [(ALICE, "")]
+    await directory.remove_alias("postmaster@example.com")
+    await directory.add_alias("postmaster@example.com", [CAROL, BOB])
+    assert await ends(directory, "postmaster@example.com") == [(BOB, "")]
+    assert await ends(directory, "postmaster@example.net") == [("postmaster@example.net", "")]
+
+
 async def test_postmaster_of_an_empty_directory_is_nobody(
     database: SqliteDatabase, bus: FakeBus
 ) -> None:
