@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+import attrs
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -12,7 +13,13 @@ from zope.interface import implementer
 from mailplat.interfaces import IBus
 
 E = TypeVar("E")
-Hear = Callable[[Any], None]
+
+
+@attrs.frozen(eq=False)
+class Subscription:
+    """One who wants to be told."""
+
+    hear: Callable[[Any], None]
 
 
 @implementer(IBus)
@@ -29,7 +36,7 @@ class Bus:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._hearers: dict[type, tuple[Hear, ...]] = {}
+        self._hearers: dict[type, tuple[Subscription, ...]] = {}
         self._untold: list[object] = []
 
     def publish(self, events: Iterable[object]) -> None:
@@ -39,21 +46,22 @@ class Bus:
             self._clock.callLater(0, self._tell)
 
     def subscribe(self, kind: type[E], hear: Callable[[E], None]) -> Callable[[], None]:
-        self._hearers[kind] = (*self._hearers.get(kind, ()), hear)
+        subscription = Subscription(hear)
+        self._hearers[kind] = (*self._hearers.get(kind, ()), subscription)
 
         def leave() -> None:
-            hearers = list(self._hearers[kind])
-            if hear in hearers:
-                hearers.remove(hear)
-            self._hearers[kind] = tuple(hearers)
+            others = (one for one in self._hearers[kind] if one is not subscription)
+            self._hearers[kind] = tuple(others)
 
         return leave
 
     def _tell(self) -> None:
         events, self._untold = self._untold, []
         for event in events:
-            for hear in self._hearers.get(type(event), ()):
+            for subscription in self._hearers.get(type(event), ()):
                 try:
-                    hear(event)
+                    subscription.hear(event)
                 except Exception:  # noqa: BLE001 - one who fails may not keep it from the others
-                    self.log.failure("{hear} failed at {event}", hear=hear, event=event)
+                    self.log.failure(
+                        "{hear} failed at {event}", hear=subscription.hear, event=event
+                    )

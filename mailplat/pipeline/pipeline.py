@@ -18,7 +18,7 @@ from mailplat.mail.edit import Edits, with_header
 from mailplat.mail.envelope import Recipient
 from mailplat.mail.errors import HeaderTooLarge, MailError, Refused, StoreFailed
 from mailplat.mail.events import MessageSettled
-from mailplat.mail.header import Header, body_begins
+from mailplat.mail.header import Header
 from mailplat.mail.limits import KIB, Limits
 from mailplat.mail.mailbox import Outcome
 from mailplat.mail.status import DELIVERED, Status
@@ -160,10 +160,10 @@ class Pipeline:
         return KEEP
 
     async def _header(self, content: Content) -> Header:
-        octets = await content.read(0, min(content.size, FIRST_LOOK))
-        if body_begins(octets) == len(octets) < content.size:
-            octets = await content.read(0, min(content.size, self._limits.header_size + 4))
-        header = Header.parse(octets)
+        header = Header.parse(await content.read(0, min(content.size, FIRST_LOOK)))
+        if len(header.octets) >= FIRST_LOOK:
+            whole = min(content.size, self._limits.header_size + 4)
+            header = Header.parse(await content.read(0, whole))
         if len(header.octets) > self._limits.header_size:
             raise HeaderTooLarge(f"a header of over {self._limits.header_size} octets")
         if len(header.lines) > self._limits.header_fields:
