@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Generic, Protocol, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Generic, NewType, Protocol, TypeVar, get_args, get_origin
 
 import attrs
 from pydantic import (
@@ -276,6 +276,9 @@ class Settings(BaseModel):
 
 
 # Components ------------------------------------------------------------------
+
+InstanceName = NewType("InstanceName", str)
+"""What a maker annotates a parameter with to be told the name of the instance it makes."""
 
 
 @attrs.frozen

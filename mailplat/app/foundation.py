@@ -18,6 +18,7 @@ from mailplat.app.config import Configuration
 from mailplat.app.lock import Lock
 from mailplat.app.tables import DatabaseSettings
 from mailplat.bus import Bus
+from mailplat.files import Disk
 from mailplat.sql import SqliteDatabase
 from mailplat.workers import Workers
 
@@ -46,6 +47,7 @@ class Foundation:
     reactor: IReactor
     lock: Lock
     workers: Workers
+    disk: Disk
     database: SqliteDatabase
     bus: Bus
 
@@ -70,6 +72,7 @@ class Foundation:
             reactor=reactor,
             lock=lock,
             workers=Workers(reactor),
+            disk=Disk(),
             database=SqliteDatabase(path, reactor, on_bad=on_bad),
             bus=Bus(reactor),
         )

@@ -17,7 +17,7 @@ import attrs
 from mailplat.app import toml
 from mailplat.app.config import BadConfiguration, Mistake, Source
 from mailplat.app.registry import UnknownComponent, Wish, is_settings, wishes
-from mailplat.plugin import ConfigError, Instance, Settings
+from mailplat.plugin import ConfigError, Instance, InstanceName, Settings
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -171,6 +171,8 @@ class _Planner:
         kind, optional = _without_none(wish.annotation)
         if is_settings(kind):
             return part.settings
+        if kind is InstanceName:
+            return part.instance
         if kind in self.values:
             return self.values[kind]
         found = [other for other in self.parts if kind in other.provides]

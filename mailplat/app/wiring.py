@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 import attrs
@@ -57,7 +57,7 @@ class Tree:
         old = {id(made.thing) for made in before.made} if before else set()
         for made in self.made:
             if id(made.thing) not in old and hasattr(made.thing, "prepare"):
-                await made.thing.prepare()
+                await _done(made.thing.prepare())
 
     async def finish(self, others: Iterable[Tree] = ()) -> None:
         """Let everything that no other tree uses let go, neighbours last."""
@@ -65,12 +65,18 @@ class Tree:
         for made in reversed(self.made):
             if id(made.thing) not in kept and hasattr(made.thing, "finish"):
                 try:
-                    await made.thing.finish()
+                    await _done(made.thing.finish())
                 except Exception:  # noqa: BLE001 - one that fails may not keep the others from it
                     log.failure("{part} did not finish", part=made.part.name)
 
 
 log = Logger()
+
+
+async def _done(answer: Awaitable[None] | None) -> None:
+    """Wait for what need not be waited for in every component."""
+    if answer is not None:
+        await answer
 
 
 def build(
@@ -85,6 +91,7 @@ def build(
         Limits: configuration.table(LimitsSettings).limits(),
         IReactorTime: foundation.reactor,
         Workers: foundation.workers,
+        Disk: foundation.disk,
         Database: foundation.database,
         IBus: foundation.bus,
     }
@@ -132,23 +139,33 @@ def draw(configuration: Configuration, values: Mapping[object, object]) -> Plan:
 
 def _house_parts(configuration: Configuration) -> Iterator[Part]:
     """Return what the house itself brings for those who ask for it."""
-    yield Part(name="doorkeeper", provides=(Doorkeeper,), maker=Doorkeeper, optional=True)
-    login = configuration.table(LoginSettings)
-    yield _house_part("login", Logins, login)
+    yield _house_part("doorkeeper", Doorkeeper)
+    yield _house_part("spool", Spool, maker=_spool)
+    yield _house_part("login", Logins, configuration.table(LoginSettings))
     tls = configuration.table(TlsSettings)
     if tls.certificates.is_dir():
         yield _house_part("tls", Certificates, tls)
 
 
-def _house_part(table: str, maker: type, settings: Settings) -> Part:
+def _house_part(
+    name: str,
+    kind: type,
+    settings: Settings | None = None,
+    maker: Callable[..., object] | None = None,
+) -> Part:
     return Part(
-        name=table,
-        provides=(maker,),
-        maker=maker,
+        name=name,
+        provides=(kind,),
+        maker=maker or kind,
         settings=settings,
-        path=(table,),
+        path=(name,),
         optional=True,
     )
+
+
+def _spool(house: House, workers: Workers, disk: Disk, limits: Limits) -> Spool:
+    folder = house.state / "spool"
+    return Spool(folder, workers.files.ask, disk, in_memory=limits.spool_above)
 
 
 KINDS: dict[object, object] = dict.fromkeys(

@@ -113,7 +113,7 @@ def test_a_good_file_is_read(registry: Registry, tmp_path: Path) -> None:
         "again",
         "recipients",
         "loops",
-        "indexed",
+        "main",
         "local",
         "directory",
     }
