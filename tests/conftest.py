@@ -17,5 +17,8 @@ def reactor() -> Any:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--rounds", type=int, default=10, help="how often the server is killed under load"
+        "--rounds", type=int, default=3, help="how often the server is killed under load"
+    )
+    parser.addoption(
+        "--fuzz-seconds", type=float, default=3, help="how long all fuzz targets run together"
     )

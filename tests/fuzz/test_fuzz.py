@@ -1,0 +1,285 @@
+"""Throws mutated octets at everything that reads what strangers send.
+
+    python -m pytest tests/fuzz --fuzz-seconds 60
+
+No input may raise what its reader doesn't document, depend on how the network cut it, or
+take long.  A failure prints the input; put it among the seeds.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import attrs
+import pytest
+
+from mailplat.mail.address import Address
+from mailplat.mail.downgrade import downgraded_header
+from mailplat.mail.edit import Edits
+from mailplat.mail.errors import BadAddress
+from mailplat.mail.header import Header
+from mailplat.mail.limits import Limits
+from mailplat.mail.message import Message
+from mailplat.mail.summary import read_summary, summarise
+from mailplat.mail.words import decoded
+from mailplat.wire.engine import After, Engine
+from mailplat.wire.pop3 import Auth as Pop3Auth
+from mailplat.wire.pop3 import Challenge, Err, Ok, Pop3Engine
+from mailplat.wire.smtp.commands import Auth, Data, Offer
+from mailplat.wire.smtp.data import Body, DotReader, EndOfData
+from mailplat.wire.smtp.receiver import Mistake, Receiver
+from mailplat.wire.smtp.reply import Reply
+
+LONGEST = 65536  # octets of an input
+SLOWEST = 0.5  # seconds of processor time for any input, read twice
+SMALL = Limits(data_line=1000, smtp_line=200, smtp_line_logged_in=300, sasl_line=400)
+
+DIALOGUES = Path(__file__).parents[1] / "dialogues"
+
+TOKENS = [
+    *(
+        b"\r\n",
+        b"\r",
+        b"\n",
+        b"\r\n.\r\n",
+        b"\n.\n",
+        b".",
+        b"\0",
+        b" ",
+        b"\t",
+        b'"',
+        b"\\",
+        b"<",
+    ),
+    *(b">", b"@", b":", b";", b",", b"(", b")", b"=", b"=?utf-8?q?", b"?=", b"=?x?b?", b"\xff"),
+    *(
+        b"\xc3\xa4",
+        b"\xe2\x80\xae",
+        b"\xed\xa0\x80",
+        b"%",
+        b"{5+}",
+        b"*",
+        b"0",
+        b"9" * 30,
+        b"-1",
+    ),
+    *(b"EHLO x\r\n", b"LHLO x\r\n", b"MAIL FROM:<>", b"MAIL FROM:<a@b.c>", b"RCPT TO:<d@e.f>"),
+    *(
+        b"DATA\r\n",
+        b"RSET\r\n",
+        b"QUIT\r\n",
+        b"STARTTLS\r\n",
+        b"AUTH PLAIN ",
+        b"AGEAYg==",
+        b"*",
+    ),
+    *(b"SIZE=", b"BODY=8BITMIME", b"USER u\r\n", b"PASS p\r\n", b"RETR 1\r\n", b"TOP 1 1\r\n"),
+    *(b"UIDL\r\n", b"STLS\r\n", b"CAPA\r\n", b"Subject: ", b"From: ", b"Received: x\r\n"),
+    *(b"Content-Type: text/plain; charset=", b"References: <a@b> ", b"Date: Mon, 1 Jan 2001 "),
+    b"x" * 1100,
+]
+
+SMTP_SEEDS = [
+    b"EHLO c\r\nMAIL FROM:<a@b.c> SIZE=5\r\nRCPT TO:<d@e.f>\r\nDATA\r\nSubject: x\r\n\r\n..y\r\n.\r\n",
+    b"EHLO c\r\nAUTH PLAIN\r\nAGEAYg==\r\nMAIL FROM:<>\r\nRCPT TO:<Postmaster>\r\nRSET\r\nQUIT\r\n",
+    b"STARTTLS\r\nEHLO x\r\n",
+]
+POP3_SEEDS = [
+    b"CAPA\r\nUSER u\r\nPASS p w\r\nSTAT\r\nLIST\r\nUIDL 1\r\nTOP 1 0\r\nRETR 1\r\nDELE 1\r\nQUIT\r\n",
+    b"AUTH PLAIN AGEAYg==\r\nUTF8\r\nLANG *\r\nSTLS\r\n",
+]
+HEADER_SEEDS = [
+    b"From: =?utf-8?q?M=C3=BCller?= <m@example.org>\r\nTo: a: b@c.d, e;\r\n\r\nbody\r\n",
+    b"Date: Mon, 23 Nov 2026 12:00:00 +0000\r\nReferences: <a@b>\r\n <c@d>\r\nSubject: x\r\n\ty\r\n",
+    b"From: J\xc3\xbcrgen <j\xc3\xbcrgen@b\xc3\xbccher.example>\r\nTo: \xc3\xa4@b.c\r\n\r\n",
+    b'Content-Type: text/plain; name="\xc3\xa4.txt"; x=y\r\n\r\n',
+]
+ADDRESS_SEEDS = [
+    b"a@b.c",
+    b'"a b"@[127.0.0.1]',
+    b"j\xc3\xbcrgen@b\xc3\xbccher.example",
+    b"a@[IPv6:::1]",
+]
+
+
+@attrs.frozen
+class Target:
+    """Something that reads what strangers send; ``read`` raises if it misbehaves."""
+
+    name: str
+    seeds: Sequence[bytes]
+    read: Callable[[bytes, random.Random], None]
+
+    def corpus(self) -> list[bytes]:
+        """Return the seeds, and what clients say in the dialogues of the same name."""
+        said = []
+        for dialogue in (DIALOGUES / self.name).glob("*.txt"):
+            lines = dialogue.read_text().splitlines()
+            said.append(
+                b"".join(
+                    line[3:].encode() + b"\r\n" for line in lines if line.startswith("C: ")
+                )
+            )
+        return [*self.seeds, *said]
+
+
+def pieces_of(stream: bytes, chance: random.Random) -> list[bytes]:
+    cuts = sorted(
+        chance.randrange(len(stream) + 1) for _ in range(chance.choice((0, 1, 2, 20)))
+    )
+    return [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+
+
+def converse(
+    engine: Engine, pieces: Sequence[bytes], answer: Callable[[object], object]
+) -> list[object]:
+    """Play a session that answers everything, and return what came out."""
+    out: list[object] = []
+    for piece in pieces:
+        if engine.after is not After.GO_ON:
+            break
+        engine.receive(piece)
+        while engine.after is After.GO_ON and (event := engine.next_event()) is not None:
+            reply = answer(event)
+            out.append((event, engine.send(reply)) if reply is not None else event)
+        assert engine.held <= SMALL.sasl_line + len(piece) + 2, "holds too much"
+    return joined(out)
+
+
+def joined(events: Sequence[object]) -> list[object]:
+    """Return the events with neighbouring pieces of content made one."""
+    out: list[object] = []
+    for event in events:
+        if isinstance(event, Body) and out and isinstance(out[-1], Body):
+            out[-1] = Body(out[-1].octets + event.octets)
+        else:
+            out.append(event)
+    return out
+
+
+def answer_smtp(event: object) -> Reply | None:
+    match event:
+        case Body():
+            return None
+        case EndOfData(failure) if failure:
+            return Reply.refusing(failure)
+        case Mistake(error, moment):
+            return Reply.refusing(error, moment)
+        case Data():
+            return Reply.of(354, "go on")
+        case Auth():
+            return Reply.of(235, "hello") if event.initial else Reply.challenge(b"")
+    return Reply.of(250, "yes")
+
+
+def answer_pop3(event: object) -> object:
+    match event:
+        case Pop3Auth():
+            return Challenge(b"what")
+    return Ok("yes") if hash(repr(event)) % 3 else Err("no")
+
+
+def read_smtp(lmtp: bool) -> Callable[[bytes, random.Random], None]:
+    offer = Offer("mx.example.org", 5000, lmtp=lmtp, starttls=True, mechanisms=("PLAIN",))
+
+    def read(stream: bytes, chance: random.Random) -> None:
+        """Cuts may matter: what stands behind EHLO or STARTTLS must not have come with it."""
+        for pieces in ([stream], pieces_of(stream, chance)):
+            converse(Receiver(offer, SMALL, greeted=True), pieces, answer_smtp)
+
+    return read
+
+
+def read_data(stream: bytes, chance: random.Random) -> None:
+    def content(pieces: Sequence[bytes]) -> object:
+        reader = DotReader(SMALL.data_line, 5000)
+        out: list[object] = []
+        for number, piece in enumerate(pieces):
+            out += reader.receive(piece)
+            if out and isinstance(out[-1], EndOfData):
+                rest = reader.trailing + b"".join(pieces[number + 1 :])
+                return out[-1] if out[-1].failure else joined(out), rest
+        return type(reader.failure)
+
+    assert content([stream]) == content(pieces_of(stream, chance))
+
+
+def read_pop3(stream: bytes, chance: random.Random) -> None:
+    whole, cut = (
+        converse(Pop3Engine(SMALL), pieces, answer_pop3)
+        for pieces in ([stream], pieces_of(stream, chance))
+    )
+    assert repr(whole) == repr(cut)
+
+
+def read_message(octets: bytes, chance: random.Random) -> None:
+    header = Header.parse(octets)
+    header.fields, header.count(b"received"), Message(header).subject
+    edited = Edits().replace(b"Subject", "x").remove(b"From").add(b"X-New", "y").apply(header)
+    assert edited.count(b"x-new") >= 1
+    read_summary(summarise(octets).octets)
+    downgraded_header(octets)
+
+
+def read_words(octets: bytes, chance: random.Random) -> None:
+    decoded(octets)
+
+
+def read_address(octets: bytes, chance: random.Random) -> None:
+    try:
+        address = Address.parse(octets.decode("utf-8", "surrogateescape"))
+    except BadAddress:
+        return
+    assert Address.parse(str(address)) == address
+
+
+TARGETS = [
+    Target("smtp", SMTP_SEEDS, read_smtp(lmtp=False)),
+    Target("lmtp", SMTP_SEEDS, read_smtp(lmtp=True)),
+    Target("data", SMTP_SEEDS, read_data),
+    Target("pop3", POP3_SEEDS, read_pop3),
+    Target("message", HEADER_SEEDS, read_message),
+    Target("words", HEADER_SEEDS, read_words),
+    Target("address", ADDRESS_SEEDS, read_address),
+]
+
+
+def mutated(seed: bytes, corpus: Sequence[bytes], chance: random.Random) -> bytes:
+    for _ in range(chance.choice((1, 1, 2, 4, 8, 32))):
+        at, to = sorted(chance.randrange(len(seed) + 1) for _ in range(2))
+        match chance.randrange(6):
+            case 0:
+                seed = seed[:at] + chance.choice(TOKENS) + seed[at:]
+            case 1:
+                seed = seed[:at] + seed[to:]
+            case 2:
+                seed = seed[:to] + seed[at:]
+            case 3:
+                seed = seed[:at] + chance.choice(corpus)[at:]
+            case 4:
+                seed = seed[:at] + bytes([chance.randrange(256)]) + seed[at + 1 :]
+            case 5:
+                seed = seed[:at] + seed[at:to] * chance.choice((2, 30, 1000)) + seed[to:]
+        seed = seed[:LONGEST]
+    return seed
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_no_input_does_harm(target: Target, pytestconfig: pytest.Config) -> None:
+    seconds = pytestconfig.getoption("fuzz_seconds") / len(TARGETS)
+    end, corpus, number = time.monotonic() + seconds, target.corpus(), 0
+    start = random.SystemRandom().randrange(2**32)
+    while time.monotonic() < end:
+        number += 1
+        chance = random.Random(start + number)
+        stream = mutated(chance.choice(corpus), corpus, chance)
+        began = time.thread_time()
+        try:
+            target.read(stream, chance)
+            assert time.thread_time() - began < SLOWEST, "too slow"
+        except Exception as failure:
+            raise AssertionError(f"{target.name}, {start + number}: {stream!r}") from failure
+    print(f"{target.name}: {number} inputs")
