@@ -14,6 +14,7 @@ from mailplat.app.foundation import Foundation
 from mailplat.app.parts import Made, Part, Plan, plan
 from mailplat.app.registry import load
 from mailplat.app.tables import AGENTS, FILTERS, POLICIES, LimitsSettings
+from mailplat.files import Disk, Spool
 from mailplat.interfaces import (
     House,
     IBus,
