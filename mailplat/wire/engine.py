@@ -24,12 +24,14 @@ class TimedOut:
 class Engine(Protocol):
     """Knows one protocol's order, framing and limits; has no clock, transport or thread.
 
-    ``held`` counts the octets received and not yet understood.  ``after`` says
-    what the last reply asks of the shell.
+    ``after`` says what the last reply asks of the shell.
     """
 
-    held: int
     after: After
+
+    @property
+    def held(self) -> int:
+        """How many octets have been received and not yet understood."""
 
     def receive(self, octets: bytes) -> None:
         """Take what arrived, however the network cut it."""

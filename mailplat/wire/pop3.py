@@ -412,8 +412,8 @@ class Pop3Engine:
         except MailError as error:
             return Wrong(error)
 
-    def send(self, reply: Reply) -> bytes:
-        """Return the octets that say ``reply``.
+    def send(self, reply: object) -> bytes:
+        """Return the octets that say ``reply``, which is a `Reply`.
 
         TLS doesn't begin where the client has already said something behind
         its STLS: anyone on the way could have put it there (RFC 2595 section 4).
@@ -438,6 +438,8 @@ class Pop3Engine:
             case Err(text, code, after):
                 self.after = self._unless_endless(after)
                 return _first_line("-ERR", code, text)
+            case _:
+                raise TypeError(f"no reply of POP3: {reply!r}")
 
     def _unless_endless(self, after: After) -> After:
         return After.CLOSE if self._lines.endless else after
