@@ -171,7 +171,7 @@ AGENTS = Room(
     always=True,
 )
 STORES = Room(
-    "store", IMailStore, "Keeps the accounts' mail.", instance="main", default="indexed"
+    "store", IMailStore, "Keeps the accounts' mail.", instance="main", default="memory"
 )
 DIRECTORY = Room(
     "directory",

@@ -27,6 +27,7 @@ from mailplat.pipeline.pipeline import Pipeline
 from mailplat.plugin import Settings
 from mailplat.portals.doorkeeper import Doorkeeper
 from mailplat.portals.login import Logins, LoginSettings
+from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.tls import Certificates, TlsSettings
 from mailplat.sql import Database
 from mailplat.workers import Workers
@@ -141,6 +142,7 @@ def draw(configuration: Configuration, values: Mapping[object, object]) -> Plan:
 def _house_parts(configuration: Configuration) -> Iterator[Part]:
     """Return what the house itself brings for those who ask for it."""
     yield _house_part("doorkeeper", Doorkeeper)
+    yield _house_part("attendance", Attendance)
     yield _house_part("spool", Spool, maker=_spool)
     yield _house_part("login", Logins, configuration.table(LoginSettings))
     tls = configuration.table(TlsSettings)

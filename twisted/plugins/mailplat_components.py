@@ -7,8 +7,45 @@ from mailplat.interfaces import (
     IFilter,
     IMailStore,
     IPolicy,
+    IPortal,
 )
 from mailplat.plugin import Component
+
+# Portals
+
+smtp = Component(
+    name="smtp",
+    provides=IPortal,
+    settings="mailplat.portals.smtp.service.SmtpPortalSettings",
+    maker="mailplat.portals.smtp.service.SmtpPortal",
+)
+lmtp = Component(
+    name="lmtp",
+    provides=IPortal,
+    settings="mailplat.portals.smtp.service.LmtpPortalSettings",
+    maker="mailplat.portals.smtp.service.LmtpPortal",
+)
+
+# Portals
+
+smtp = Component(
+    name="smtp",
+    provides=IPortal,
+    settings="mailplat.portals.smtp.service.SmtpPortalSettings",
+    maker="mailplat.portals.smtp.service.SmtpPortal",
+)
+lmtp = Component(
+    name="lmtp",
+    provides=IPortal,
+    settings="mailplat.portals.smtp.service.LmtpPortalSettings",
+    maker="mailplat.portals.smtp.service.LmtpPortal",
+)
+pop3 = Component(
+    name="pop3",
+    provides=IPortal,
+    settings="mailplat.portals.pop3.service.Pop3PortalSettings",
+    maker="mailplat.portals.pop3.service.Pop3Portal",
+)
 
 # Policies
 
