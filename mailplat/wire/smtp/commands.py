@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
@@ -15,7 +14,6 @@ from mailplat.mail.errors import (
     BadAddress,
     BadParameter,
     BadSender,
-    BadSyntax,
     MessageTooLarge,
     NotAscii,
     NotOffered,
@@ -23,6 +21,7 @@ from mailplat.mail.errors import (
     UnknownMechanism,
     UnknownParameter,
 )
+from mailplat.wire.sasl import initial_response
 
 # What a peer may say.
 
@@ -170,19 +169,6 @@ def read(line: bytes, offer: Offer, *, extended: bool) -> Command:
     return reader(match[1].upper(), match[2] or b"", offer)
 
 
-def from_base64(octets: bytes) -> bytes:
-    """Return what a line of a login says; ``=`` is an empty response (RFC 4954 section 4).
-
-    Raises `BadSyntax`.
-    """
-    if octets == b"=":
-        return b""
-    try:
-        return binascii.a2b_base64(octets, strict_mode=True)
-    except binascii.Error as problem:
-        raise BadSyntax(f"no base64: {problem}") from None
-
-
 def _read_mail(line: bytes, offer: Offer | None) -> Mail:
     match = _MAIL.fullmatch(line)
     if not match:
@@ -279,8 +265,7 @@ def _read_auth(verb: bytes, argument: bytes, offer: Offer) -> Auth:
         raise BadParameter("AUTH of no mechanism")
     if offer.mechanisms and mechanism not in offer.mechanisms:
         raise UnknownMechanism(mechanism[:32])
-    initial = initial.strip(b" ")
-    return Auth(mechanism, from_base64(initial) if initial else None)
+    return Auth(mechanism, initial_response(initial.strip(b" ") or None))
 
 
 def _read_verify(verb: bytes, argument: bytes, offer: Offer) -> Verify:

@@ -10,7 +10,6 @@ import attrs
 from mailplat.mail.errors import (
     BadSequence,
     LineTooLong,
-    LoginAborted,
     MailError,
     NoValidRecipients,
     TooManyErrors,
@@ -20,6 +19,7 @@ from mailplat.mail.limits import Limits
 from mailplat.wire.engine import After
 from mailplat.wire.lines import Lines
 from mailplat.wire.replies import Moment
+from mailplat.wire.sasl import response
 from mailplat.wire.smtp.commands import (
     Auth,
     Command,
@@ -33,7 +33,6 @@ from mailplat.wire.smtp.commands import (
     Rset,
     StartTls,
     Verify,
-    from_base64,
     is_foreign,
     read,
 )
@@ -78,7 +77,7 @@ class Receiver:
     after: After = attrs.field(default=After.GO_ON, init=False)
     _lines: Lines = attrs.field(init=False)
     _content: DotReader | None = attrs.field(default=None, init=False)
-    _arrived: deque[Body | EndOfData] = attrs.field(factory=deque, init=False)
+    _arrived: deque[Body | EndOfData] | None = attrs.field(default=None, init=False)
     _unheard: int = attrs.field(default=0, init=False)  # octets in ``_arrived``
     _asked: Event | None = attrs.field(default=None, init=False)  # what awaits its reply
     _hello: bytes = attrs.field(default=b"", init=False)  # the verb that was accepted
@@ -108,6 +107,8 @@ class Receiver:
             self._lines.receive(octets)
 
     def _receive_content(self, reader: DotReader, octets: bytes) -> None:
+        if self._arrived is None:
+            self._arrived = deque()  # only now: an idle connection need not have one
         for event in reader.receive(octets):
             self._arrived.append(event)
             if isinstance(event, Body):
@@ -131,15 +132,10 @@ class Receiver:
             line = self._lines.next_line()
             if line is None:
                 return None
-            return self._response(line) if self._in_login else self._command(line)
+            return Response(response(line)) if self._in_login else self._command(line)
         except MailError as error:
             self._leaving = self._leaving or self._lines.endless
             return Mistake(error, Moment.LOGIN if self._in_login else Moment.COMMAND)
-
-    def _response(self, line: bytes) -> Event:
-        if line == b"*":
-            raise LoginAborted("by the peer")
-        return Response(from_base64(line))
 
     def _command(self, line: bytes) -> Event:
         is_login = line[:5].upper() == b"AUTH "
@@ -231,7 +227,7 @@ class Receiver:
             case Data():
                 self._begin_content(reply)
             case EndOfData():
-                self._in_transaction = False
+                self._in_transaction, self._arrived = False, None
                 if reply.is_success:
                     self._errors = self._junk = 0
             case Hello() if reply.is_success:

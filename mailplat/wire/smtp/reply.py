@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Sequence
 from typing import Self
 
@@ -10,6 +9,7 @@ import attrs
 
 from mailplat.mail.status import Status
 from mailplat.wire.replies import Moment, status_of, text_for, words_for
+from mailplat.wire.sasl import challenge
 
 
 @attrs.frozen
@@ -41,7 +41,7 @@ class Reply:
     @classmethod
     def challenge(cls, octets: bytes) -> Self:
         """Return the server's turn in a login (RFC 4954 section 4)."""
-        return cls(334, b"334 " + binascii.b2a_base64(octets, newline=False) + b"\r\n")
+        return cls(334, b"334 " + challenge(octets) + b"\r\n")
 
     @classmethod
     def each(cls, replies: Sequence[Reply]) -> Self:

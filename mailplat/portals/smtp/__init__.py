@@ -1,0 +1,1 @@
+"""Takes mail in by SMTP and LMTP: as an MX, for submission, and from other MTAs."""
