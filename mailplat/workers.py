@@ -162,6 +162,7 @@ class Crew:
                 except BaseException as error:  # noqa: BLE001 - whoever asked gets it
                     _fail_all(jobs, error)
                 self._reactor.callFromThread(_tell_all, jobs)
+                del jobs  # what came of them isn't kept while we wait for more
                 if bench:
                     bench.rest()
         finally:
@@ -218,6 +219,11 @@ class Workers:
         return await self._others.ask(function, *args, **kwargs)
 
     async def stop(self) -> None:
-        """Finish what waits and end the threads (see `Crew.stop`)."""
-        for stopped in [crew.stop() for crew in (self._others, self.hashes, self.files)]:
-            await stopped
+        """Take no more, finish our own work and end its threads.
+
+        What still runs by `run` isn't waited for: nobody waits for its answer
+        any more, and a plugin that hangs can't keep the house from closing.
+        """
+        self._others.stop()
+        await self.hashes.stop()
+        await self.files.stop()

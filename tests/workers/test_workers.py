@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Sequence
 
 import pytest
@@ -153,6 +154,29 @@ async def test_stop_finishes_what_waits_and_takes_nothing_more(
     await stopped
     assert held.called
     assert await waits == (3, 1)
+    await crew.stop()
+
+
+async def test_what_hangs_in_a_plugin_keeps_nobody_from_closing(
+    reactor: IReactorFromThreads,
+) -> None:
+    workers, gate = Workers(reactor), Gate()
+    held = Deferred.fromCoroutine(workers.run(gate.hold))
+    gate.wait_until_entered()
+    await workers.stop()
+    assert not held.called
+    gate.open()
+    assert await held == "through"
+
+
+async def test_what_came_of_a_job_is_not_kept(reactor: IReactorFromThreads) -> None:
+    class Answer:
+        pass
+
+    crew = Crew(reactor, "crew", threads=1, waiting=10)
+    answer = weakref.ref(await crew.ask(Answer))
+    await crew.ask(divmod, 7, 2)
+    assert answer() is None
     await crew.stop()
 
 
