@@ -55,6 +55,9 @@ class Add:
 
     field: bytes
 
+    def __str__(self) -> str:
+        return f"adds {name_of(self.field).decode()}"
+
     def __call__(self, lines: list[bytes]) -> list[bytes]:
         return [self.field, *lines]
 
@@ -65,6 +68,9 @@ class Replace:
 
     name: bytes
     field: bytes
+
+    def __str__(self) -> str:
+        return f"replaces {name_of(self.field).decode()}"
 
     def __call__(self, lines: list[bytes]) -> list[bytes]:
         for place, line in enumerate(lines):
@@ -78,6 +84,9 @@ class Remove:
     """Leaves out every field of one name."""
 
     name: bytes
+
+    def __str__(self) -> str:
+        return f"removes {self.name.decode('ascii', 'replace')}"
 
     def __call__(self, lines: list[bytes]) -> list[bytes]:
         return [line for line in lines if name_of(line).lower() != self.name]

@@ -128,6 +128,7 @@ class Decision:
     seconds: float = 0.0
     facts: Mapping[str, object] = NOTHING
     recipient: str = ""  # whom it was about, where it was about one only
+    edits: tuple[str, ...] = ()  # what it changed, in words
 
 
 @attrs.define(eq=False)

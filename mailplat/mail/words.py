@@ -113,7 +113,10 @@ def _codec(name: str) -> str:
 
 def _in_charset(octets: bytes, charset: str) -> str:
     try:
-        return octets.decode(charset, "replace")
+        text = octets.decode(charset, "replace")
+        return text.encode("utf-8", "replace").decode(
+            "utf-8"
+        )  # UTF-7 may have hidden surrogates
     except (UnicodeError, ValueError):
         return _raw(octets)
 

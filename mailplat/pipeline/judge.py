@@ -86,12 +86,17 @@ class Judge:
         self, stage: Stage, transit: Transit, verdict: Verdict, detail: str, seconds: float
     ) -> None:
         about = transit.recipient if stage is Stage.RECIPIENT else None
-        recipient = str(about.address) if about else ""
-        transit.decisions.append(
-            Decision(
-                stage, self.name, verdict.disposition, detail, seconds, verdict.facts, recipient
-            )
+        decision = Decision(
+            stage,
+            self.name,
+            verdict.disposition,
+            detail,
+            seconds,
+            verdict.facts,
+            str(about.address) if about else "",
+            tuple(map(str, verdict.edits.steps)),
         )
+        transit.decisions.append(decision)
         for key, single in verdict.recipients.items():
             why = described(single.error) if single.error else ""
             transit.decisions.append(

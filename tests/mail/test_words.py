@@ -42,6 +42,7 @@ texts = st.text(st.characters(exclude_categories=["Cs", "Cc"])) | st.lists(
         (b"caf\xc3\xa9", "café"),
         (b"caf\xe9", "café"),
         (b"=?utf-8?q?=FF?=", "\ufffd"),
+        (b"=?utf-7?q?+2AA-?=", "?"),  # half a surrogate pair
     ],
 )
 def test_encoded_words_are_read(octets: bytes, text: str) -> None:

@@ -1,0 +1,1 @@
+"""What was decided about each message, written behind; losing it loses no mail."""

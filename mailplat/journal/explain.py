@@ -1,0 +1,77 @@
+"""Tells an operator what became of a message, and who decided it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from mailplat.mail.transit import Decision, MessageRecord
+
+
+def explained(record: MessageRecord) -> str:
+    """Return a record as text for a terminal, whatever strangers put into it."""
+    return "\n".join(map(harmless, _lines(record))) + "\n"
+
+
+def harmless(line: str) -> str:
+    """Return a line of text in which nothing can move a terminal's cursor or change its colour."""
+    if line.isprintable():
+        return line
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode("ascii")
+        for one in line
+    )
+
+
+def _lines(record: MessageRecord) -> Iterator[str]:
+    yield f"{record.id}: {record.sender or '<>'} to {', '.join(record.recipients) or 'nobody'}"
+    yield from _columns(_facts(record), "  ")
+    yield ""
+    yield "  decisions"
+    yield from _columns((_decision(one) for one in record.decisions), "    ")
+    yield ""
+    yield "  outcomes"
+    if not record.outcomes:
+        yield "    none: the transaction ended before its content came"
+    outcomes = zip(record.recipients, record.outcomes, strict=False)
+    yield from _columns(
+        ((recipient, str(one.status), one.detail) for recipient, one in outcomes), "    "
+    )
+
+
+def _facts(record: MessageRecord) -> Iterator[tuple[str, str]]:
+    yield "arrived", f"{record.arrived:%Y-%m-%d %H:%M:%S} UTC"
+    portal = f" at {record.portal}" if record.portal else ""
+    yield "from", f"{record.peer}, which called itself {record.greeting or 'nothing'}"
+    yield "by", f"{record.protocol}{portal}"
+    if record.login:
+        yield "login", record.login
+    yield "size", f"{record.size} octets"
+    if record.message_id:
+        yield "Message-ID", record.message_id
+    if record.subject:
+        yield "Subject", record.subject
+
+
+def _decision(one: Decision) -> tuple[str, ...]:
+    facts = (f"{name} = {value}" for name, value in one.facts.items())
+    about = (f"<{one.recipient}>" if one.recipient else "", one.detail, *one.edits, *facts)
+    return (
+        one.stage.value,
+        one.component,
+        one.disposition.value,
+        _time(one.seconds),
+        "; ".join(filter(None, about)),
+    )
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{seconds * 1000:.1f} ms"
+
+
+def _columns(rows: Iterable[Sequence[str]], indent: str) -> Iterator[str]:
+    """Yield rows as lines, each column as wide as its widest text."""
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+        yield (indent + "  ".join(cells)).rstrip()

@@ -1,0 +1,162 @@
+"""Keeps the record of each message for as long as the operator wants to ask about it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from pydantic import Field
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+from twisted.logger import Logger
+
+from mailplat.interfaces import House, IBus
+from mailplat.journal import queries
+from mailplat.journal.records import Row, read, row_of
+from mailplat.mail.errors import MailError, StoreFailed
+from mailplat.mail.events import MessageSettled
+from mailplat.mail.transit import MessageRecord
+from mailplat.plugin import Duration, Settings
+from mailplat.sql import SqliteDatabase, UnusableDatabase, steps_of
+
+FILE = "journal.db"
+PATIENCE = 0.5  # seconds for which records wait for others
+GROUP = 512  # records that wait for no others
+MOST_WAITING = 8192  # records in memory; beyond, the oldest are forgotten
+MOST_FOUND = 20
+BETWEEN_EXPIRIES = 3600.0  # seconds
+
+
+class JournalSettings(Settings):
+    """Keys of ``[journal]``."""
+
+    keep: Duration = Field(
+        timedelta(days=30), description="How long the record of a message is kept."
+    )
+
+
+class Journal:
+    """Hears of every message that was settled, and writes it down a little later.
+
+    Its file is its own and is never synced: a crash of the machine may lose the
+    last records, and nobody waits for the disk.  If the file can't be used the
+    house goes on without it.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        settings: JournalSettings,
+        database: SqliteDatabase,
+        bus: IBus,
+        clock: IReactorTime,
+    ) -> None:
+        self._keep = settings.keep.total_seconds()
+        self._database = database
+        self._bus = bus
+        self._clock = clock
+        self._waiting: deque[Row] = deque(maxlen=MOST_WAITING)
+        self._lost = 0
+        self._writing: Deferred[None] = succeed(None)
+        self._next_write: IDelayedCall | None = None
+        self._next_expiry: IDelayedCall | None = None
+        self._leave: Callable[[], None] | None = None
+
+    async def prepare(self) -> None:
+        """Open the file, and begin to listen."""
+        try:
+            await self._database.open()
+            await self._database.migrate("journal", steps_of("mailplat.journal"))
+        except UnusableDatabase as error:
+            self.log.error("there will be no journal: {error}", error=error)
+            return
+        self._leave = self._bus.subscribe(MessageSettled, self._hear)
+        self._expire()
+
+    async def finish(self) -> None:
+        """Write what waits, and close the file."""
+        if self._leave:
+            self._leave()
+            self._leave = None
+        for call in (self._next_write, self._next_expiry):
+            if call and call.active():
+                call.cancel()
+        await self._write_all()
+        await self._database.close()
+
+    async def find(self, text: str) -> Sequence[MessageRecord]:
+        """Return the newest records of a message id, a Message-ID field or an address.
+
+        Raises `StoreFailed` if there is no journal.
+        """
+        if not self._leave:
+            raise StoreFailed("there is no journal")
+        await self._write_all()
+        found = await self._database.read(queries.find, text.strip(), MOST_FOUND)
+        return [read(record) for record in found]
+
+    # Writing behind.
+
+    def _hear(self, event: MessageSettled) -> None:
+        if len(self._waiting) == MOST_WAITING:
+            self._lost += 1
+        self._waiting.append(row_of(event.record))
+        if len(self._waiting) >= GROUP:
+            self._write()
+        elif not self._next_write:
+            self._next_write = self._clock.callLater(PATIENCE, self._write)
+
+    def _write(self) -> None:
+        """Write what waits, unless something is being written; then that goes on with it."""
+        if self._next_write and self._next_write.active():
+            self._next_write.cancel()
+        self._next_write = None
+        if self._writing.called and self._waiting:
+            self._writing = Deferred.fromCoroutine(self._write_groups())
+
+    async def _write_groups(self) -> None:
+        while self._waiting:
+            group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
+            try:
+                await self._database.write(queries.write, group)
+            except MailError as error:
+                self._lost += len(group)
+                self.log.warn("the journal was not written: {error}", error=error)
+        if self._lost:
+            self.log.warn("the journal lost {count} records", count=self._lost)
+            self._lost = 0
+
+    async def _write_all(self) -> None:
+        self._write()
+        done: Deferred[None] = Deferred()
+        self._writing.addBoth(_tell, done)
+        await done
+
+    def _expire(self) -> None:
+        self._next_expiry = self._clock.callLater(BETWEEN_EXPIRIES, self._expire)
+        work = Deferred.fromCoroutine(self._forget_old())
+        work.addErrback(lambda failure: self.log.failure("nothing expired", failure))
+
+    async def _forget_old(self) -> None:
+        before = self._clock.seconds() - self._keep
+        while await self._database.write(queries.expire, before) == queries.AT_ONCE:
+            pass
+
+
+def _tell(result: object, done: Deferred[None]) -> object:
+    done.callback(None)
+    return result
+
+
+def open_journal(
+    settings: JournalSettings,
+    house: House,
+    bus: IBus,
+    clock: IReactorTime,
+    threads: IReactorFromThreads,
+) -> Journal:
+    """Make the journal of a house, in a file of its own beside the database."""
+    database = SqliteDatabase(house.state / FILE, threads, durable=False, readers=1)
+    return Journal(settings, database, bus, clock)
