@@ -122,6 +122,11 @@ class Disk:
         finally:
             os.close(handle)
 
+    def room(self, folder: Path) -> int:
+        """Return how many octets we may still write there."""
+        found = self._do("room", folder, os.statvfs, folder)
+        return found.f_bavail * found.f_frsize
+
     def replace(self, path: Path, octets: bytes) -> None:
         """Make the file hold ``octets``, durably; a crash leaves it as it was or as it shall be."""
         new = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
@@ -213,6 +218,12 @@ class Spool:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in self._folder.glob("unnamed.*"):
             self._disk.unlink(left)
+
+    def insist_on_room(self, octets: int) -> None:
+        """Raise `DiskFull` where fewer octets are free; quick enough for the reactor."""
+        free = self._disk.room(self._folder)
+        if free < octets:
+            raise DiskFull(f"{free} octets are free in {self._folder}, {octets} are wanted")
 
     def begin(self) -> Incoming:
         """Return an empty content, to be added to."""

@@ -9,6 +9,7 @@ import pytest
 
 from mailplat.files import Disk, Spool
 from mailplat.mail.content import Octets
+from mailplat.mail.errors import DiskFull
 from mailplat.testing.workers import at_once
 
 
@@ -56,3 +57,9 @@ async def test_what_a_crash_left_goes_at_the_next_start(spool: Spool, tmp_path: 
     (tmp_path / "spool" / "unnamed.1").touch()
     spool.prepare()
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+async def test_a_disk_that_is_nearly_full_is_told_before_anything_comes(spool: Spool) -> None:
+    spool.insist_on_room(1)
+    with pytest.raises(DiskFull):
+        spool.insist_on_room(1 << 62)
