@@ -20,6 +20,7 @@ from mailplat.interfaces import (
     IPolicy,
     IPortal,
 )
+from mailplat.journal.journal import JournalSettings
 from mailplat.mail.limits import Limits
 from mailplat.plugin import (
     Duration,
@@ -132,6 +133,7 @@ def _with_fields_of_limits() -> type[LimitsSettings]:
 
 TABLES: dict[str, type[Settings]] = {
     "database": DatabaseSettings,
+    "journal": JournalSettings,
     "limits": _with_fields_of_limits(),
     "log": LogSettings,
     "login": LoginSettings,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 import attrs
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.logger import Logger
 
 from mailplat.app.config import Configuration, Entry
@@ -21,6 +21,7 @@ from mailplat.interfaces import (
     IPipeline,
     IPortal,
 )
+from mailplat.journal.journal import Journal, JournalSettings, open_journal
 from mailplat.mail.limits import Limits
 from mailplat.pipeline.judge import Judge
 from mailplat.pipeline.pipeline import Pipeline
@@ -92,6 +93,7 @@ def build(
         House: House(configuration.house.hostname, foundation.state),
         Limits: configuration.table(LimitsSettings).limits(),
         IReactorTime: foundation.reactor,
+        IReactorFromThreads: foundation.reactor,
         Workers: foundation.workers,
         Disk: foundation.disk,
         Database: foundation.database,
@@ -140,7 +142,14 @@ def draw(configuration: Configuration, values: Mapping[object, object]) -> Plan:
 
 
 def _house_parts(configuration: Configuration) -> Iterator[Part]:
-    """Return what the house itself brings for those who ask for it."""
+    """Return what the house itself brings: the journal, and what others may ask for."""
+    yield Part(
+        name="journal",
+        provides=(Journal,),
+        maker=open_journal,
+        settings=configuration.table(JournalSettings),
+        path=("journal",),
+    )
     yield _house_part("doorkeeper", Doorkeeper)
     yield _house_part("attendance", Attendance)
     yield _house_part("spool", Spool, maker=_spool)
@@ -172,7 +181,7 @@ def _spool(house: House, workers: Workers, disk: Disk, limits: Limits) -> Spool:
 
 
 KINDS: dict[object, object] = dict.fromkeys(
-    (House, Limits, IReactorTime, Workers, Database, IBus)
+    (House, Limits, IReactorTime, IReactorFromThreads, Workers, Database, IBus)
 )
 """What a foundation brings, for a plan that is only looked at."""
 

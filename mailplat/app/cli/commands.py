@@ -289,6 +289,22 @@ def remove_account(office: Office, address: str) -> None:
     click.echo(f"{office.call('account.remove', name=address)['name']} is gone, with its mail")
 
 
+# Messages --------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("message")
+@as_json
+@on_a_house
+def explain(office: Office, message: str, as_json: bool) -> None:
+    """Say what became of MESSAGE: an id of ours, a Message-ID, or an address."""
+    found = office.call("message.explain", message=message)
+    if as_json:
+        click.echo(json.dumps([{k: v for k, v in one.items() if k != "text"} for one in found]))
+    else:
+        click.echo("\n".join(one["text"] for one in found), nl=False)
+
+
 # Addresses -------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mailplat.app.operations import accounts, addresses, server
+from mailplat.app.operations import accounts, addresses, messages, server
 from mailplat.app.operations.desk import Desk
 
 Operation = Callable[..., Awaitable[Any]]
@@ -29,6 +29,7 @@ OPERATIONS: dict[str, Operation] = {
     "domain.list": addresses.list_domains,
     "domain.add": addresses.add_domain,
     "domain.remove": addresses.remove_domain,
+    "message.explain": messages.explain,
     "server.status": server.status,
     "server.furnish": server.furnish,
 }
