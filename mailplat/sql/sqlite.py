@@ -21,6 +21,8 @@ from mailplat.workers import Crew
 P = ParamSpec("P")
 T = TypeVar("T")
 
+EXAMINED = 1 << 30  # octets; a snapshot held longer would let the log grow without end
+
 
 class SqliteDatabase(Database):
     """One file, opened by `open` and by nobody else in this process.
@@ -72,13 +74,13 @@ class SqliteDatabase(Database):
         """Open the file, or make it; what a crash left in its log is taken over.
 
         Raises `UnusableDatabase` when it can't be used by this program, here, now.
-        After an unclean stop the file is examined while work goes on; damage
-        that is found stops all writing.
+        After an unclean stop a file that is not too large is examined while work
+        goes on; damage that is found stops all writing.
         """
         log = self._path.with_name(self._path.name + "-wal")
         unclean = log.exists() and log.stat().st_size > 0
         await self.write(_begin)
-        if unclean:
+        if unclean and self._path.stat().st_size < EXAMINED:
             examined = Deferred.fromCoroutine(self._examine())
             examined.addErrback(lambda failure: self.log.failure("not examined", failure))
 
