@@ -37,7 +37,7 @@ class Doorkeeper:
         self._limits = limits
         self._clock = clock
         self._uncounted = [ip_network(text) for text in limits.uncounted_networks]
-        self._is_uncounted = lru_cache(4096)(self._lies_in_uncounted)
+        self.is_uncounted = lru_cache(4096)(self._lies_in_uncounted)
         self._inside = 0
         self._by_network: dict[str, int] = {}
         self._known: dict[str, None] = {}  # oldest first
@@ -55,7 +55,7 @@ class Doorkeeper:
         Raises `TooManyConnections`, and then `leave` must not follow.
         """
         network = network_of(peer.host)
-        uncounted = self._is_uncounted(peer.host)
+        uncounted = self.is_uncounted(peer.host)
         if self._inside >= self._limits.connections:
             raise TooManyConnections(f"{self._inside} connections")
         if (
@@ -74,7 +74,7 @@ class Doorkeeper:
     def leave(self, peer: Peer) -> None:
         """Count a connection no longer."""
         self._inside -= 1
-        if self._is_uncounted(peer.host):
+        if self.is_uncounted(peer.host):
             return
         network = network_of(peer.host)
         if self._by_network[network] > 1:
@@ -92,7 +92,7 @@ class Doorkeeper:
 
     def shake_hands(self, peer: Peer) -> None:
         """Count one TLS handshake; raises `TooManyConnections` above the rate."""
-        if self._is_uncounted(peer.host):
+        if self.is_uncounted(peer.host):
             return
         if self._clock.seconds() - self._minute >= MINUTE or len(self._handshakes) > REMEMBERED:
             self._handshakes.clear()
