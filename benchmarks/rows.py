@@ -18,10 +18,7 @@ from mailplat.testing.programs import House
 
 COLD = 32  # accounts that log in once each
 
-MORE_CONFIG = """
-[limits]
-connections_per_address = 10000
-"""
+LIMITS = {"connections_per_address": 10000}
 
 
 class Bench:
@@ -58,7 +55,7 @@ class Bench:
     def house(self) -> House:
         """Our server's folder: the same people, the reader's mailbox full."""
         house = House(self.folder / "mailplat", domain=subjects.DOMAIN)
-        house.make(dict.fromkeys([READER, *PEOPLE], PASSWORD), MORE_CONFIG)
+        house.make(dict.fromkeys([READER, *PEOPLE], PASSWORD), LIMITS)
         with subjects.mailplat(house) as running:
             self.generator.run(
                 "smtp",

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import attrs
@@ -163,12 +164,15 @@ class House:
         """Return where ``service``, a key of `STANDARD_PORTS`, listens on loopback."""
         return self.base + STANDARD_PORTS[service]
 
-    def make(self, passwords: Mapping[str, str], more_config: str = "") -> None:
-        """Write the configuration, ``more_config`` at its end, and an account for each name."""
+    def make(
+        self, passwords: Mapping[str, str], limits: Mapping[str, object] = MappingProxyType({})
+    ) -> None:
+        """Write the configuration, with these limits, and make an account for each name."""
         where = ["--domain", self.domain, "--port-base", str(self.base)]
         self.run("init", str(self.folder), *where)
-        with self.config.open("a") as config:
-            config.write(more_config)
+        chosen = "".join(f"{key} = {value}\n" for key, value in limits.items())
+        config = self.config.read_text().replace("[limits]\n", f"[limits]\n{chosen}")
+        self.config.write_text(config)
         for name, password in passwords.items():
             address = f"{name}@{self.domain}"
             self.run("account", "add", address, "--password-stdin", said=password)

@@ -134,7 +134,12 @@ class Pop3Session:
     def patience(self) -> float:
         """Seconds that the client has for its next command (RFC 1939 section 3)."""
         limits = self._rules.limits
-        return limits.pop3_patience if self._drop else limits.login_patience
+        return limits.pop3_patience if self._has_drop else limits.login_patience
+
+    @property
+    def _has_drop(self) -> bool:
+        """Whether this is the TRANSACTION state; an empty maildrop is one too."""
+        return self._drop is not None
 
     async def greet(self) -> Reply:
         return Ok(f"{self._rules.hostname} POP3 ready")
@@ -147,7 +152,7 @@ class Pop3Session:
         if isinstance(event, TimedOut):
             self._end("timed out")
             return None
-        commands = self._TRANSACTION if self._drop else self._AUTHORIZATION
+        commands = self._TRANSACTION if self._has_drop else self._AUTHORIZATION
         command = commands.get(type(event))
         try:
             return await command(self, event) if command else self._out_of_turn(event)
@@ -191,7 +196,7 @@ class Pop3Session:
     def _note_mistake(self, error: MailError) -> Reply:
         self._mistakes += 1
         limits = self._rules.limits
-        if self._mistakes > (limits.errors_logged_in if self._drop else limits.errors):
+        if self._mistakes > (limits.errors_logged_in if self._has_drop else limits.errors):
             return self._err(TooManyErrors(f"{self._mistakes} mistakes"), After.CLOSE)
         return self._err(error)
 
@@ -306,7 +311,7 @@ class Pop3Session:
 
     @property
     def _maildrop(self) -> Maildrop:
-        assert self._drop
+        assert self._drop is not None
         return self._drop
 
     async def _noop(self, _: pop3.Noop) -> Reply:
