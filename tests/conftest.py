@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from mailplat.pytest_plugin import mailplat_house, mailplat_server
+
+__all__ = ["mailplat_house", "mailplat_server"]
+
 
 @pytest.fixture
 def reactor() -> Any:

@@ -49,6 +49,7 @@ class Foundation:
     workers: Workers
     disk: Disk
     database: SqliteDatabase
+    journal: SqliteDatabase
     bus: Bus
 
     @classmethod
@@ -74,16 +75,21 @@ class Foundation:
             workers=Workers(reactor),
             disk=Disk(),
             database=SqliteDatabase(path, reactor, on_bad=on_bad),
+            journal=SqliteDatabase(state / "journal.db", reactor, durable=False, readers=1),
             bus=Bus(reactor),
         )
 
     async def open(self) -> None:
-        """Open the database; raises `UnusableDatabase`."""
+        """Open the database; raises `UnusableDatabase`.
+
+        The journal opens its own, and if it can't the house goes on without it.
+        """
         await self.database.open()
 
     async def clear(self) -> None:
-        """Finish what waits, close the database, end the threads, and let go of the lock."""
+        """Finish what waits, close the databases, end the threads, and let go of the lock."""
         await self.workers.stop()
+        await self.journal.close()
         await self.database.close()
         self.lock.release()
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 import attrs
-from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from mailplat.app.config import Configuration, Entry
@@ -21,7 +21,7 @@ from mailplat.interfaces import (
     IPipeline,
     IPortal,
 )
-from mailplat.journal.journal import Journal, JournalSettings, open_journal
+from mailplat.journal.journal import Journal, JournalFile, JournalSettings
 from mailplat.mail.limits import Limits
 from mailplat.pipeline.judge import Judge
 from mailplat.pipeline.pipeline import Pipeline
@@ -93,10 +93,10 @@ def build(
         House: House(configuration.house.hostname, foundation.state),
         Limits: configuration.table(LimitsSettings).limits(),
         IReactorTime: foundation.reactor,
-        IReactorFromThreads: foundation.reactor,
         Workers: foundation.workers,
         Disk: foundation.disk,
         Database: foundation.database,
+        JournalFile: JournalFile(foundation.journal),
         IBus: foundation.bus,
     }
     made = draw(configuration, values).carry_out(before.made if before else ())
@@ -146,7 +146,7 @@ def _house_parts(configuration: Configuration) -> Iterator[Part]:
     yield Part(
         name="journal",
         provides=(Journal,),
-        maker=open_journal,
+        maker=Journal,
         settings=configuration.table(JournalSettings),
         path=("journal",),
     )
@@ -181,7 +181,7 @@ def _spool(house: House, workers: Workers, disk: Disk, limits: Limits) -> Spool:
 
 
 KINDS: dict[object, object] = dict.fromkeys(
-    (House, Limits, IReactorTime, IReactorFromThreads, Workers, Database, IBus)
+    (House, Limits, IReactorTime, Workers, Database, JournalFile, IBus)
 )
 """What a foundation brings, for a plan that is only looked at."""
 
