@@ -99,7 +99,8 @@ def test_a_filter_that_hangs(mailplat_house: Make, filters: None) -> None:
     house = mailplat_house(table, inbound=["recipients", "bad"])
     house.add_account("alice@example.org")
     client = house.connect("mx")
-    client.say(b"EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\n")
+    client.say(b"EHLO x\r\n")
+    client.say(b"MAIL FROM:<>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\n")
     assert client.say(HELLO.replace(b"\r\n.", b"\r\n..") + b".\r\n") == b""
     house.clock.advance(4.9)
     assert client.heard() == b""
