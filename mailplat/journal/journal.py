@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import NewType
 
 from pydantic import Field
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from mailplat.interfaces import House, IBus
+from mailplat.interfaces import IBus
 from mailplat.journal import queries
 from mailplat.journal.records import Row, read, row_of
 from mailplat.mail.errors import MailError, StoreFailed
@@ -20,12 +21,15 @@ from mailplat.mail.transit import MessageRecord
 from mailplat.plugin import Duration, Settings
 from mailplat.sql import SqliteDatabase, UnusableDatabase, steps_of
 
-FILE = "journal.db"
 PATIENCE = 0.5  # seconds for which records wait for others
 GROUP = 512  # records that wait for no others
 MOST_WAITING = 8192  # records in memory; beyond, the oldest are forgotten
 MOST_FOUND = 20
 BETWEEN_EXPIRIES = 3600.0  # seconds
+
+
+JournalFile = NewType("JournalFile", SqliteDatabase)
+"""The journal's own file: never synced, opened by the journal and closed by its owner."""
 
 
 class JournalSettings(Settings):
@@ -49,7 +53,7 @@ class Journal:
     def __init__(
         self,
         settings: JournalSettings,
-        database: SqliteDatabase,
+        database: JournalFile,
         bus: IBus,
         clock: IReactorTime,
     ) -> None:
@@ -76,7 +80,7 @@ class Journal:
         self._expire()
 
     async def finish(self) -> None:
-        """Write what waits, and close the file."""
+        """Write what waits."""
         if self._leave:
             self._leave()
             self._leave = None
@@ -84,7 +88,6 @@ class Journal:
             if call and call.active():
                 call.cancel()
         await self._write_all()
-        await self._database.close()
 
     async def find(self, text: str) -> Sequence[MessageRecord]:
         """Return the newest records of a message id, a Message-ID field or an address.
@@ -148,15 +151,3 @@ class Journal:
 def _tell(result: object, done: Deferred[None]) -> object:
     done.callback(None)
     return result
-
-
-def open_journal(
-    settings: JournalSettings,
-    house: House,
-    bus: IBus,
-    clock: IReactorTime,
-    threads: IReactorFromThreads,
-) -> Journal:
-    """Make the journal of a house, in a file of its own beside the database."""
-    database = SqliteDatabase(house.state / FILE, threads, durable=False, readers=1)
-    return Journal(settings, database, bus, clock)

@@ -11,16 +11,16 @@ import attrs
 import pytest
 from twisted.internet.task import Clock
 
-from mailplat.interfaces import House
 from mailplat.journal import journal as journals
 from mailplat.journal.explain import explained
-from mailplat.journal.journal import Journal, JournalSettings, open_journal
+from mailplat.journal.journal import Journal, JournalFile, JournalSettings
 from mailplat.journal.records import read, written
 from mailplat.mail.errors import StoreFailed
 from mailplat.mail.events import MessageSettled
 from mailplat.mail.mailbox import Outcome
 from mailplat.mail.status import DELIVERED, Status
 from mailplat.mail.transit import Decision, Disposition, MessageRecord, Stage
+from mailplat.sql import SqliteDatabase
 from mailplat.testing.fakes import FakeBus
 from mailplat.testing.fixtures import async_yield_fixture
 from mailplat.testing.workers import database_at_once
@@ -60,7 +60,7 @@ class Around:
 
     def journal(self, **settings: Any) -> Journal:
         database = database_at_once(self.path, durable=False)
-        return Journal(JournalSettings(**settings), database, self.bus, self.clock)
+        return Journal(JournalSettings(**settings), JournalFile(database), self.bus, self.clock)
 
     def settle(self, **changes: Any) -> MessageRecord:
         record = attrs.evolve(RECORD, **changes)
@@ -209,12 +209,13 @@ async def test_a_file_that_is_no_journal_keeps_nobody_from_anything(around: Arou
 
 async def test_it_writes_in_a_thread(tmp_path: Path, reactor: Any) -> None:
     bus = FakeBus()
-    house = House("mx.example.org", tmp_path)
-    journal = open_journal(JournalSettings(), house, bus, reactor, reactor)
+    database = SqliteDatabase(tmp_path / "journal.db", reactor, durable=False)
+    journal = Journal(JournalSettings(), JournalFile(database), bus, reactor)
     await journal.prepare()
     bus.publish([MessageSettled(RECORD)])
     assert await journal.find("0199") == [RECORD]
     await journal.finish()
+    await database.close()
 
 
 def test_a_record_is_explained() -> None:
