@@ -1,0 +1,192 @@
+"""POP3 sessions without a transport: accounts, maildrops, and a client to talk to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+import pytest
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import IUsernamePassword
+from twisted.cred.error import UnauthorizedLogin
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from mailplat.bus import Bus
+from mailplat.interfaces import House, IAccount, IDirectory, IMailStore
+from mailplat.mail.address import Address
+from mailplat.mail.limits import Limits
+from mailplat.mail.mailbox import INBOX
+from mailplat.mail.people import Account, AccountId, Domain, Place
+from mailplat.mail.transit import Peer
+from mailplat.portals.doorkeeper import Doorkeeper
+from mailplat.portals.login import Logins, LoginSettings
+from mailplat.portals.pop3.attendance import Attendance
+from mailplat.portals.pop3.service import Pop3Portal, Pop3PortalSettings
+from mailplat.portals.shell import Connection, Secured
+from mailplat.store.memory import MemoryStore
+from mailplat.testing.fakes import new_message
+from mailplat.testing.fixtures import async_fixture
+from mailplat.wire.engine import After, TimedOut
+
+ALICE = AccountId("id of alice")
+TLS = Secured("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+DAY = 86400.0
+
+
+@implementer(IDirectory, ICredentialsChecker)
+class People:
+    """A directory in memory whose passwords cost nothing."""
+
+    credentialInterfaces = (IUsernamePassword,)
+
+    def __init__(self) -> None:
+        self.accounts: dict[str, Account] = {}
+        self.passwords: dict[str, bytes] = {}
+        self.trouble: Exception | None = None
+
+    def add(self, name: str, password: bytes, **facts: Any) -> Account:
+        self.accounts[name] = Account(AccountId(f"id of {name}"), name, **facts)
+        self.passwords[name] = password
+        return self.accounts[name]
+
+    async def account(self, name: str) -> Account | None:
+        return self.accounts.get(name.lower())
+
+    async def domain(self, name: str) -> Domain | None:
+        return None
+
+    async def places(self, address: Address) -> Sequence[Place]:
+        return ()
+
+    async def may_send_as(self, account: Account, address: Address) -> bool:
+        return False
+
+    def requestAvatarId(self, credentials: IUsernamePassword) -> Deferred[bytes]:
+        if self.trouble:
+            return fail(self.trouble)
+        name = credentials.username.decode()
+        if self.passwords.get(name) != credentials.password:
+            return fail(UnauthorizedLogin())
+        return succeed(name.encode())
+
+
+class FakeConnection(Connection):
+    """A connection that remembers what was written ahead, and in what pieces."""
+
+    __slots__ = ("ended", "written")
+
+    def __init__(self, secured: Secured | None = TLS, host: str = "127.0.0.1") -> None:
+        super().__init__(Peer(host, 4711), Peer("192.0.2.2", 110), secured)
+        self.written: list[bytes] = []
+        self.ended: Exception | None = None
+
+    async def write(self, octets: bytes) -> None:
+        self.written.append(octets)
+
+    def end(self, error: Exception) -> None:
+        self.ended = error
+
+
+class Client:
+    """Talks to an engine and a session, and hears what a shell would send."""
+
+    def __init__(self, portal: Pop3Portal, connection: FakeConnection) -> None:
+        self.connection = connection
+        self.engine, self.session = portal.connect(connection)
+
+    async def say(self, *lines: str | bytes) -> bytes:
+        """Say lines in one go; return everything that is answered."""
+        octets = [line.encode() if isinstance(line, str) else line for line in lines]
+        self.engine.receive(b"".join(line + b"\r\n" for line in octets))
+        heard = []
+        while (event := self.engine.next_event()) is not None:
+            reply = await self.session.answer(event)
+            heard += self.connection.written
+            self.connection.written.clear()
+            heard.append(self.engine.send(reply))
+            if self.closed:
+                break
+        return b"".join(heard)
+
+    async def log_in(self, name: str = "alice", password: str = "sesame") -> bytes:
+        heard = await self.say(f"USER {name}", f"PASS {password}")
+        return heard.splitlines(keepends=True)[-1]
+
+    async def time_out(self) -> object:
+        return await self.session.answer(TimedOut())
+
+    @property
+    def closed(self) -> bool:
+        return self.engine.after is After.CLOSE
+
+    def leave(self) -> None:
+        self.session.lost()
+
+
+@attrs.define
+class Scene:
+    """All that a POP3 portal stands on, and the portal itself."""
+
+    clock: Clock
+    people: People
+    logins: Logins
+    store: IMailStore
+    attendance: Attendance
+    limits: Limits
+
+    def portal(self, **settings: Any) -> Pop3Portal:
+        settings = {"port": 0, "tls": "off", **settings}
+        return Pop3Portal(
+            Pop3PortalSettings(**settings),
+            house=House("pop.example.org", None),  # type: ignore[arg-type]
+            store=self.store,
+            logins=self.logins,
+            attendance=self.attendance,
+            clock=self.clock,
+            limits=self.limits,
+            doorkeeper=Doorkeeper(self.limits, self.clock),
+        )
+
+    def client(self, portal: Pop3Portal | None = None, **settings: Any) -> Client:
+        return Client(portal or self.portal(**settings), FakeConnection())
+
+    async def alice(self) -> IAccount:
+        return await self.store.open(ALICE)
+
+    async def fill(self, *messages: bytes, flags: Sequence[str] = ()) -> None:
+        """Put messages into Alice's INBOX."""
+        account = await self.alice()
+        await account.append(await self.inbox(), [new_message(m, *flags) for m in messages])
+
+    async def inbox(self) -> Any:
+        return next(b.id for b in await (await self.alice()).mailboxes() if b.name == INBOX)
+
+
+@pytest.fixture
+def make_scene() -> Callable[..., Scene]:
+    def make(store: IMailStore | None = None, clock: Clock | None = None) -> Scene:
+        clock = clock or Clock()
+        clock.advance(1000 * DAY)
+        bus, limits, people = Bus(clock), Limits(), People()
+        people.add("alice", b"sesame")
+        people.add("bob", b"open")
+        doorkeeper = Doorkeeper(limits, clock)
+        logins = Logins(LoginSettings(), people, bus, clock, doorkeeper)
+        return Scene(
+            clock,
+            people,
+            logins,
+            store or MemoryStore(bus, clock),
+            Attendance(clock),
+            limits,
+        )
+
+    return make
+
+
+@async_fixture
+async def scene(make_scene: Callable[..., Scene]) -> Scene:
+    return make_scene()
