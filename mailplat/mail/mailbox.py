@@ -13,7 +13,7 @@ from typing import NewType, Self
 import attrs
 
 from mailplat.mail.content import Content
-from mailplat.mail.errors import NotPermitted
+from mailplat.mail.errors import MailError, NotPermitted
 from mailplat.mail.people import AccountId
 from mailplat.mail.status import Status
 from mailplat.mail.summary import Summary
@@ -36,6 +36,7 @@ SEEN, ANSWERED, FLAGGED, DELETED, DRAFT = (
     "\\Deleted",
     "\\Draft",
 )
+SYSTEM_FLAGS = (SEEN, ANSWERED, FLAGGED, DELETED, DRAFT)
 
 
 class Role(Enum):
@@ -415,3 +416,9 @@ class Outcome:
     status: Status
     detail: str = ""
     error: Exception | None = attrs.field(default=None, eq=False)
+
+    @classmethod
+    def failed(cls, error: Exception) -> Outcome:
+        """Return what an error makes of a copy; one that is no `MailError` may pass."""
+        status = error.status if isinstance(error, MailError) else MailError.status
+        return cls(status, str(error), error)

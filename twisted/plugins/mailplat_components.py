@@ -90,6 +90,12 @@ discard = Component(
 
 # Stores
 
+indexed = Component(
+    name="indexed",
+    provides=IMailStore,
+    settings="mailplat.store.indexed.store.IndexedStoreSettings",
+    maker="mailplat.store.indexed.store.IndexedStore",
+)
 memory = Component(
     name="memory",
     provides=IMailStore,

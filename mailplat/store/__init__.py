@@ -1,0 +1,1 @@
+"""Keeps delivered mail (the MS): an index and a place for contents."""

@@ -1,0 +1,220 @@
+"""One account's mail in the index."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+from weakref import finalize
+
+from zope.interface import implementer
+
+from mailplat.interfaces import IAccount, ICursor
+from mailplat.mail.content import Content, Octets
+from mailplat.mail.mailbox import (
+    Appended,
+    Batch,
+    Changes,
+    FlagChange,
+    Flagged,
+    Mailbox,
+    MailboxEdit,
+    MailboxId,
+    MailboxIndex,
+    ModSeq,
+    Moved,
+    NewMessage,
+    Record,
+    Replaced,
+    Role,
+    UidSet,
+    Wanted,
+)
+from mailplat.mail.people import AccountId
+from mailplat.sql import Row
+from mailplat.store.indexed import queries
+from mailplat.store.indexed.contents import SMALL, DatabaseContent
+from mailplat.store.indexed.queries import Stored, email_id, number_of, thread_id
+
+if TYPE_CHECKING:
+    from mailplat.store.indexed.store import IndexedStore
+
+BATCH = 500  # messages in one batch of a cursor
+BATCH_WITH_CONTENTS = 50
+
+
+@implementer(ICursor)
+class IndexedCursor:
+    """Walks a mailbox by UID; between two batches it holds nothing of the database."""
+
+    def __init__(
+        self, account: IndexedAccount, mailbox: MailboxId, uids: UidSet, wanted: Wanted
+    ) -> None:
+        self._account = account
+        self._mailbox = number_of(mailbox)
+        self._uids = uids
+        self._wanted = wanted
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._uids = UidSet()
+
+    async def next_batch(self) -> Batch | None:
+        if not self._uids:
+            return None
+        contents = Wanted.CONTENT in self._wanted
+        rows = await self._account.database.read(
+            queries.batch,
+            self._account.id,
+            self._mailbox,
+            self._uids,
+            BATCH_WITH_CONTENTS if contents else BATCH,
+            Wanted.SUMMARY in self._wanted,
+            SMALL if contents else 0,
+        )
+        if not rows:
+            return None
+        self._uids -= UidSet(((0, rows[-1][0]),))
+        return await self._batch(rows)
+
+    async def _batch(self, rows: Sequence[Row]) -> Batch:
+        uids, modseqs, emails, threads, sizes, received, saved, flags, summaries, contents = (
+            zip(*rows, strict=True)
+        )
+        wanted = self._wanted
+        return Batch(
+            uids=uids,
+            modseqs=modseqs,
+            email_ids=[email_id(email) for email in emails],
+            thread_ids=[thread_id(thread) for thread in threads],
+            sizes=sizes,
+            received=received,
+            saved=saved,
+            flags=await self._account.named(flags) if Wanted.FLAGS in wanted else (),
+            summaries=summaries if Wanted.SUMMARY in wanted else (),
+            contents=contents if Wanted.CONTENT in wanted else (),
+        )
+
+
+@implementer(IAccount)
+class IndexedAccount:
+    """One account's mail, for one session."""
+
+    def __init__(self, store: IndexedStore, account: AccountId, opened_at: ModSeq) -> None:
+        self.id = account
+        self.opened_at = opened_at
+        self.database = store.database
+        self._store = store
+        self._flag_sets: dict[int, frozenset[str]] = {}
+        finalize(self, store.sweep, account).atexit = False
+
+    async def mailboxes(self) -> Sequence[Mailbox]:
+        return await self.database.read(queries.mailboxes, self.id)
+
+    async def subscriptions(self) -> Collection[str]:
+        return await self.database.read(queries.subscriptions, self.id)
+
+    async def create(self, name: str, role: Role = Role.NONE) -> Mailbox:
+        made: Mailbox = await self._store.commit(
+            queries.create, self.id, name, role, self._store.now()
+        )
+        return made
+
+    async def edit(self, mailbox: MailboxId, edit: MailboxEdit) -> Mailbox:
+        edited: Mailbox = await self._store.commit(
+            queries.edit, self.id, mailbox, edit, self._store.now()
+        )
+        return edited
+
+    async def remove(self, mailbox: MailboxId) -> None:
+        await self._store.commit(queries.remove, self.id, mailbox, self._store.now())
+        self._store.sweep(self.id)
+
+    async def subscribe(self, names: Collection[str], on: bool) -> None:
+        await self._store.commit(queries.subscribe, self.id, names, on, self._store.now())
+
+    async def index(self, mailbox: MailboxId) -> MailboxIndex:
+        modseq, rows, sets = await self.database.read(queries.index, self.id, mailbox)
+        numbers: dict[int, int] = {}
+        flags = array("I", [numbers.setdefault(row[1], len(numbers)) for row in rows])
+        return MailboxIndex(
+            modseq=modseq,
+            uids=array("I", [row[0] for row in rows]),
+            flags=flags,
+            flag_sets=tuple(sets[number] for number in numbers),
+            modseqs=array("Q", [row[2] for row in rows]),
+        )
+
+    def records(
+        self, mailbox: MailboxId, uids: UidSet, wanted: Wanted = Wanted.NOTHING
+    ) -> IndexedCursor:
+        return IndexedCursor(self, mailbox, uids, wanted)
+
+    async def content(self, record: Record) -> Content:
+        if record.content is not None:
+            return Octets(record.content)
+        return DatabaseContent(self.database, self.id, number_of(record.email_id), record.size)
+
+    async def append(
+        self,
+        mailbox: MailboxId,
+        messages: Sequence[NewMessage],
+        replacing: Replaced | None = None,
+    ) -> Sequence[Appended]:
+        stored: list[Stored] = []
+        try:
+            for message in messages:
+                stored.append(await self._store.keep(self.id, message))  # noqa: PERF401
+            appended: Sequence[Appended] = await self._store.commit(
+                queries.append, self.id, mailbox, stored, replacing, self._store.now()
+            )
+        except Exception:
+            await self._store.drop(self.id, stored)
+            raise
+        if replacing:
+            self._store.sweep(self.id)
+        return appended
+
+    async def flag(
+        self,
+        mailbox: MailboxId,
+        uids: UidSet,
+        change: FlagChange,
+        unless_after: ModSeq | None = None,
+    ) -> Flagged:
+        flagged: Flagged = await self._store.commit(
+            queries.flag, self.id, mailbox, uids, change, unless_after, self._store.now()
+        )
+        return flagged
+
+    async def move(
+        self, mailbox: MailboxId, uids: UidSet, target: MailboxId, keep: bool = False
+    ) -> Moved:
+        moved: Moved = await self._store.commit(
+            queries.move, self.id, mailbox, uids, target, keep, self._store.now()
+        )
+        return moved
+
+    async def expunge(self, mailbox: MailboxId, uids: UidSet) -> UidSet:
+        gone: UidSet = await self._store.commit(
+            queries.expunge, self.id, mailbox, uids, self._store.now()
+        )
+        self._store.sweep(self.id)
+        return gone
+
+    async def changes(self, since: ModSeq, mailbox: MailboxId | None = None) -> Changes:
+        return await self.database.read(queries.changes, self.id, since, mailbox)
+
+    async def named(self, flags: Sequence[int]) -> Sequence[frozenset[str]]:
+        """Return what flag sets are, by their numbers."""
+        if not self._flag_sets.keys() >= set(flags):
+            self._flag_sets = await self.database.read(queries.flag_sets, self.id)
+        return [self._flag_sets[number] for number in flags]
