@@ -108,6 +108,14 @@ def _tell_of_message(event: MessageSettled) -> None:
             status=str(outcome.status),
             detail=outcome.detail,
         )
+    for refusal in record.refusals:
+        _mail.info(
+            "{id}: to <{recipient}>: refused by {component}: {detail}",
+            id=record.id,
+            recipient=refusal.recipient,
+            component=refusal.component,
+            detail=refusal.detail,
+        )
 
 
 def _fields(event: LogEvent) -> dict[str, object]:

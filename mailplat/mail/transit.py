@@ -206,3 +206,13 @@ class MessageRecord:
     size: int
     message_id: str = ""
     subject: str = ""
+
+    @property
+    def refusals(self) -> tuple[Decision, ...]:
+        """What kept single recipients out of ``recipients``."""
+        return tuple(
+            decision
+            for decision in self.decisions
+            if decision.stage is Stage.RECIPIENT
+            and decision.disposition in (Disposition.DEFER, Disposition.REJECT)
+        )

@@ -87,6 +87,7 @@ class Pipeline:
                 transit.decisions.append(_postmaster(recipient))
                 return Verdict.accept()
             if transit.verdict.disposition in REFUSALS:
+                transit.decisions.append(_put_off(transit.verdict, recipient))
                 return transit.verdict
         for judge in self._policies[stage]:
             verdict = await judge.judge(stage, transit, stage, transit)
@@ -297,6 +298,16 @@ def _postmaster(recipient: Recipient) -> Decision:
         "postmaster",
         Disposition.ACCEPT,
         "mail for the postmaster is always let in",
+        recipient=str(recipient.address),
+    )
+
+
+def _put_off(verdict: Verdict, recipient: Recipient) -> Decision:
+    return Decision(
+        Stage.RECIPIENT,
+        "sender",
+        verdict.disposition,
+        described(verdict.error) if verdict.error else "",
         recipient=str(recipient.address),
     )
 

@@ -271,6 +271,8 @@ async def test_no_policy_keeps_mail_from_the_postmaster(bench: Any, postmaster: 
     other = await ask_about(pipeline, transit, "alice@example.org")
     assert other.disposition is Disposition.REJECT
     assert refuse.asked == [Stage.SENDER]
+    assert transit.decisions[-1].recipient == "alice@example.org"
+    assert transit.decisions[-1].detail == "Refused: everything"
     transit.envelope = transit.envelope.with_recipient(recipient(postmaster))
     assert statuses(await pipeline.accept(transit)) == ["2.1.5"]
 
@@ -431,7 +433,7 @@ async def test_a_transaction_refused_before_its_content_is_on_record(bench: Any)
     assert bench.bus.events == []
     await ask_about(pipeline, transit, "alice@example.org")
     pipeline.drop(transit)
-    [decision] = bench.record.decisions
+    [decision] = bench.record.refusals
     assert decision.detail == "Refused: no"
     assert bench.record.outcomes == ()
 

@@ -24,8 +24,7 @@ class Recipients:
         if not transit.recipient:
             return KEEP
         address = transit.recipient.address
-        places = await self._directory.places(address)
-        error = obstacle(places)
-        if error is None or not (places or await self._directory.domain(address.domain)):
+        if not await self._directory.domain(address.domain):
             return KEEP
-        return Verdict.reject(error)
+        error = obstacle(await self._directory.places(address))
+        return Verdict.reject(error) if error else KEEP
