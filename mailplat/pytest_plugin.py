@@ -152,7 +152,7 @@ class MemoryHouse:
         """Make an account, and its domain if it is not there yet."""
         domain = address.partition("@")[2]
         if domain not in [row["name"] for row in self.operate("domain.list")]:
-            self.operate("domain.add", name=domain, postmaster=f"postmaster@{domain}")
+            self.operate("domain.add", name=domain, postmaster=address)
         self.operate("account.add", name=address, password=password)
 
     def connect(self, portal: str, host: str = "127.0.0.1") -> Client:
@@ -281,7 +281,7 @@ class SocketHouse:
         """Make an account, and its domain if it is not there yet."""
         domain = address.partition("@")[2]
         if domain not in [row["name"] for row in await self.operate("domain.list")]:
-            await self.operate("domain.add", name=domain, postmaster=f"postmaster@{domain}")
+            await self.operate("domain.add", name=domain, postmaster=address)
         await self.operate("account.add", name=address, password=password)
 
     async def close(self) -> None:

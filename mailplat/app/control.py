@@ -11,8 +11,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,28 +105,23 @@ def listen(reactor: IReactorSocket, state: Path, run: Run) -> IListeningPort:
     path = state / SOCKET
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as door:
-        with _short(path) as name:
-            door.bind(name)
-        path.chmod(0o600)
+        door.bind(_short(path))
         door.listen(64)
         door.setblocking(False)
-        port: IListeningPort = reactor.adoptStreamPort(
-            door.fileno(), socket.AF_UNIX, _Factory(run)
-        )
+        port = reactor.adoptStreamPort(door.fileno(), socket.AF_UNIX, _Factory(run))
+    path.chmod(0o600)
     return port
 
 
-@contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """Give a socket's path a name that fits into an address, which has room for 107 octets."""
+def _short(path: Path) -> str:
+    """Return a name for a socket that fits into an address, which has room for 107 octets.
+
+    For long ones that is a way through the folder's descriptor, which stays open.
+    """
     if len(os.fsencode(path)) < 108:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
+        return str(path)
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return f"/proc/self/fd/{folder}/{path.name}"
 
 
 class _Factory(ServerFactory):
@@ -151,8 +145,7 @@ def ask(state: Path, operation: str, arguments: dict[str, Any], repeated: bool) 
     """
     request = {"operation": operation, "arguments": arguments, "repeated": repeated}
     with socket.socket(socket.AF_UNIX) as channel:
-        with _short(state / SOCKET) as name:
-            channel.connect(name)
+        channel.connect(_short(state / SOCKET))
         try:
             channel.sendall(json.dumps(request).encode() + b"\n")
             answer = b"".join(iter(lambda: channel.recv(65536), b""))

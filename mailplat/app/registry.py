@@ -6,6 +6,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -32,7 +33,12 @@ class Known:
     """A component, and who brought it."""
 
     component: Component
-    source: str  # a distribution with its version, or a file
+    _source: str | Callable[[], str]
+
+    @property
+    def source(self) -> str:
+        """Who brought it: a distribution with its version, or a file."""
+        return self._source if isinstance(self._source, str) else self._source()
 
 
 @attrs.frozen
@@ -101,9 +107,8 @@ def discover() -> Registry:
     return Registry(tuple(sorted(found, key=_order)), tuple(broken))
 
 
-def _order(known: Known) -> tuple[str, str, str]:
-    component = known.component
-    return component.provides[0].__name__, component.name, known.source
+def _order(known: Known) -> tuple[str, str]:
+    return known.component.provides[0].__name__, known.component.name
 
 
 def _from_plugins(broken: list[Broken]) -> Iterator[Known]:
@@ -120,7 +125,7 @@ def _from_plugins(broken: list[Broken]) -> Iterator[Known]:
     for dropin in dropins:
         for cached in dropin.plugins:
             if any(interface.isOrExtends(IComponent) for interface in cached.provided):
-                yield Known(cached.load(), _source_of_module(dropin.moduleName))
+                yield Known(cached.load(), partial(_source_of_module, dropin.moduleName))
 
 
 def _guilty_file(failure: Failure) -> str:
@@ -148,7 +153,7 @@ def _source_of_module(name: str) -> str:
     """Return the distribution that installed a plugin module, or else the module's file."""
     file = f"{name.replace('.', '/')}.py"
     for distribution in metadata.distributions():
-        if any(str(path) == file for path in distribution.files or ()):
+        if f"{file}," in (distribution.read_text("RECORD") or ""):
             return f"{distribution.name} {distribution.version}"
     return str(getattr(import_module(name), "__file__", None) or name)
 

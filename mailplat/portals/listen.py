@@ -81,9 +81,12 @@ class Listener:
             return
         self._front = _Front(factory)
         front: Any = self._front
+        mode = stat.S_IMODE(self._owned.stat().st_mode) if self._owned else 0
         for one in self._sockets:
             port = reactor.adoptStreamPort(one.fileno(), one.family, front)
             self._ports.append(port)
+        if self._owned:
+            self._owned.chmod(mode)  # Twisted has just let everybody in
 
     async def close(self) -> None:
         """Accept nobody any more and close the sockets; sessions go on."""

@@ -1,0 +1,107 @@
+"""Whoever asks gets an answer, however the server comes and goes."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.threads import deferToThread  # noqa: TID251 - clients that block
+
+from mailplat.app import control
+from mailplat.app.control import Caller, OperationFailed, ServerDied, ask, listen
+from mailplat.app.lock import Lock, Locked
+from mailplat.mail.errors import AlreadyExists
+
+
+async def run(operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
+    if operation == "refuse":
+        raise AlreadyExists("it is there already")
+    if operation == "break":
+        raise ZeroDivisionError("by zero")
+    return {"operation": operation, "arguments": arguments, "repeated": repeated}
+
+
+async def test_an_operation_is_asked_for_and_answered(reactor: Any, tmp_path: Path) -> None:
+    port = listen(reactor, tmp_path, run)
+    said = await deferToThread(ask, tmp_path, "do", {"a": 1}, True)
+    assert said == {"operation": "do", "arguments": {"a": 1}, "repeated": True}
+    for operation, text in (("refuse", "it is there already"), ("break", "ZeroDivisionError")):
+        with pytest.raises(OperationFailed, match=text):
+            await deferToThread(ask, tmp_path, operation, {}, False)
+    assert (tmp_path / control.SOCKET).stat().st_mode & 0o777 == 0o600
+    await maybeDeferred(port.stopListening)
+    with pytest.raises((ConnectionError, FileNotFoundError)):
+        ask(tmp_path, "do", {}, False)
+
+
+async def test_a_long_path_is_no_obstacle(reactor: Any, tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 20) / ("longer" * 20)
+    folder.mkdir(parents=True)
+    port = listen(reactor, folder, run)
+    assert (await deferToThread(ask, folder, "do", {}, False))["operation"] == "do"
+    await maybeDeferred(port.stopListening)
+
+
+@pytest.mark.parametrize(
+    "octets", [b"no json\n", b"{}\n", b'{"operation": 1}\n', b"x" * (1 << 21), b"[]\n[]\n"]
+)
+async def test_nonsense_harms_nobody(reactor: Any, tmp_path: Path, octets: bytes) -> None:
+    port = listen(reactor, tmp_path, run)
+
+    def send() -> bytes:
+        with socket.socket(socket.AF_UNIX) as channel:
+            channel.connect(str(tmp_path / control.SOCKET))
+            try:
+                channel.sendall(octets)
+                return channel.recv(1000)
+            except ConnectionError:
+                return b""
+
+    said = await deferToThread(send)
+    assert said == b"" or said.startswith(b'{"problem": ')
+    assert (await deferToThread(ask, tmp_path, "do", {}, False))["operation"] == "do"
+    await maybeDeferred(port.stopListening)
+
+
+def alone(operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
+    return ("alone", operation, repeated)
+
+
+def test_without_a_server_it_is_done_here(tmp_path: Path) -> None:
+    assert Caller(tmp_path, alone, Locked).call("do", {}) == ("alone", "do", False)
+
+
+def test_a_server_that_died_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it did is unknown, so whoever does it again is told that it is a repeat."""
+    answers = [ServerDied(), ConnectionRefusedError()]
+
+    def dying(*_: object) -> Any:
+        raise answers.pop(0)
+
+    monkeypatch.setattr(control, "ask", dying)
+    busy = [Locked("somebody else has it")]
+
+    def soon_alone(operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
+        if busy:
+            raise busy.pop()
+        return alone(operation, arguments, repeated)
+
+    assert Caller(tmp_path, soon_alone, Locked).call("do", {}) == ("alone", "do", True)
+
+
+def test_it_does_not_wait_for_ever(tmp_path: Path) -> None:
+    lock = Lock.take(tmp_path)
+
+    def busy(*_: object) -> Any:
+        Lock.take(tmp_path)
+
+    with pytest.raises(
+        OperationFailed, match=rf'held by another process.*"pid": {os.getpid()}'
+    ):
+        Caller(tmp_path, busy, Locked, patience=0.2).call("do", {})
+    lock.release()
+    Lock.take(tmp_path).release()
