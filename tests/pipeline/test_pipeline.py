@@ -9,6 +9,7 @@ import attrs
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
+from mailplat.interfaces import IPipeline
 from mailplat.mail.address import Address
 from mailplat.mail.content import Joined, Octets
 from mailplat.mail.edit import Edits
@@ -24,6 +25,7 @@ from mailplat.mail.limits import Limits
 from mailplat.mail.mailbox import Outcome
 from mailplat.mail.status import DELIVERED
 from mailplat.mail.transit import KEEP, Disposition, Job, Stage, Transit, Verdict
+from mailplat.testing.contracts.pipeline import PipelineContract
 from mailplat.testing.transits import HELLO, new_transit, recipient
 
 Answer = Any
@@ -443,3 +445,11 @@ async def test_hostile_text_in_the_record_is_capped_and_harmless(bench: Any) -> 
     await bench.pipeline().accept(new_transit(octets))
     assert len(bench.record.subject) == 256
     assert "\n" not in bench.record.subject
+
+
+class TestPipeline(PipelineContract):
+    @pytest.fixture
+    def pipeline(self, bench: Any) -> IPipeline:
+        refuse = Policy(Verdict.reject(Refused("everyone")), Stage.SENDER, Stage.RECIPIENT)
+        pipeline: IPipeline = bench.pipeline(policies=[refuse])
+        return pipeline
