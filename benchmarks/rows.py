@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -27,6 +27,7 @@ class Bench:
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
         self.folder = folder
         self.stack = stack
+        self._serving = stack.enter_context(contextlib.ExitStack())
         self.generator = Generator(folder)
         self.generator.compile()
 
@@ -71,7 +72,15 @@ class Bench:
 
     @cached_property
     def mailplat(self) -> subjects.RunningHouse:
-        return self.stack.enter_context(subjects.mailplat(self.house))
+        return self._serving.enter_context(subjects.mailplat(self.house))
+
+    @contextlib.contextmanager
+    def restarted(self) -> Iterator[subjects.RunningHouse]:
+        """Run our server anew, with nothing remembered."""
+        self._serving.close()
+        self.__dict__.pop("mailplat", None)
+        with subjects.mailplat(self.house) as running:
+            yield running
 
 
 Measured = Callable[[Bench], Sample]
@@ -104,7 +113,7 @@ class MemoryRow:
     floor: float
 
     def measure(self, bench: Bench) -> float:
-        with subjects.mailplat(bench.house) as fresh:
+        with bench.restarted() as fresh:
             return bytes_per_connection(fresh, secured=self.secured) / 1024
 
 
@@ -129,7 +138,7 @@ def _cold_dovecot(bench: Bench) -> Sample:
 
 
 def _cold_mailplat(bench: Bench) -> Sample:
-    with subjects.mailplat(bench.house) as running:
+    with bench.restarted() as running:
         return fetch(running.pid, running.pop3_port, bench.generator, COLD, **COLD_SESSIONS)
 
 
