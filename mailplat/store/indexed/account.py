@@ -35,7 +35,8 @@ from mailplat.mail.people import AccountId
 from mailplat.sql import Row
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.contents import SMALL, DatabaseContent
-from mailplat.store.indexed.queries import Stored, email_id, number_of, thread_id
+from mailplat.store.indexed.queries.changes import email_id, number_of, thread_id
+from mailplat.store.indexed.queries.messages import Stored
 
 if TYPE_CHECKING:
     from mailplat.store.indexed.store import IndexedStore
@@ -72,7 +73,7 @@ class IndexedCursor:
             return None
         contents = Wanted.CONTENT in self._wanted
         rows = await self._account.database.read(
-            queries.batch,
+            queries.reading.batch,
             self._account.id,
             self._mailbox,
             self._uids,
@@ -117,32 +118,34 @@ class IndexedAccount:
         finalize(self, store.sweep, account).atexit = False
 
     async def mailboxes(self) -> Sequence[Mailbox]:
-        return await self.database.read(queries.mailboxes, self.id)
+        return await self.database.read(queries.mailboxes.mailboxes, self.id)
 
     async def subscriptions(self) -> Collection[str]:
-        return await self.database.read(queries.subscriptions, self.id)
+        return await self.database.read(queries.mailboxes.subscriptions, self.id)
 
     async def create(self, name: str, role: Role = Role.NONE) -> Mailbox:
         made: Mailbox = await self._store.commit(
-            queries.create, self.id, name, role, self._store.now()
+            queries.mailboxes.create, self.id, name, role, self._store.now()
         )
         return made
 
     async def edit(self, mailbox: MailboxId, edit: MailboxEdit) -> Mailbox:
         edited: Mailbox = await self._store.commit(
-            queries.edit, self.id, mailbox, edit, self._store.now()
+            queries.mailboxes.edit, self.id, mailbox, edit, self._store.now()
         )
         return edited
 
     async def remove(self, mailbox: MailboxId) -> None:
-        await self._store.commit(queries.remove, self.id, mailbox, self._store.now())
+        await self._store.commit(queries.messages.remove, self.id, mailbox, self._store.now())
         self._store.sweep(self.id)
 
     async def subscribe(self, names: Collection[str], on: bool) -> None:
-        await self._store.commit(queries.subscribe, self.id, names, on, self._store.now())
+        await self._store.commit(
+            queries.mailboxes.subscribe, self.id, names, on, self._store.now()
+        )
 
     async def index(self, mailbox: MailboxId) -> MailboxIndex:
-        modseq, rows, sets = await self.database.read(queries.index, self.id, mailbox)
+        modseq, rows, sets = await self.database.read(queries.reading.index, self.id, mailbox)
         numbers: dict[int, int] = {}
         flags = array("I", [numbers.setdefault(row[1], len(numbers)) for row in rows])
         return MailboxIndex(
@@ -174,7 +177,7 @@ class IndexedAccount:
             for message in messages:
                 stored.append(await self._store.keep(self.id, message))  # noqa: PERF401
             appended: Sequence[Appended] = await self._store.commit(
-                queries.append, self.id, mailbox, stored, replacing, self._store.now()
+                queries.messages.append, self.id, mailbox, stored, replacing, self._store.now()
             )
         except Exception:
             await self._store.drop(self.id, stored)
@@ -191,7 +194,7 @@ class IndexedAccount:
         unless_after: ModSeq | None = None,
     ) -> Flagged:
         flagged: Flagged = await self._store.commit(
-            queries.flag, self.id, mailbox, uids, change, unless_after, self._store.now()
+            queries.flags.flag, self.id, mailbox, uids, change, unless_after, self._store.now()
         )
         return flagged
 
@@ -199,22 +202,22 @@ class IndexedAccount:
         self, mailbox: MailboxId, uids: UidSet, target: MailboxId, keep: bool = False
     ) -> Moved:
         moved: Moved = await self._store.commit(
-            queries.move, self.id, mailbox, uids, target, keep, self._store.now()
+            queries.messages.move, self.id, mailbox, uids, target, keep, self._store.now()
         )
         return moved
 
     async def expunge(self, mailbox: MailboxId, uids: UidSet) -> UidSet:
         gone: UidSet = await self._store.commit(
-            queries.expunge, self.id, mailbox, uids, self._store.now()
+            queries.messages.expunge, self.id, mailbox, uids, self._store.now()
         )
         self._store.sweep(self.id)
         return gone
 
     async def changes(self, since: ModSeq, mailbox: MailboxId | None = None) -> Changes:
-        return await self.database.read(queries.changes, self.id, since, mailbox)
+        return await self.database.read(queries.changes.changes, self.id, since, mailbox)
 
     async def named(self, flags: Sequence[int]) -> Sequence[frozenset[str]]:
         """Return what flag sets are, by their numbers."""
         if not self._flag_sets.keys() >= set(flags):
-            self._flag_sets = await self.database.read(queries.flag_sets, self.id)
+            self._flag_sets = await self.database.read(queries.flags.flag_sets, self.id)
         return [self._flag_sets[number] for number in flags]

@@ -49,6 +49,6 @@ class DatabaseContent:
         length = self.size if self.size <= SMALL else PIECE
         first, last = start // length, (stop - 1) // length
         pieces = await self._database.read(
-            queries.pieces, self._account, self._email, first, last
+            queries.contents.pieces, self._account, self._email, first, last
         )
         return b"".join(pieces)[start - first * length : stop - first * length]

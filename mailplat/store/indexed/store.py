@@ -23,7 +23,8 @@ from mailplat.sql import Database, steps_of
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.account import IndexedAccount
 from mailplat.store.indexed.contents import SMALL, split
-from mailplat.store.indexed.queries import Done, Stored
+from mailplat.store.indexed.queries.changes import Done
+from mailplat.store.indexed.queries.messages import Stored
 
 
 class IndexedStoreSettings(Settings):
@@ -60,17 +61,19 @@ class IndexedStore:
     async def prepare(self) -> None:
         """Bring the tables up to date, and end what a crash left half done."""
         await self.database.migrate("store", steps_of("mailplat.store.indexed"))
-        while await self.database.write(queries.sweep_all):
+        while await self.database.write(queries.contents.sweep_all):
             pass
-        for account in await self.database.read(queries.removals):
+        for account in await self.database.read(queries.contents.removals):
             await self._finish_removal(account)
-        await self.database.write(queries.forget_keys, self.now())
-        await self.database.write(queries.forget_changes)
+        await self.database.write(queries.contents.forget_keys, self.now())
+        await self.database.write(queries.changes.forget_changes)
 
     async def open(self, account: AccountId) -> IndexedAccount:
-        modseq = await self.database.read(queries.account_modseq, account)
+        modseq = await self.database.read(queries.changes.account_modseq, account)
         if modseq is None:
-            modseq = await self.database.write(queries.ensure_account, account, self.now())
+            modseq = await self.database.write(
+                queries.mailboxes.ensure_account, account, self.now()
+            )
         opened = IndexedAccount(self, account, modseq)
         self._open.setdefault(account, WeakSet()).add(opened)
         return opened
@@ -82,7 +85,7 @@ class IndexedStore:
         return [await outcome for outcome in under_way]
 
     async def remove(self, account: AccountId) -> None:
-        await self.database.write(queries.begin_removal, account)
+        await self.database.write(queries.contents.begin_removal, account)
         await self._finish_removal(account)
 
     def now(self) -> float:
@@ -120,7 +123,7 @@ class IndexedStore:
     async def drop(self, account: AccountId, stored: Sequence[Stored]) -> None:
         """Forget what `keep` made ready and nobody will name."""
         for email in (one.email for one in stored if one.email):
-            await self.database.write(queries.drop_content, account, email)
+            await self.database.write(queries.contents.drop_content, account, email)
 
     def sweep(self, account: AccountId) -> None:
         """Begin to forget contents of an account that nobody can name any more."""
@@ -136,7 +139,7 @@ class IndexedStore:
             return Outcome.failed(error)
         try:
             detail = await self.commit(
-                queries.deliver,
+                queries.messages.deliver,
                 delivery.account,
                 delivery.key,
                 stored,
@@ -154,12 +157,14 @@ class IndexedStore:
         return done.answer
 
     async def _keep_pieces(self, account: AccountId, content: Content) -> int:
-        email = await self.database.write(queries.begin_content, account, self.now())
+        email = await self.database.write(queries.contents.begin_content, account, self.now())
         try:
             async for first, pieces in split(content):
-                await self.database.write(queries.add_pieces, account, email, first, pieces)
+                await self.database.write(
+                    queries.contents.add_pieces, account, email, first, pieces
+                )
         except BaseException:
-            self.database.write(queries.drop_content, account, email).addErrback(
+            self.database.write(queries.contents.drop_content, account, email).addErrback(
                 lambda failure: self.log.failure("left to the next start", failure)
             )
             raise
@@ -167,7 +172,9 @@ class IndexedStore:
 
     async def _sweep(self, account: AccountId) -> None:
         try:
-            while await self.database.write(queries.sweep, account, self._oldest(account)):
+            while await self.database.write(
+                queries.contents.sweep, account, self._oldest(account)
+            ):
                 pass
         finally:
             self._sweeping.discard(account)
@@ -180,5 +187,5 @@ class IndexedStore:
         return oldest
 
     async def _finish_removal(self, account: AccountId) -> None:
-        while await self.database.write(queries.go_on_removing, account):
+        while await self.database.write(queries.contents.go_on_removing, account):
             pass

@@ -1,0 +1,12 @@
+"""The index's statements: plain functions of a connection, each a unit of work or part of one."""
+
+from mailplat.store.indexed.queries import (
+    changes,
+    contents,
+    flags,
+    mailboxes,
+    messages,
+    reading,
+)
+
+__all__ = ["changes", "contents", "flags", "mailboxes", "messages", "reading"]

@@ -1,0 +1,131 @@
+"""Octets in pieces, and the forgetting of what nobody names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mailplat.mail.errors import NoSuchMessage
+from mailplat.mail.mailbox import ModSeq
+from mailplat.mail.people import AccountId
+from mailplat.sql import Connection, Row
+from mailplat.store.indexed.queries.changes import email_id
+from mailplat.store.indexed.queries.mailboxes import claim
+
+SWEPT_AT_ONCE = 64  # contents removed in one unit of work
+KEPT_KEYS = 30 * 24 * 3600.0  # seconds for which a delivery's repeat is recognised
+
+
+def begin_content(db: Connection, account: AccountId, now: float) -> int:
+    """Return the number of an email whose octets will come in pieces."""
+    _, email = claim(db, account, now, numbers=1)
+    db.execute("INSERT INTO store_unnamed VALUES (?, ?, 0)", (account, email))
+    return email
+
+
+def add_pieces(
+    db: Connection, account: AccountId, email: int, first: int, pieces: Sequence[bytes]
+) -> None:
+    """Keep the next pieces of a content."""
+    db.executemany(
+        "INSERT INTO store_contents VALUES (?, ?, ?, ?)",
+        [(account, email, first + at, octets) for at, octets in enumerate(pieces)],
+    )
+
+
+def pieces(
+    db: Connection, account: AccountId, email: int, first: int, last: int
+) -> list[bytes]:
+    """Return some pieces of a content; raises `NoSuchMessage` if they have gone."""
+    rows = db.all(
+        "SELECT octets FROM store_contents"
+        " WHERE account = ? AND email = ? AND piece BETWEEN ? AND ? ORDER BY piece",
+        (account, email, first, last),
+    )
+    if len(rows) != last - first + 1:
+        raise NoSuchMessage(f"{account} has no content {email_id(email)}")
+    return [octets for [octets] in rows]
+
+
+def drop_content(db: Connection, account: AccountId, email: int) -> None:
+    """Forget a content, unless a message has come to name it after all."""
+    _forget(
+        db,
+        db.all(
+            "SELECT account, email FROM store_unnamed WHERE account = ? AND email = ?",
+            (account, email),
+        ),
+    )
+
+
+def sweep(db: Connection, account: AccountId, since: ModSeq | None) -> bool:
+    """Forget some contents without a name that nobody reads; return whether there is more.
+
+    ``since`` is what the oldest reader saw: what lost its name later stays for it.
+    """
+    rows = db.all(
+        "SELECT account, email FROM store_unnamed"
+        " WHERE account = ? AND modseq BETWEEN 1 AND ? LIMIT ?",
+        (account, 2**62 if since is None else since, SWEPT_AT_ONCE),
+    )
+    _forget(db, rows)
+    return len(rows) == SWEPT_AT_ONCE
+
+
+def sweep_all(db: Connection) -> bool:
+    """Forget some contents without a name, of any account, when nobody reads yet."""
+    rows = db.all("SELECT account, email FROM store_unnamed LIMIT ?", (SWEPT_AT_ONCE,))
+    _forget(db, rows)
+    return len(rows) == SWEPT_AT_ONCE
+
+
+def _forget(db: Connection, emails: Sequence[Row]) -> None:
+    for table in ("contents", "emails", "unnamed"):
+        db.executemany(
+            f"DELETE FROM store_{table} WHERE account = ? AND email = ?",  # noqa: S608
+            emails,
+        )
+
+
+def forget_keys(db: Connection, now: float) -> None:
+    """Forget the keys of deliveries that were made long ago."""
+    db.execute("DELETE FROM store_deliveries WHERE made < ?", (now - KEPT_KEYS,))
+
+
+def begin_removal(db: Connection, account: AccountId) -> None:
+    """Note that an account's mail is to be forgotten, so that a crash can't stop it."""
+    db.execute("INSERT INTO store_removals VALUES (?) ON CONFLICT DO NOTHING", (account,))
+
+
+def removals(db: Connection) -> list[AccountId]:
+    """Return the accounts that are being forgotten."""
+    return [AccountId(account) for [account] in db.all("SELECT account FROM store_removals")]
+
+
+def go_on_removing(db: Connection, account: AccountId) -> bool:
+    """Forget some of an account's mail; return whether there is more."""
+    emails = db.all(
+        "SELECT DISTINCT email FROM store_contents WHERE account = ? LIMIT ?",
+        (account, SWEPT_AT_ONCE),
+    )
+    if emails:
+        db.executemany(
+            "DELETE FROM store_contents WHERE account = ? AND email = ?",
+            [(account, email) for [email] in emails],
+        )
+        return True
+    for table in (
+        "messages",
+        "emails",
+        "unnamed",
+        "references",
+        "changes",
+        "deliveries",
+        "flag_sets",
+        "keywords",
+        "subscriptions",
+        "mailboxes",
+        "accounts",
+        "removals",
+    ):
+        db.execute(f"DELETE FROM store_{table} WHERE account = ?", (account,))  # noqa: S608
+    return False

@@ -1,0 +1,135 @@
+"""Flag sets, keywords, and changes of flags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from mailplat.mail.mailbox import (
+    DELETED,
+    SEEN,
+    SYSTEM_FLAGS,
+    FlagChange,
+    Flagged,
+    MailboxId,
+    ModSeq,
+    UidSet,
+)
+from mailplat.mail.people import AccountId
+from mailplat.sql import Connection
+from mailplat.store.indexed.queries.changes import (
+    Done,
+    What,
+    account_modseq,
+    known,
+    note,
+)
+from mailplat.store.indexed.queries.mailboxes import claim
+
+_SYSTEM = {name.lower(): name for name in SYSTEM_FLAGS}
+
+
+def flag_sets(db: Connection, account: AccountId) -> dict[int, frozenset[str]]:
+    """Return the account's flag sets by their numbers; a number never changes its meaning."""
+    rows = db.all("SELECT flags, names FROM store_flag_sets WHERE account = ?", (account,))
+    return {0: frozenset(), **{number: frozenset(names.split()) for number, names in rows}}
+
+
+def flag_set(db: Connection, account: AccountId, names: frozenset[str]) -> int:
+    """Return the number of a flag set, which gets one if it has none."""
+    if not names:
+        return 0
+    words = " ".join(sorted(names))
+    row = db.one(
+        "SELECT flags FROM store_flag_sets WHERE account = ? AND names = ?", (account, words)
+    ) or db.one(
+        "INSERT INTO store_flag_sets SELECT ?, coalesce(max(flags), 0) + 1, ?"
+        " FROM store_flag_sets WHERE account = ? RETURNING flags",
+        (account, words, account),
+    )
+    assert row
+    return int(row[0])
+
+
+def spelt(db: Connection, account: AccountId, names: Iterable[str]) -> frozenset[str]:
+    """Return flags as the account spells them, which remembers those that are new."""
+    return frozenset(_SYSTEM.get(name.lower()) or _keyword(db, account, name) for name in names)
+
+
+def _keyword(db: Connection, account: AccountId, name: str) -> str:
+    db.execute(
+        "INSERT INTO store_keywords VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (account, name.lower(), name),
+    )
+    row = db.one(
+        "SELECT name FROM store_keywords WHERE account = ? AND folded = ?",
+        (account, name.lower()),
+    )
+    assert row
+    return str(row[0])
+
+
+def flag(
+    db: Connection,
+    account: AccountId,
+    identity: MailboxId,
+    uids: UidSet,
+    change: FlagChange,
+    unless_after: ModSeq | None,
+    now: float,
+) -> Done:
+    """Change the flags of messages (see `IAccount.flag`)."""
+    number = known(db, account, identity)
+    change = FlagChange(change.change, spelt(db, account, change.flags))
+    sets = flag_sets(db, account)
+    becomes = {old: change.applied_to(names) for old, names in sets.items()}
+    failed: list[int] = []
+    changed: dict[int, list[int]] = {}
+    for first, last in uids.intervals:
+        for uid, flags, modseq in db.all(
+            "SELECT uid, flags, modseq FROM store_messages"
+            " WHERE account = ? AND mailbox = ? AND uid BETWEEN ? AND ?",
+            (account, number, first, last),
+        ):
+            if unless_after is not None and modseq > unless_after:
+                failed.append(uid)
+            elif becomes[flags] != sets[flags]:
+                changed.setdefault(flags, []).append(uid)
+    refused = UidSet.from_sorted(failed)
+    if not changed:
+        newest = account_modseq(db, account) or ModSeq(0)
+        return Done(Flagged(newest, UidSet(), refused), newest, frozenset())
+    modseq, _ = claim(db, account, now)
+    unseen = deleted = 0
+    for old, touched in changed.items():
+        new = becomes[old]
+        _set_flags(db, account, number, touched, flag_set(db, account, new), modseq)
+        unseen += len(touched) * ((SEEN in sets[old]) - (SEEN in new))
+        deleted += len(touched) * ((DELETED in new) - (DELETED in sets[old]))
+    everything = UidSet.from_sorted(
+        sorted(uid for touched in changed.values() for uid in touched)
+    )
+    db.execute(
+        "UPDATE store_mailboxes SET unseen = unseen + ?, deleted = deleted + ?, modseq = ?"
+        " WHERE account = ? AND mailbox = ?",
+        (unseen, deleted, modseq, account, number),
+    )
+    note(db, account, modseq, number, What.CHANGED, everything)
+    return Done(Flagged(modseq, everything, refused), modseq, frozenset({identity}))
+
+
+def _set_flags(
+    db: Connection,
+    account: AccountId,
+    mailbox: int,
+    uids: Sequence[int],
+    flags: int,
+    modseq: ModSeq,
+) -> None:
+    db.executemany(
+        "UPDATE store_messages SET flags = ?, modseq = ?"
+        " WHERE account = ? AND mailbox = ? AND uid BETWEEN ? AND ?",
+        [
+            (flags, modseq, account, mailbox, first, last)
+            for first, last in UidSet.from_sorted(uids).intervals
+        ],
+    )

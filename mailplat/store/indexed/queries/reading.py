@@ -1,0 +1,56 @@
+"""Messages as rows."""
+
+from __future__ import annotations
+
+from mailplat.mail.mailbox import MailboxId, ModSeq, UidSet
+from mailplat.mail.people import AccountId
+from mailplat.sql import Connection, Row
+from mailplat.store.indexed.queries.changes import account_modseq, known
+from mailplat.store.indexed.queries.flags import flag_sets
+
+
+def index(
+    db: Connection, account: AccountId, identity: MailboxId
+) -> tuple[ModSeq, list[Row], dict[int, frozenset[str]]]:
+    """Return a mailbox's rows of UID, flag set and mod-sequence, and what the sets are."""
+    number = known(db, account, identity)
+    rows = db.all(
+        "SELECT uid, flags, modseq FROM store_messages"
+        " WHERE account = ? AND mailbox = ? ORDER BY uid",
+        (account, number),
+    )
+    return account_modseq(db, account) or ModSeq(0), rows, flag_sets(db, account)
+
+
+def batch(
+    db: Connection,
+    account: AccountId,
+    mailbox: int,
+    uids: UidSet,
+    most: int,
+    summaries: bool,
+    contents_up_to: int,
+) -> list[Row]:
+    """Return up to ``most`` messages as rows; contents only of those not larger than that."""
+    columns = "m.uid, m.modseq, m.email, e.thread, e.size, e.received, m.saved, m.flags"
+    columns += ", e.summary" if summaries else ", NULL"
+    columns += ", c.octets" if contents_up_to else ", NULL"
+    contents = (
+        "LEFT JOIN store_contents c ON c.account = m.account AND c.email = m.email"
+        " AND c.piece = 0 AND e.size <= ?"
+        if contents_up_to
+        else ""
+    )
+    sql = (
+        f"SELECT {columns} FROM store_messages m"  # noqa: S608 - all of it stands above
+        " JOIN store_emails e ON e.account = m.account AND e.email = m.email"
+        f" {contents} WHERE m.account = ? AND m.mailbox = ? AND m.uid BETWEEN ? AND ?"
+        " ORDER BY m.uid LIMIT ?"
+    )
+    limit = (contents_up_to,) if contents_up_to else ()
+    rows: list[Row] = []
+    for first, last in uids.intervals:
+        rows += db.all(sql, (*limit, account, mailbox, first, last, most - len(rows)))
+        if len(rows) >= most:
+            break
+    return rows
