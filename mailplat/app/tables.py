@@ -173,7 +173,7 @@ AGENTS = Room(
     always=True,
 )
 STORES = Room(
-    "store", IMailStore, "Keeps the accounts' mail.", instance="main", default="memory"
+    "store", IMailStore, "Keeps the accounts' mail.", instance="main", default="indexed"
 )
 DIRECTORY = Room(
     "directory",

@@ -96,6 +96,12 @@ indexed = Component(
     settings="mailplat.store.indexed.store.IndexedStoreSettings",
     maker="mailplat.store.indexed.store.IndexedStore",
 )
+indexed = Component(
+    name="indexed",
+    provides=IMailStore,
+    settings="mailplat.store.indexed.store.IndexedStoreSettings",
+    maker="mailplat.store.indexed.store.IndexedStore",
+)
 memory = Component(
     name="memory",
     provides=IMailStore,
