@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 import attrs
 
-from mailplat.mail.errors import NoSuchMessage, NotPermitted
+from mailplat.mail.errors import NoSuchMessage, NotPermitted, StoreFailed
 from mailplat.mail.mailbox import (
     DELETED,
     INBOX,
@@ -183,9 +183,9 @@ def _add_email(
         (account, email, thread, message.size, received, places, message.summary),
     )
     if message.octets is None:
-        db.execute(
-            "DELETE FROM store_unnamed WHERE account = ? AND email = ?", (account, email)
-        )
+        waited = "DELETE FROM store_unnamed WHERE account = ? AND email = ?"
+        if not db.execute(waited, (account, email)):
+            raise StoreFailed(f"the content of {email_id(email)} was swept away too soon")
     else:
         db.execute(
             "INSERT INTO store_contents VALUES (?, ?, 0, ?)", (account, email, message.octets)
