@@ -35,7 +35,9 @@ class Job:
     failure: BaseException | None = None
 
     def tell(self) -> None:
-        """Give whoever asked what came of it; on the reactor."""
+        """Give whoever asked what came of it, unless they have left; on the reactor."""
+        if self.answer.called:
+            return
         if self.failure is None:
             self.answer.callback(self.outcome)
         else:

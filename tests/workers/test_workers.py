@@ -92,6 +92,27 @@ async def test_a_cancelled_job_that_runs_comes_to_its_end(
     await crew.stop()
 
 
+async def test_a_cancelled_job_keeps_no_answer_from_its_group(
+    reactor: IReactorFromThreads,
+) -> None:
+    """Those who asked together are answered together, and one of them may have left."""
+    crew, gate = Crew(reactor, "crew", threads=1, waiting=10, group=10), Gate()
+    held, last = crew.ask(gate.hold), Gate()
+    gate.wait_until_entered()
+    group = [crew.ask(last.hold), crew.ask(divmod, 7, 2), crew.ask(refuse)]
+    gate.open()
+    last.wait_until_entered()
+    group[0].cancel()
+    with pytest.raises(CancelledError):
+        await group[0]
+    last.open()
+    assert await held == "through"
+    assert await group[1] == (3, 1)
+    with pytest.raises(NoSuchAddress):
+        await group[2]
+    await crew.stop()
+
+
 async def test_jobs_spread_over_as_many_threads_as_are_needed(
     reactor: IReactorFromThreads,
 ) -> None:
