@@ -38,7 +38,7 @@ class Doorkeeper:
         self._clock = clock
         self._uncounted = [ip_network(text) for text in limits.uncounted_networks]
         self.is_uncounted = lru_cache(4096)(self._lies_in_uncounted)
-        self._inside = 0
+        self.inside = 0  # connections
         self._by_network: dict[str, int] = {}
         self._known: dict[str, None] = {}  # oldest first
         self._handshakes: dict[str, int] = {}  # since the minute began
@@ -47,7 +47,7 @@ class Doorkeeper:
     @property
     def crowded(self) -> bool:
         """Whether so many are inside that they should be given less time."""
-        return self._inside > self._limits.connections * CROWDED
+        return self.inside > self._limits.connections * CROWDED
 
     def enter(self, peer: Peer) -> None:
         """Let one more connection in; `leave` must follow.
@@ -56,24 +56,24 @@ class Doorkeeper:
         """
         network = network_of(peer.host)
         uncounted = self.is_uncounted(peer.host)
-        if self._inside >= self._limits.connections:
-            raise TooManyConnections(f"{self._inside} connections")
+        if self.inside >= self._limits.connections:
+            raise TooManyConnections(f"{self.inside} connections")
         if (
-            self._inside >= self._limits.connections * KEPT
+            self.inside >= self._limits.connections * KEPT
             and not uncounted
             and network not in self._known
         ):
-            raise TooManyConnections(f"{self._inside} connections, and {network} is a stranger")
+            raise TooManyConnections(f"{self.inside} connections, and {network} is a stranger")
         if not uncounted:
             count = self._by_network.get(network, 0)
             if count >= self._limits.connections_per_address:
                 raise TooManyConnections(f"{count} connections from {network}")
             self._by_network[network] = count + 1
-        self._inside += 1
+        self.inside += 1
 
     def leave(self, peer: Peer) -> None:
         """Count a connection no longer."""
-        self._inside -= 1
+        self.inside -= 1
         if self.is_uncounted(peer.host):
             return
         network = network_of(peer.host)

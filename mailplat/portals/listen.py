@@ -109,13 +109,13 @@ def open_listener(address: str, environment: Mapping[str, str] = os.environ) -> 
     Raises `ConfigError` for an address that can't be understood or had.
     """
     words = [word.replace("\\:", ":") for word in _COLON.split(address)]
-    if literal := _HOST_PORT.fullmatch(address):
-        host = literal["ipv6"] or literal["ipv4"]
-        return Listener(address, _tcp(address, int(literal["port"]), host), None)
     kind, rest = words[0], words[1:]
     if kind.isdecimal() and not rest:
         kind, rest = "tcp", words
     try:
+        if literal := _HOST_PORT.fullmatch(address):
+            host = literal["ipv6"] or literal["ipv4"]
+            return Listener(address, _tcp(address, int(literal["port"]), host), None)
         return _OPENERS[kind](address, rest, environment)
     except (KeyError, IndexError, ValueError):
         raise ConfigError(
@@ -143,7 +143,8 @@ def _open_systemd(address: str, words: list[str], environment: Mapping[str, str]
     if "index" in options:
         chosen = [number for number, _name in passed][int(options["index"]) :][:1]
     else:
-        chosen = [number for number, name in passed if name == options["name"]]
+        wanted = options["name"]
+        chosen = [number for number, name in passed if name == wanted]
     if not chosen:
         names = ", ".join(name for _number, name in passed) or "none"
         raise ConfigError(

@@ -31,7 +31,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import Interface, classImplements, implementer
 
-from mailplat.interfaces import IBus, IDirectory
+from mailplat.interfaces import IBus, IDirectory, ILifetime
 from mailplat.mail.errors import (
     EncryptionRequired,
     LoginFailed,
@@ -83,6 +83,7 @@ class _Proven:
     until: float
 
 
+@implementer(ILifetime)
 class Logins:
     """Says whose account a name and its proof belong to.
 

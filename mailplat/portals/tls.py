@@ -32,7 +32,6 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import SSL
-from OpenSSL.crypto import PKey
 from pydantic import Field
 from twisted.internet.interfaces import (
     IDelayedCall,
@@ -43,7 +42,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from mailplat.interfaces import House
+from mailplat.interfaces import House, ILifetime
 from mailplat.plugin import ConfigError, Duration, Location, Settings
 
 CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES+SHA256:ECDHE+AES+SHA384:!aNULL"
@@ -91,7 +90,7 @@ class Certificate:
     context: SSL.Context
 
 
-@implementer(IOpenSSLServerConnectionCreator)
+@implementer(IOpenSSLServerConnectionCreator, ILifetime)
 class Certificates:
     """What ``startTLS`` takes: a context for every name, made anew when files change.
 
@@ -151,7 +150,7 @@ class Certificates:
                 certificate = self._load(files)
             except (BadCertificate, OSError) as problem:
                 kept = self._certificates.get(name)
-                self.log.error(  # noqa: TRY400 - the operator needs no traceback
+                self.log.error(
                     "certificate {name} in {folder} can't be used: {problem}{kept}",
                     name=name,
                     folder=self._folder,
@@ -239,7 +238,7 @@ def load(pem: bytes) -> Certificate:
         key, own, chain = _sorted_out(pem)
         context = _context()
         context.use_certificate(own)
-        context.use_privatekey(PKey.from_cryptography_key(key))
+        context.use_privatekey(key)
         for above in chain:
             context.add_extra_chain_cert(above)
         context.check_privatekey()

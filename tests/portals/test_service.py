@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import attrs
 import pytest
 from pydantic import ValidationError
 from twisted.internet.defer import Deferred
@@ -19,90 +18,16 @@ from mailplat.mail.transit import Peer
 from mailplat.plugin import ConfigError
 from mailplat.portals.doorkeeper import Doorkeeper
 from mailplat.portals.service import LinePortal, PortalSettings
-from mailplat.portals.shell import Connection
 from mailplat.portals.tls import Certificates
-from mailplat.wire.engine import After
-
-
-@attrs.define
-class Lines:
-    """An engine: each line is an event; some replies ask for more than to be sent."""
-
-    held: int = 0
-    after: After = After.GO_ON
-    _octets: bytes = b""
-
-    def receive(self, octets: bytes) -> None:
-        self._octets += octets
-        self.held = len(self._octets)
-
-    def next_event(self) -> object | None:
-        line, end, rest = self._octets.partition(b"\n")
-        if not end:
-            return None
-        self._octets, self.held = rest, len(rest)
-        return line
-
-    def send(self, reply: object) -> bytes:
-        self.after = {b"quit": After.CLOSE, b"starttls": After.START_TLS}.get(
-            bytes(reply),  # type: ignore[arg-type,call-overload]
-            After.GO_ON,
-        )
-        return bytes(reply) + b"\n"  # type: ignore[arg-type,call-overload]
-
-
-@attrs.define(eq=False)
-class Session:
-    connection: Connection
-    portal: Toy
-    patience: float = 30.0
-
-    async def greet(self) -> object:
-        return b"hello"
-
-    async def answer(self, event: object) -> object:
-        assert isinstance(event, bytes)
-        if event == b"wait":
-            wait: Deferred[bytes] = Deferred()
-            self.portal.waits.append(wait)
-            return await wait
-        if event.startswith(b"send "):
-            for _ in range(int(event[5:])):
-                await self.connection.write(b"x" * 65535 + b"\n")
-            return b"sent"
-        if event.startswith(b"bind "):
-            return self.connection.binding(event[5:].decode()).hex().encode()
-        return event
-
-    def lost(self) -> None:
-        self.portal.ended.append(self.connection)
-
-
-class Toy(LinePortal):
-    def __init__(self, clock: Any, doorkeeper: Doorkeeper, **more: Any) -> None:
-        settings = PortalSettings(
-            listen=(more.pop("listen", "127.0.0.1:0"),), **more.pop("tls", {"tls": "off"})
-        )
-        limits = more.pop("limits", Limits())
-        super().__init__(settings, clock=clock, limits=limits, doorkeeper=doorkeeper, **more)
-        self.connections: list[Connection] = []
-        self.ended: list[Connection] = []
-        self.waits: list[Deferred[bytes]] = []
-
-    def connect(self, connection: Connection) -> tuple[Lines, Session]:
-        self.connections.append(connection)
-        return Lines(), Session(connection, self)
-
-    def refusal(self, error: Exception) -> bytes:
-        return b"421 " + type(error).__name__.encode() + b"\r\n"
-
 
 STARTTLS = {"tls": "starttls"}
 IMPLICIT = {"tls": "implicit"}
 
 
-async def test_a_session(reactor: Any, doorkeeper: Doorkeeper, serve: Any, call: Any) -> None:
-    portal = Toy(reactor, doorkeeper)
+async def test_a_session(
+    reactor: Any, toy: Any, doorkeeper: Doorkeeper, serve: Any, call: Any
+) -> None:
+    portal = toy(reactor, doorkeeper)
     assert verifyObject(IPortal, portal)
     [place] = serve(portal).places
     client = await call(place)
@@ -118,9 +43,9 @@ async def test_a_session(reactor: Any, doorkeeper: Doorkeeper, serve: Any, call:
 
 
 async def test_unix_sockets(
-    reactor: Any, doorkeeper: Doorkeeper, serve: Any, call: Any, tmp_path: Any
+    reactor: Any, toy: Any, doorkeeper: Doorkeeper, serve: Any, call: Any, tmp_path: Any
 ) -> None:
-    portal = Toy(reactor, doorkeeper, listen=f"unix:{tmp_path}/door:mode=600")
+    portal = toy(reactor, doorkeeper, listen=f"unix:{tmp_path}/door:mode=600")
     [place] = serve(portal).places
     assert (tmp_path / "door").stat().st_mode & 0o777 == 0o600
     client = await call(place)
@@ -136,13 +61,14 @@ async def test_unix_sockets(
 @pytest.mark.parametrize("tls", [{"tls": "off"}, IMPLICIT])
 async def test_a_great_answer_arrives_whole(
     reactor: Any,
+    toy: Any,
     doorkeeper: Doorkeeper,
     certificates: Certificates,
     serve: Any,
     call: Any,
     tls: Any,
 ) -> None:
-    portal = Toy(reactor, doorkeeper, certificates=certificates, tls=tls)
+    portal = toy(reactor, doorkeeper, certificates=certificates, tls=tls)
     client = await call(serve(portal).places[0])
     if tls is IMPLICIT:
         client.start_tls()
@@ -160,6 +86,8 @@ class Fast(Clock):
 
 @pytest.mark.parametrize("tls", [{"tls": "off"}, IMPLICIT])
 async def test_a_peer_that_does_not_read(
+    toy: Any,
+    settled: Any,
     doorkeeper: Doorkeeper,
     certificates: Certificates,
     serve: Any,
@@ -168,7 +96,7 @@ async def test_a_peer_that_does_not_read(
     reactor: Any,
 ) -> None:
     clock = Fast()
-    portal = Toy(clock, doorkeeper, certificates=certificates, tls=tls)
+    portal = toy(clock, doorkeeper, certificates=certificates, tls=tls)
     client = await call(serve(portal).places[0])
     if tls is IMPLICIT:
         client.start_tls()
@@ -176,28 +104,26 @@ async def test_a_peer_that_does_not_read(
     client.say(b"send 400\n")
     await client.until(b"\n")
     client.transport.pauseProducing()
-    await settled(reactor)
+    await settled()
     assert portal.sessions == 1
     clock.advance(60)
-    await settled(reactor)
+    await settled()
     assert portal.sessions == 0
-
-
-async def settled(reactor: Any) -> None:
-    """Let everything happen that needs no more than turns of the reactor."""
-    for _ in range(200):
-        turn: Deferred[None] = Deferred()
-        reactor.callLater(0, turn.callback, None)
-        await turn
 
 
 # STARTTLS.
 
 
 async def test_starttls(
-    reactor: Any, doorkeeper: Doorkeeper, certificates: Certificates, serve: Any, call: Any
+    reactor: Any,
+    toy: Any,
+    settled: Any,
+    doorkeeper: Doorkeeper,
+    certificates: Certificates,
+    serve: Any,
+    call: Any,
 ) -> None:
-    portal = Toy(reactor, doorkeeper, certificates=certificates, tls=STARTTLS)
+    portal = toy(reactor, doorkeeper, certificates=certificates, tls=STARTTLS)
     client = await call(serve(portal).places[0])
     client.say(b"a\nstarttls\n")
     assert await client.until(b"starttls\n") == b"hello\na\nstarttls\n"
@@ -205,7 +131,7 @@ async def test_starttls(
     client.say(b"b\nquit\n")
     await client.closed
     assert client.heard == b"b\nquit\n"
-    await settled(reactor)
+    await settled()
     plain, secured = portal.connections
     assert portal.ended == [plain, secured]
     assert secured.secured
@@ -216,9 +142,14 @@ async def test_starttls(
 
 
 async def test_words_behind_starttls_end_the_connection(
-    reactor: Any, doorkeeper: Doorkeeper, certificates: Certificates, serve: Any, call: Any
+    reactor: Any,
+    toy: Any,
+    doorkeeper: Doorkeeper,
+    certificates: Certificates,
+    serve: Any,
+    call: Any,
 ) -> None:
-    portal = Toy(reactor, doorkeeper, certificates=certificates, tls=STARTTLS)
+    portal = toy(reactor, doorkeeper, certificates=certificates, tls=STARTTLS)
     client = await call(serve(portal).places[0])
     client.say(b"starttls\nevil\n")
     await client.closed
@@ -229,6 +160,8 @@ async def test_words_behind_starttls_end_the_connection(
 @pytest.mark.parametrize("tls", [STARTTLS, IMPLICIT])
 async def test_who_does_not_shake_hands_is_dropped(
     reactor: Any,
+    settled: Any,
+    toy: Any,
     doorkeeper: Doorkeeper,
     certificates: Certificates,
     serve: Any,
@@ -236,14 +169,14 @@ async def test_who_does_not_shake_hands_is_dropped(
     tls: Any,
 ) -> None:
     clock = Fast()
-    portal = Toy(clock, doorkeeper, certificates=certificates, tls=tls)
+    portal = toy(clock, doorkeeper, certificates=certificates, tls=tls)
     client = await call(serve(portal).places[0])
     if tls is STARTTLS:
         client.say(b"starttls\n")
         await client.until(b"starttls\n")
-    await settled(reactor)
+    await settled()
     clock.advance(14.9)
-    await settled(reactor)
+    await settled()
     assert portal.sessions == 1
     clock.advance(0.1)
     await client.closed
@@ -251,9 +184,14 @@ async def test_who_does_not_shake_hands_is_dropped(
 
 
 async def test_nonsense_instead_of_a_handshake(
-    reactor: Any, doorkeeper: Doorkeeper, certificates: Certificates, serve: Any, call: Any
+    reactor: Any,
+    toy: Any,
+    doorkeeper: Doorkeeper,
+    certificates: Certificates,
+    serve: Any,
+    call: Any,
 ) -> None:
-    portal = Toy(reactor, doorkeeper, certificates=certificates, tls=IMPLICIT)
+    portal = toy(reactor, doorkeeper, certificates=certificates, tls=IMPLICIT)
     client = await call(serve(portal).places[0])
     client.say(b"GET / HTTP/1.1\r\n\r\n")
     await client.closed
@@ -264,10 +202,10 @@ async def test_nonsense_instead_of_a_handshake(
 # Who may come in.
 
 
-async def test_too_many(reactor: Any, serve: Any, call: Any) -> None:
+async def test_too_many(reactor: Any, toy: Any, serve: Any, call: Any) -> None:
     limits = Limits(connections=30, connections_per_address=2, uncounted_networks=())
     doorkeeper = Doorkeeper(limits, reactor)
-    portal = Toy(reactor, doorkeeper)
+    portal = toy(reactor, doorkeeper)
     [place] = serve(portal).places
     clients = [await call(place) for _ in range(2)]
     for client in clients:
@@ -282,20 +220,20 @@ async def test_too_many(reactor: Any, serve: Any, call: Any) -> None:
 
 
 async def test_too_many_for_tls_hear_nothing(
-    reactor: Any, certificates: Certificates, serve: Any, call: Any
+    reactor: Any, toy: Any, certificates: Certificates, serve: Any, call: Any
 ) -> None:
     doorkeeper = Doorkeeper(Limits(connections=0), reactor)
-    portal = Toy(reactor, doorkeeper, certificates=certificates, tls=IMPLICIT)
+    portal = toy(reactor, doorkeeper, certificates=certificates, tls=IMPLICIT)
     client = await call(serve(portal).places[0])
     await client.closed
     assert client.heard == b""
 
 
 async def test_too_many_handshakes(
-    reactor: Any, certificates: Certificates, serve: Any, call: Any
+    reactor: Any, toy: Any, certificates: Certificates, serve: Any, call: Any
 ) -> None:
     limits = Limits(handshakes_per_address=1, uncounted_networks=())
-    portal = Toy(reactor, Doorkeeper(limits, reactor), certificates=certificates, tls=STARTTLS)
+    portal = toy(reactor, Doorkeeper(limits, reactor), certificates=certificates, tls=STARTTLS)
     [place] = serve(portal).places
     for number in range(2):
         client = await call(place)
@@ -313,15 +251,15 @@ async def test_too_many_handshakes(
 
 
 async def test_the_idle_are_told_and_the_busy_may_finish(
-    reactor: Any, doorkeeper: Doorkeeper, serve: Any, call: Any
+    reactor: Any, toy: Any, settled: Any, doorkeeper: Doorkeeper, serve: Any, call: Any
 ) -> None:
-    portal = Toy(reactor, doorkeeper)
+    portal = toy(reactor, doorkeeper)
     [place] = serve(portal).places
     idle, busy = await call(place), await call(place)
     await idle.until(b"hello\n")
     busy.say(b"wait\n")
     await busy.until(b"hello\n")
-    await settled(reactor)
+    await settled()
     drained = Deferred.fromCoroutine(portal.drain(30))
     await idle.closed
     assert idle.heard == b"421 ShuttingDown\r\n"
@@ -336,14 +274,14 @@ async def test_the_idle_are_told_and_the_busy_may_finish(
 
 
 async def test_what_takes_too_long_is_cut_off(
-    reactor: Any, doorkeeper: Doorkeeper, serve: Any, call: Any
+    reactor: Any, toy: Any, settled: Any, doorkeeper: Doorkeeper, serve: Any, call: Any
 ) -> None:
     clock = Fast()
-    portal = Toy(clock, doorkeeper)
+    portal = toy(clock, doorkeeper)
     client = await call(serve(portal).places[0])
     client.say(b"wait\n")
     await client.until(b"hello\n")
-    await settled(reactor)
+    await settled()
     drained = Deferred.fromCoroutine(portal.drain(30))
     clock.advance(30)
     await drained
@@ -360,9 +298,9 @@ def test_settings_that_make_no_sense(keys: dict[str, Any]) -> None:
         PortalSettings(**keys)
 
 
-def test_tls_needs_certificates(doorkeeper: Doorkeeper) -> None:
+def test_tls_needs_certificates(toy: Any, doorkeeper: Doorkeeper) -> None:
     with pytest.raises(ConfigError, match="certificates"):
-        Toy(Clock(), doorkeeper, tls=STARTTLS)
+        toy(Clock(), doorkeeper, tls=STARTTLS)
 
 
 def test_a_port_is_of_both_families(doorkeeper: Doorkeeper) -> None:
