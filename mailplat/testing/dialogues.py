@@ -140,8 +140,9 @@ class Player:
             self._say(await self._session.answer(event))
 
     async def be_late(self) -> None:
-        """Let the client's time run out."""
+        """Let the client's time run out; the answer, if there is one, is the last."""
         self._say(await self._session.answer(TimedOut()))
+        self.hang_up()
 
     def hang_up(self) -> None:
         """End the connection, for whatever cause."""

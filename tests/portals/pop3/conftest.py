@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
-import pytest
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.error import UnauthorizedLogin
@@ -26,9 +26,11 @@ from mailplat.portals.login import Logins, LoginSettings
 from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.pop3.service import Pop3Portal, Pop3PortalSettings
 from mailplat.portals.shell import Connection, Secured
+from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
 from mailplat.store.memory import MemoryStore
 from mailplat.testing.fakes import new_message
-from mailplat.testing.fixtures import async_fixture
+from mailplat.testing.fixtures import async_yield_fixture
+from mailplat.testing.workers import database_at_once
 from mailplat.wire.engine import After, TimedOut
 
 ALICE = AccountId("id of alice")
@@ -165,28 +167,21 @@ class Scene:
         return next(b.id for b in await (await self.alice()).mailboxes() if b.name == INBOX)
 
 
-@pytest.fixture
-def make_scene() -> Callable[..., Scene]:
-    def make(store: IMailStore | None = None, clock: Clock | None = None) -> Scene:
-        clock = clock or Clock()
-        clock.advance(1000 * DAY)
-        bus, limits, people = Bus(clock), Limits(), People()
-        people.add("alice", b"sesame")
-        people.add("bob", b"open")
-        doorkeeper = Doorkeeper(limits, clock)
-        logins = Logins(LoginSettings(), people, bus, clock, doorkeeper)
-        return Scene(
-            clock,
-            people,
-            logins,
-            store or MemoryStore(bus, clock),
-            Attendance(clock),
-            limits,
-        )
-
-    return make
-
-
-@async_fixture
-async def scene(make_scene: Callable[..., Scene]) -> Scene:
-    return make_scene()
+@async_yield_fixture
+async def scene(request: Any, tmp_path: Path) -> AsyncIterator[Scene]:
+    """A portal's surroundings; with ``store = "sqlite"`` as a parameter over a database."""
+    clock = Clock()
+    clock.advance(1000 * DAY)
+    bus, limits, people = Bus(clock), Limits(), People()
+    people.add("alice", b"sesame")
+    people.add("bob", b"open")
+    people.add("zoë@example.org", "öffne dich".encode())
+    logins = Logins(LoginSettings(), people, bus, clock, Doorkeeper(limits, clock))
+    database = database_at_once(tmp_path / "mail.db")
+    await database.open()
+    indexed = IndexedStore(IndexedStoreSettings(), database, bus, clock)
+    await indexed.prepare()
+    memory = MemoryStore(bus, clock)
+    store = indexed if getattr(request, "param", "memory") == "sqlite" else memory
+    yield Scene(clock, people, logins, store, Attendance(clock), limits)
+    await database.close()

@@ -12,6 +12,8 @@ from mailplat.mail.mailbox import INBOX, SEEN, Change, FlagChange, UidSet
 from mailplat.portals.pop3 import maildrop, session
 from mailplat.testing.fixtures import async_fixture
 
+pytestmark = pytest.mark.parametrize("scene", ["memory", "sqlite"], indirect=True)
+
 ONE = b"Subject: one\r\n\r\nfirst\r\n"
 TWO = b"Subject: two\r\n\r\n.\r\nsecond\r\n.x\r\n"
 THREE = "Subject: drei\r\nFrom: Zoë <zoe@example.org>\r\n\r\nGrüße\r\n".encode()
