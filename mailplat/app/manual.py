@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -93,8 +94,9 @@ def describe(registry: Registry, name: str) -> list[Description]:
 
 def paragraph(thing: object) -> str:
     """Return the first paragraph of something's docstring, as one line."""
-    text = cleandoc(thing.__doc__ or "").partition("\n\n")[0]
-    return " ".join(text.split())
+    text = " ".join(cleandoc(thing.__doc__ or "").partition("\n\n")[0].split())
+    text = re.sub(r"^Keys of ``[^`]*``[.:]? *", "", text).replace("``", "`")
+    return text[:1].upper() + text[1:]
 
 
 def keys(kind: type[Settings]) -> tuple[Key, ...]:

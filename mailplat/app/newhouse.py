@@ -68,6 +68,7 @@ class NewHouse:
     folder: Path
     domain: str
     port_base: int | None = None  # listens on loopback, that far above the standard ports
+    state: str = "state"
 
     @property
     def config(self) -> Path:
@@ -116,7 +117,7 @@ def make(
         domain_of(house.domain)
     except BadAddress as problem:
         raise NotMade(f"{house.domain!r} is no domain: {problem}") from None
-    state = house.folder / "state"
+    state = house.folder / house.state
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     certificate = house.folder / "tls" / f"{house.hostname}.pem"
     if not certificate.exists():
@@ -151,8 +152,14 @@ def configuration_text(house: NewHouse, database: str = "sqlite:mail.db") -> str
     return annotated(title, _tables(house, database, discover()))
 
 
+def sample() -> str:
+    """Return ``etc/mailplat.toml``: the configuration of a house with the standard ports."""
+    house = NewHouse(Path("/etc/mailplat"), "example.org", state="/var/lib/mailplat")
+    return configuration_text(house)
+
+
 def _tables(house: NewHouse, database: str, registry: Registry) -> Iterator[Table]:
-    yield Table("", HouseSettings, {"hostname": house.hostname, "state": "state"})
+    yield Table("", HouseSettings, {"hostname": house.hostname, "state": house.state})
     chosen: dict[str, Mapping[str, object]] = {
         "database": {"url": database},
         "tls": {"certificates": "tls"},

@@ -126,7 +126,8 @@ def _with_fields_of_limits() -> type[LimitsSettings]:
         field.name: (kinds.get(field.type, field.type), field.default)
         for field in attrs.fields(attrs.resolve_types(Limits))
     }
-    return create_model("LimitsSettings", __base__=LimitsSettings, **fields)
+    manual = LimitsSettings.__doc__
+    return create_model("LimitsSettings", __base__=LimitsSettings, __doc__=manual, **fields)
 
 
 # The file's tables -----------------------------------------------------------

@@ -181,7 +181,7 @@ def _spool(house: House, workers: Workers, disk: Disk, limits: Limits) -> Spool:
 
 
 KINDS: dict[object, object] = dict.fromkeys(
-    (House, Limits, IReactorTime, Workers, Database, JournalFile, IBus)
+    (House, Limits, IReactorTime, Workers, Disk, Database, JournalFile, IBus)
 )
 """What a foundation brings, for a plan that is only looked at."""
 

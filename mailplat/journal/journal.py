@@ -33,7 +33,7 @@ JournalFile = NewType("JournalFile", SqliteDatabase)
 
 
 class JournalSettings(Settings):
-    """Keys of ``[journal]``."""
+    """Keys of ``[journal]``: the record of what was decided about each message."""
 
     keep: Duration = Field(
         timedelta(days=30), description="How long the record of a message is kept."
