@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,7 @@ class SmtpHouse:
         self.store = MemoryStore(self.bus, self.clock)
         self.limits: Limits = terms.pop("limits", Limits())
         self.terms = terms
+        self.numbers = itertools.count()
         self.policies: list[object] = [
             Recipients(self.directory), Relaying(self.directory), Senders(self.directory),
         ]  # fmt: skip
@@ -139,7 +141,7 @@ class SmtpHouse:
             spool=self.spool,
             limits=self.limits,
             seconds=self.clock.seconds,
-            random=lambda count: b"\x07" * count,
+            random=lambda count: next(self.numbers).to_bytes(count),
             crowded=lambda: self.doorkeeper.crowded,
             **terms,
         )  # fmt: skip
