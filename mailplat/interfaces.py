@@ -4,8 +4,9 @@ A method returns an Awaitable: write ``async def``, or return a Deferred.  For
 `IPolicy` and `IFilter`, which people write most, a plain ``def`` is welcome
 too: it runs in a worker thread, so that it may block.  Values are frozen and
 come from `mailplat.mail`.  What a component cannot do it raises as a
-`mailplat.mail.errors.MailError`; any other exception is a bug, and is treated
-as the instance's ``on_error`` says.
+`mailplat.mail.errors.MailError`; any other exception is a bug.  A policy or
+filter says no by its verdict: whatever it raises is treated as the instance's
+``on_error`` says, and so is a judgement that comes too late or makes no sense.
 
 What a component can do *besides* is a facet: a further, small interface that
 it also provides.  Capabilities are announced only where the facet is there.

@@ -15,15 +15,16 @@ from twisted.logger import Logger
 from mailplat.interfaces import IBus
 from mailplat.journal import queries
 from mailplat.journal.records import Row, read, row_of
-from mailplat.mail.errors import MailError, StoreFailed
+from mailplat.mail.errors import StoreFailed
 from mailplat.mail.events import MessageSettled
+from mailplat.mail.limits import MIB
 from mailplat.mail.transit import MessageRecord
 from mailplat.plugin import Duration, Settings
 from mailplat.sql import SqliteDatabase, UnusableDatabase, steps_of
 
 PATIENCE = 0.5  # seconds for which records wait for others
 GROUP = 512  # records that wait for no others
-MOST_WAITING = 8192  # records in memory; beyond, the oldest are forgotten
+MOST_WAITING = 8 * MIB  # characters of records in memory; beyond, the oldest are forgotten
 MOST_FOUND = 20
 BETWEEN_EXPIRIES = 3600.0  # seconds
 
@@ -61,7 +62,8 @@ class Journal:
         self._database = database
         self._bus = bus
         self._clock = clock
-        self._waiting: deque[Row] = deque(maxlen=MOST_WAITING)
+        self._waiting: deque[Row] = deque()
+        self._size = 0  # characters of what waits
         self._lost = 0
         self._writing: Deferred[None] = succeed(None)
         self._next_write: IDelayedCall | None = None
@@ -103,9 +105,12 @@ class Journal:
     # Writing behind.
 
     def _hear(self, event: MessageSettled) -> None:
-        if len(self._waiting) == MOST_WAITING:
+        row = row_of(event.record)
+        self._waiting.append(row)
+        self._size += len(row.record)
+        while self._size > MOST_WAITING:
+            self._take()
             self._lost += 1
-        self._waiting.append(row_of(event.record))
         if len(self._waiting) >= GROUP:
             self._write()
         elif not self._next_write:
@@ -119,12 +124,17 @@ class Journal:
         if self._writing.called and self._waiting:
             self._writing = Deferred.fromCoroutine(self._write_groups())
 
+    def _take(self) -> Row:
+        row = self._waiting.popleft()
+        self._size -= len(row.record)
+        return row
+
     async def _write_groups(self) -> None:
         while self._waiting:
-            group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
+            group = [self._take() for _ in range(min(GROUP, len(self._waiting)))]
             try:
                 await self._database.write(queries.write, group)
-            except MailError as error:
+            except Exception as error:  # noqa: BLE001 - one bad record may not end the journal
                 self._lost += len(group)
                 self.log.warn("the journal was not written: {error}", error=error)
         if self._lost:

@@ -164,13 +164,14 @@ async def test_records_are_written_together_a_little_later(
 async def test_a_flood_is_bounded_in_memory(
     around: Around, journal: Journal, monkeypatch: Any
 ) -> None:
+    monkeypatch.setattr(journals, "MOST_WAITING", 100 * len(written(RECORD)))
     monkeypatch.setattr(journal, "_write", lambda: None)
-    for n in range(journals.MOST_WAITING + 5):
-        around.settle(id=str(n))
+    for n in range(1000):
+        around.settle(id=f"{n:04}")
     monkeypatch.undo()
-    assert await journal.find("4") == []
-    [oldest] = await journal.find("5")
-    assert oldest.id == "5"
+    assert await journal.find("0899") == []
+    [oldest] = await journal.find("0900")
+    assert oldest.id == "0900"
 
 
 async def test_what_is_old_is_forgotten(around: Around) -> None:
