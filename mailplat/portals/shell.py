@@ -233,8 +233,7 @@ class Shell(Protocol):
         if self._terms.implicit:
             self._start_tls()
         else:
-            self._open(None)
-            self._begin(self._greet())
+            self._begin(self._meet(None))
 
     def dataReceived(self, data: bytes) -> None:
         engine = self._engine
@@ -252,11 +251,7 @@ class Shell(Protocol):
 
     def handshakeCompleted(self) -> None:
         self.transport.registerProducer(self, True)
-        self._open(_secured_by(self.transport.getHandle()))
-        if self._terms.implicit:
-            self._begin(self._greet())
-        else:
-            self._rest()
+        self._begin(self._meet(_secured_by(self.transport.getHandle())))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.connected = 0
@@ -297,13 +292,14 @@ class Shell(Protocol):
 
     # The session's life.
 
-    def _open(self, secured: Secured | None) -> None:
+    def _open(self, secured: Secured | None) -> Session:
         local = peer_of(self.transport.getHost())
         peer = self.peer if self.peer.host else Peer(path=local.path)
         connection = Connection(
             peer, _shared(local.host, local.port, local.path), secured, self
         )
         self._engine, self._session = self._terms.connect(connection)
+        return self._session
 
     def _forget_session(self) -> None:
         session, self._session, self._engine = self._session, None, None
@@ -391,9 +387,10 @@ class Shell(Protocol):
             self._begin_to_wait()
         self._wait_until(self._since + session.patience)
 
-    async def _greet(self) -> None:
-        assert self._session
-        await self._say(await self._session.greet())
+    async def _meet(self, secured: Secured | None) -> None:
+        session = self._open(secured)
+        if secured is None or self._terms.implicit:
+            await self._say(await session.greet())
         if self._engine:
             await self._answer_all(self._engine.next_event())
 

@@ -60,7 +60,7 @@ _BLOCK = re.compile(rb"-----BEGIN ([A-Z ]{1,40})-----[^-]{1,65536}-----END \1---
 
 
 class TlsSettings(Settings):
-    """Keys of ``[tls]``."""
+    """Keys of ``[tls]``: what the server proves its name with."""
 
     certificates: Location = Field(
         Path("tls"),
@@ -137,8 +137,11 @@ class Certificates:
         if seen == self._seen and not old:
             return
         self._seen, self._read_at = seen, self._clock.seconds()
-        self._certificates = dict(self._read())
-        self._by_name = _by_name(self._certificates)
+        certificates = dict(self._read())
+        if not certificates and self._certificates:
+            self.log.error("{folder} is empty; what it held stays in use", folder=self._folder)
+            return
+        self._certificates, self._by_name = certificates, _by_name(certificates)
 
     def _look(self) -> None:
         self._call = self._clock.callLater(self._interval, self._look)

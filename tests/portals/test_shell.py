@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import attrs
 import pytest
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from mailplat.mail.errors import MailError, ShuttingDown
 from mailplat.mail.limits import Limits
 from mailplat.mail.transit import Peer
-from mailplat.portals.shell import Connection, Shell, Terms
+from mailplat.portals.shell import Connection, Shell, Terms, peer_of
 from mailplat.wire.engine import After, TimedOut
 
 LIMITS = Limits(unread=100, unsent=1000)
@@ -237,18 +239,25 @@ def test_patience_does_not_run_while_we_are_at_work(scene: Scene) -> None:
 
 
 def test_content_must_keep_its_pace(scene: Scene) -> None:
+    """At least 500 octets a second in each period of 30 seconds, however they are cut."""
     scene.hear(b"more\n")
     for _ in range(4):
-        scene.clock.advance(29)
-        for _ in range(29):
-            scene.hear(b"x" * 500 + b"\nmore\n"[:0])
-        scene.hear(b"x" * 500)
-        scene.clock.advance(1)
+        for _ in range(30):
+            scene.hear(b"x" * 495 + b"\nmore\n"[:5])
+            scene.clock.advance(1)
         assert not scene.transport.disconnecting
-    scene.clock.advance(29)
-    scene.hear(b"x" * 14_000)
-    scene.clock.advance(1)
+    scene.hear(b"x" * 14_999)
+    scene.clock.advance(30)
+    assert scene.session.heard[-1] == TimedOut()
     assert scene.transport.disconnecting
+
+
+def test_content_that_begins_slowly_has_its_patience(scene: Scene) -> None:
+    scene.hear(b"more\n")
+    scene.clock.advance(29)
+    assert scene.hear(b"done\n")[-1] == b"done\n"
+    scene.clock.advance(29)
+    assert not scene.transport.disconnecting
 
 
 def test_impatience_that_grows_is_honoured(scene: Scene) -> None:
@@ -278,6 +287,32 @@ def test_a_peer_that_reads_slowly_gets_everything(scene: Scene) -> None:
         scene.shell.resumeProducing()
     scene.shell.resumeProducing()
     assert scene.transport.value() == b"hello\n" + (b"x" * 999 + b"\n") * 20 + b"done\na\n"
+
+
+def test_a_session_that_can_not_be_made() -> None:
+    def connect(_connection: Connection) -> tuple[Lines, Echo]:
+        raise ZeroDivisionError
+
+    transport = Writes()
+    Shell(Terms(connect=connect, clock=Clock(), refusal=refusal)).makeConnection(transport)
+    assert transport.value() == b"ZeroDivisionError\n"
+    assert transport.disconnecting
+
+
+@pytest.mark.parametrize(
+    ("address", "peer"),
+    [
+        (IPv4Address("TCP", "192.0.2.1", 1), Peer("192.0.2.1", 1)),
+        (IPv6Address("TCP", "2001:db8::1", 1), Peer("2001:db8::1", 1)),
+        (IPv6Address("TCP", "::ffff:192.0.2.1", 1), Peer("192.0.2.1", 1)),
+        (IPv6Address("TCP", "::FFFF:c000:201", 1), Peer("192.0.2.1", 1)),
+        (IPv6Address("TCP", "fe80::1%eth0", 1), Peer("fe80::1%eth0", 1)),
+        (UNIXAddress(b"/run/door"), Peer(path="/run/door")),
+        (UNIXAddress(None), Peer()),
+    ],
+)
+def test_peers(address: IAddress, peer: Peer) -> None:
+    assert peer_of(address) == peer
 
 
 def test_farewell_when_idle(scene: Scene) -> None:
