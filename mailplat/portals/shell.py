@@ -188,6 +188,7 @@ class Shell(Protocol):
         "_session",
         "_since",
         "_socket",
+        "_stopped",
         "_terms",
         "_timer",
         "_unsent",
@@ -215,6 +216,7 @@ class Shell(Protocol):
         self._paused = False  # we have stopped reading
         self._arrived = 0  # octets since ``_since``
         self._since = 0.0  # when we began to wait for what is expected next
+        self._stopped = 0.0  # when the work began to wait, which is no time of the peer's
         self._due = math.inf  # when we have waited long enough
         self._timer: IDelayedCall | None = None
         self._socket: socket.socket | None = None  # where octets may go at once
@@ -271,7 +273,7 @@ class Shell(Protocol):
         """Send octets behind the replies made so far; wait while too much lies unsent."""
         self._flush()
         self._send(octets)
-        if self._blocked:
+        if self._blocked or not self.connected:
             await self._until_unsent_is(self._terms.limits.unsent)
 
     def farewell(self, error: MailError) -> None:
@@ -328,7 +330,8 @@ class Shell(Protocol):
     def _close(self) -> None:
         self._closing = True
         self._flush()
-        self._wait(self._terms.limits.unsent_patience)
+        if self._blocked or not self._socket:
+            self._wait(self._terms.limits.unsent_patience)
         if not self._unsent:
             self._lose()
 
@@ -345,7 +348,9 @@ class Shell(Protocol):
 
     def _go_on(self, outcome: object = None) -> None:
         assert self._work
-        self._waiting = None
+        if self._waiting:
+            self._waiting = None
+            self._since += self._terms.clock.seconds() - self._stopped
         try:
             if isinstance(outcome, Failure) and outcome.value:
                 waiting = self._work.throw(outcome.value)
@@ -361,6 +366,7 @@ class Shell(Protocol):
             self._flush()
             if self._room is None:
                 self._due = math.inf
+            self._stopped = self._terms.clock.seconds()
             self._waiting = waiting
             waiting.addBoth(self._go_on)
 
@@ -444,10 +450,10 @@ class Shell(Protocol):
             self._send(octets)
 
     def _send(self, octets: bytes) -> None:
+        if not self.connected:
+            return
         if self._blocked:
             self._unsent += octets
-        elif not self.connected:
-            return
         elif self._socket is None:
             self.transport.write(octets)
         else:

@@ -50,7 +50,7 @@ class Echo:
 
     connection: Connection
     patience: float = 30.0
-    waits: list[Deferred[bytes]] = attrs.Factory(list)
+    waits: list[Deferred[bytes | None]] = attrs.Factory(list)
     heard: list[object] = attrs.Factory(list)
     ends: int = 0
 
@@ -65,6 +65,9 @@ class Echo:
                 return await self.waits[-1]
             case b"more":
                 return None
+            case b"store":
+                self.waits.append(Deferred())
+                return await self.waits[-1]
             case b"big":
                 for _ in range(20):
                     await self.connection.write(b"x" * 999 + b"\n")
@@ -249,6 +252,16 @@ def test_content_must_keep_its_pace(scene: Scene) -> None:
     scene.hear(b"x" * 14_999)
     scene.clock.advance(30)
     assert scene.session.heard[-1] == TimedOut()
+    assert scene.transport.disconnecting
+
+
+def test_what_we_need_for_content_is_not_the_peers_time(scene: Scene) -> None:
+    scene.hear(b"more\nstore\n")
+    scene.clock.advance(1000)
+    scene.session.waits[0].callback(None)
+    scene.clock.advance(29)
+    assert not scene.transport.disconnecting
+    scene.clock.advance(1)
     assert scene.transport.disconnecting
 
 
