@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate, compress, repeat
 from math import inf
+from typing import TypeAlias, TypeVar
 
 import attrs
 
@@ -16,36 +17,62 @@ from mailplat.interfaces import IAccount
 from mailplat.mail.mailbox import INBOX, Batch, Mailbox, MailboxId, ModSeq, UidSet, Wanted
 from mailplat.mail.people import AccountId
 
+N = TypeVar("N", int, float)
+
 HIDDEN = "$Pop3Hidden"
 """The keyword of a message that POP3 shows no more, though it is kept for IMAP."""
 
 REMEMBERED = 500_000  # messages of all INBOXes whose columns are kept for the next login
 
 
+Spans: TypeAlias = Sequence[tuple[int, int]]
+"""Places that belong together, each pair from the first up to, not including, the second."""
+
+
+def _taken(column: array[N], spans: Spans) -> array[N]:
+    """Return the parts of a column that the spans name."""
+    taken = column[:0]
+    for start, stop in spans:
+        taken += column[start:stop]
+    return taken
+
+
 @attrs.frozen(eq=False)
 class Texts:
-    """Short texts in one buffer: an octet a letter, and eight more a text."""
+    """Texts of at most 255 letters in one buffer, nine octets more for each.
 
-    buffer: str = ""
-    ends: array[int] = attrs.field(factory=lambda: array("Q"))
+    What has been left out stays in the buffer, until it is half of it.
+    """
+
+    buffer: str
+    starts: array[int]
+    lengths: array[int]
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Texts:
         """Put texts behind one another."""
-        return cls("".join(texts), array("Q", accumulate(map(len, texts))))
+        lengths = array("B", map(len, texts))
+        starts = array("Q", accumulate(lengths[:-1], initial=0)) if texts else array("Q")
+        return cls("".join(texts), starts, lengths)
 
     def __getitem__(self, at: int) -> str:
-        return self.buffer[self.ends[at - 1] if at else 0 : self.ends[at]]
+        return self.buffer[self.starts[at] : self.starts[at] + self.lengths[at]]
 
     def __add__(self, other: Texts) -> Texts:
+        if len(self.buffer) > 2 * sum(self.lengths):
+            return Texts.of([self[at] for at in range(len(self.starts))]) + other
         shift = len(self.buffer)
-        ends = self.ends + array("Q", [end + shift for end in other.ends])
-        return Texts(self.buffer + other.buffer, ends)
+        starts = self.starts + array("Q", [start + shift for start in other.starts])
+        return Texts(self.buffer + other.buffer, starts, self.lengths + other.lengths)
+
+    def taken(self, spans: Spans) -> Texts:
+        """Return the texts at the places that the spans name."""
+        return Texts(self.buffer, _taken(self.starts, spans), _taken(self.lengths, spans))
 
 
 @attrs.frozen(eq=False)
 class Columns:
-    """An INBOX's messages by ascending UID, at one mod-sequence; some 60 octets each."""
+    """An INBOX's messages by ascending UID, at one mod-sequence; some 40 octets each."""
 
     mailbox: MailboxId
     uid_validity: int
@@ -58,7 +85,7 @@ class Columns:
     @classmethod
     def of(cls, inbox: Mailbox, modseq: ModSeq, batches: Iterable[Batch]) -> Columns:
         """Make columns of what a store told, leaving out what POP3 shall not show."""
-        uids, sizes, saved = array("L"), array("Q"), array("d")
+        uids, sizes, saved = array("I"), array("Q"), array("d")
         email_ids: list[str] = []
         for batch in batches:
             shown = list(_shown(batch)) or repeat(True)
@@ -83,20 +110,21 @@ class Columns:
         """When the first of the messages came."""
         return min(self.saved, default=inf)
 
-    def without(self, uids: UidSet) -> Columns:
-        """Return the columns of all messages but these."""
-        kept = bytearray(b"\1") * len(self)
-        for first, last in uids.intervals:
-            start, stop = bisect_left(self.uids, first), bisect_right(self.uids, last)
-            kept[start:stop] = bytes(stop - start)
-        return self if all(kept) else self._picked(list(compress(range(len(self)), kept)))
-
     def before(self, moment: float) -> UidSet:
         """Return the messages that came before ``moment``."""
         if self.oldest >= moment:
             return UidSet()
         old = [saved < moment for saved in self.saved]
         return UidSet.from_sorted(compress(self.uids, old))
+
+    def without(self, uids: UidSet) -> Columns:
+        """Return the columns of all messages but these."""
+        kept, start = [], 0
+        for first, last in uids.intervals:
+            stop = bisect_left(self.uids, first, start)
+            kept.append((start, stop))
+            start = bisect_right(self.uids, last, stop)
+        return self._taken([*kept, (start, len(self))]) if kept else self
 
     def joined(self, more: Columns) -> Columns:
         """Return these and other messages of the same INBOX, as of the others' moment."""
@@ -109,15 +137,16 @@ class Columns:
         )
         if not self.uids or not more.uids or more.uids[0] > self.uids[-1]:
             return whole
-        return whole._picked(sorted(range(len(whole)), key=whole.uids.__getitem__))  # noqa: SLF001
+        order = sorted(range(len(whole)), key=whole.uids.__getitem__)
+        return whole._taken([(at, at + 1) for at in order])  # noqa: SLF001
 
-    def _picked(self, places: Sequence[int]) -> Columns:
+    def _taken(self, spans: Spans) -> Columns:
         return attrs.evolve(
             self,
-            uids=array("L", map(self.uids.__getitem__, places)),
-            sizes=array("Q", map(self.sizes.__getitem__, places)),
-            saved=array("d", map(self.saved.__getitem__, places)),
-            email_ids=Texts.of(list(map(self.email_ids.__getitem__, places))),
+            uids=_taken(self.uids, spans),
+            sizes=_taken(self.sizes, spans),
+            saved=_taken(self.saved, spans),
+            email_ids=self.email_ids.taken(spans),
         )
 
 
