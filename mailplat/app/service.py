@@ -35,6 +35,7 @@ from mailplat.app.wiring import Tree, build
 from mailplat.interfaces import IPortal
 from mailplat.plugin import ConfigError
 from mailplat.portals.listen import Listener, open_listener
+from mailplat.portals.tls import Certificates
 
 SWITCH_INTERVAL = 0.0005  # seconds; beside a busy thread each wake-up costs that much, not 5 ms
 READY = "mailplat is ready"
@@ -188,6 +189,9 @@ class MailService(Service):
             raise
         self._listeners |= fresh
         self._tree, self.configuration = new, configuration
+        for made in new.made:
+            if isinstance(made.thing, Certificates):
+                made.thing.reload()
         self._serve()
         gone = [self._listeners.pop(a) for a in list(self._listeners) if a not in wanted]
         await close_all(gone)
