@@ -139,8 +139,8 @@ class Scene:
     attendance: Attendance
     limits: Limits
 
-    def portal(self, **settings: Any) -> Pop3Portal:
-        settings = {"port": 0, "tls": "off", **settings}
+    def portal(self, certificates: Any = None, **settings: Any) -> Pop3Portal:
+        settings = {"listen": ["127.0.0.1:0"], "tls": "off", **settings}
         return Pop3Portal(
             Pop3PortalSettings(**settings),
             house=House("pop.example.org", None),  # type: ignore[arg-type]
@@ -150,6 +150,7 @@ class Scene:
             clock=self.clock,
             limits=self.limits,
             doorkeeper=Doorkeeper(self.limits, self.clock),
+            certificates=certificates,
         )
 
     def client(self, portal: Pop3Portal | None = None, **settings: Any) -> Client:
