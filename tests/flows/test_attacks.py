@@ -26,6 +26,7 @@ from mailplat.testing.programs import LOOPBACK, House, Program
 MIB = 1 << 20
 GROWTH = 64 * MIB
 ANSWERED_WITHIN = 2.0  # seconds
+PEOPLE = ("ann", "ben")
 PASSWORD = "secret enough"
 ATTACKER, BYSTANDER = "127.0.0.2", "127.0.0.3"
 LIMITS = {
@@ -139,7 +140,7 @@ def dial(
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     house = House(tmp_path_factory.mktemp("attacked") / "house")
-    house.make(dict.fromkeys(("ann", "ben"), PASSWORD), LIMITS)
+    house.make(dict.fromkeys(PEOPLE, PASSWORD), LIMITS)
     return house
 
 
@@ -148,7 +149,10 @@ def server(house: House) -> Iterator[tuple[Program, int]]:
     """The running server, and its memory when it has worked a little and rests."""
     with house.start() as server:
         with smtplib.SMTP(LOOPBACK, house.port("smtp")) as client:
-            client.sendmail("carol@example.net", ["ann@example.org"], b"Subject: warm\r\n\r\n")
+            people = [f"{name}@example.org" for name in PEOPLE]
+            client.sendmail("carol@example.net", people, b"Subject: warm\r\n\r\n")
+        for name in PEOPLE:
+            messages(house, name)
         yield server, Watch(house, server).memory()
 
 
