@@ -7,8 +7,9 @@ For those who write sessions:
 - Say each step of SASL to what `Logins.begin` returned, or a name and password
   to `Logins.by_password`.  Both end with the `Account`, or raise.
 - Count the `LoginFailed`s yourself, and close after `Limits.login_attempts`.
-- `Logins.join` a connection to its account after the login and `Logins.leave` it
-  at the end: when the credentials change, the connection is ended.
+- `Logins.join` a connection to its account before anything is awaited after the
+  login, and `Logins.leave` it at the end: when the credentials change, the
+  connection is ended.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ SHOWN = 100  # characters of a name in the log
 
 
 class LoginSettings(Settings):
-    """Keys of ``[login]``."""
+    """Keys of ``[login]``: how accounts prove who they are."""
 
     login_without_tls: Literal["never", "loopback"] = Field(
         "never",

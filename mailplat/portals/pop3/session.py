@@ -292,12 +292,13 @@ class Pop3Session:
         """Open the maildrop; raises `InUse`, `LoginTooSoon`, and what the store raises."""
         rules = self._rules
         rules.attendance.enter(account.id, exclusive=rules.exclusive, delay=rules.login_delay)
+        rules.logins.join(account.id, self._connection)
         try:
             drop = await rules.maildrops.open(account.id)
         except BaseException:
+            rules.logins.leave(account.id, self._connection)
             rules.attendance.leave(account.id)
             raise
-        rules.logins.join(account.id, self._connection)
         self._account, self._drop, self._proof = account, drop, None
         self._visit = Visit(account.name, self._connection.peer, len(drop))
         return self._counted(drop)
