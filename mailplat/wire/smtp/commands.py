@@ -180,7 +180,8 @@ def _read_mail(line: bytes, offer: Offer | None) -> Mail:
         raise BadSender(str(problem)) from None
     if not rest:
         return Mail(Envelope(sender))
-    return Mail(_with_parameters(Envelope(sender), _parameters(rest), offer))
+    body, size = _mail_parameters(_parameters(rest), offer)
+    return Mail(Envelope(sender, body=body, declared_size=size))
 
 
 def _read_rcpt(line: bytes) -> Rcpt:
@@ -189,8 +190,8 @@ def _read_rcpt(line: bytes) -> Rcpt:
         raise BadAddress("no forward-path") if b":" in line else BadParameter("no TO:")
     path, rest = match.groups()
     address = POSTMASTER if path.lower() == b"postmaster" else _address(path)
-    for name in _parameters(rest or b""):
-        raise UnknownParameter(f"RCPT {name!r}")
+    for name in _parameters(rest) if rest else ():
+        raise UnknownParameter(f"RCPT {name[:64]!r}")
     return Rcpt(Recipient(address))
 
 
@@ -216,11 +217,10 @@ def _parameters(octets: bytes) -> Mapping[bytes, bytes | None]:
     return found
 
 
-def _with_parameters(
-    envelope: Envelope, parameters: Mapping[bytes, bytes | None], offer: Offer | None
-) -> Envelope:
-    size: int | None = None
-    body = envelope.body
+def _mail_parameters(
+    parameters: Mapping[bytes, bytes | None], offer: Offer | None
+) -> tuple[Body, int | None]:
+    body, size = Body.SEVEN_BIT, None
     for name, value in parameters.items():
         if name == b"SIZE" and offer:
             size = _size(value or b"", offer.size)
@@ -231,7 +231,7 @@ def _with_parameters(
                 raise BadParameter("AUTH is no xtext")
         else:
             raise UnknownParameter(f"MAIL {name[:64]!r}")
-    return attrs.evolve(envelope, body=body, declared_size=size)
+    return body, size
 
 
 def _size(value: bytes, limit: int) -> int:

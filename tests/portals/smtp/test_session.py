@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -312,3 +314,11 @@ def test_no_octets_end_a_session_with_an_exception(
     for terms in ({}, {"login": "offered"}, {"lmtp": True}):
         with pytest.raises(StopIteration):  # nothing here really waits
             talk(make_house(**terms).player(), *groups).send(None)
+
+
+def test_the_session_knows_no_twisted() -> None:
+    script = (
+        "import sys, mailplat.portals.smtp.session; "
+        "sys.exit(any(name.split('.')[0] in ('twisted', 'zope') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
