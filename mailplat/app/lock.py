@@ -42,6 +42,9 @@ class Lock:
             holder = os.read(descriptor, 200).decode("ascii", "replace").strip()
             os.close(descriptor)
             raise Locked(f"{state} is held by another process: {holder or 'unknown'}") from None
+        if os.geteuid() == 0:  # a server that drops its privileges later must still own it
+            owner = state.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         boot = secrets.token_hex(8)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "boot": boot}).encode(), 0)

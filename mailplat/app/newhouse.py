@@ -255,8 +255,8 @@ def how_to_try(house: NewHouse, password: str) -> str:
             "",
             "Send a message, and read it:",
             "",
-            f"  printf 'Subject: hello\\n\\nIt works.\\n' | curl -k --ssl-reqd --crlf {send}",
-            f"  curl -k --user {secret} pop3s://127.0.0.1:{places['pop3s']}/1",
+            f"  printf 'Subject: hello\\n\\nIt works.\\n' | curl -sSk --ssl-reqd --crlf {send}",
+            f"  curl -sSk --user {secret} pop3s://127.0.0.1:{places['pop3s']}/1",
             "",
         ]
     )
