@@ -135,7 +135,7 @@ def _sentence(event: LogEvent, fields: Mapping[str, object]) -> str:
         return escaped(formatEvent(event))
     for said in ("log_text", "log_io"):  # by the older logging system, by a stray print
         if said in event:
-            return escaped(event[said])
+            return escaped(str(event[said]).partition("\n")[0])
     return formatEvent({"log_format": event["log_format"], **fields})
 
 
@@ -150,7 +150,7 @@ def _level_name(event: LogEvent) -> str:
 
 
 def _trace(event: LogEvent) -> list[str]:
-    failure = event.get("log_failure")
+    failure = event.get("log_failure", event.get("failure"))
     if not isinstance(failure, Failure):
         return []
     return [escaped(line) for line in failure.getTraceback().splitlines()]

@@ -114,7 +114,10 @@ def _order(known: Known) -> tuple[str, str]:
 def _from_plugins(broken: list[Broken]) -> Iterator[Known]:
     @implementer(ILogObserver)
     def note(event: LogEvent) -> None:
-        if isinstance(failure := event.get("log_failure"), Failure):
+        failure = event.get(
+            "log_failure", event.get("failure")
+        )  # the old name, by twisted.plugin
+        if isinstance(failure, Failure):
             broken.append(Broken(_guilty_file(failure), failure.getTraceback()))
 
     globalLogPublisher.addObserver(note)

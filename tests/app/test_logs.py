@@ -1,0 +1,108 @@
+"""The log's lines, whatever peers say."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.logger import Logger, LogLevel, globalLogPublisher
+from twisted.python import log as legacy
+from twisted.python.failure import Failure
+
+from mailplat.app.logs import LONGEST, LogWriter, escaped
+from mailplat.app.tables import LogSettings
+
+
+def written(form: str = "text", level: str = "info", **event: Any) -> str:
+    stream = io.StringIO()
+    writer = LogWriter(LogSettings.model_validate({"format": form, "level": level}), stream)
+    Logger(namespace="room", observer=writer).emit(
+        event.pop("log_level", LogLevel.info), event.pop("log_format", "{said}"), **event
+    )
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("plain", "plain"),
+        ("a\r\n2026 forged", r"a\r\n2026 forged"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("gr\u00fc\u00df", r"gr\xfc\xdf"),
+        ("\u202e\U0001f4a3", r"\u202e\U0001f4a3"),
+        (b"\x00\xff octets", r"\x00\xff octets"),
+        ("{format} %s", "{format} %s"),
+    ],
+)
+def test_what_peers_say_is_escaped(said: str | bytes, shown: str) -> None:
+    line = written(said=said)
+    assert line.endswith(f"Z info [room] {shown}\n")
+    assert line.count("\n") == 1
+    assert line.isascii()
+    assert json.loads(written("json", said=said))["said"] == shown
+
+
+@pytest.mark.parametrize("said", ["x" * 300, "\n" * 300, "\U0001f4a3" * 300, b"\xff" * 10**7])
+def test_what_peers_say_is_capped(said: str | bytes) -> None:
+    assert len(escaped(said)) == LONGEST
+    assert escaped(said).endswith("...")
+
+
+def test_numbers_stay_numbers() -> None:
+    entry = json.loads(written("json", log_format="{size} octets", size=7))
+    assert (entry["size"], entry["text"], entry["room"]) == (7, "7 octets", "room")
+
+
+def test_levels() -> None:
+    assert written(level="warn", said="x") == ""
+    assert "warn [room] x" in written(level="warn", log_level=LogLevel.warn, said="x")
+
+
+def test_a_failure_has_its_traceback() -> None:
+    try:
+        raise ZeroDivisionError("by\nzero")
+    except ZeroDivisionError:
+        failure = Failure()  # type: ignore[no-untyped-call]
+    lines = written(log_format="broken", log_failure=failure).splitlines()
+    assert lines[0].endswith("broken")
+    assert all(line.startswith("    ") for line in lines[1:])
+    assert "ZeroDivisionError" in written("json", log_format="broken", log_failure=failure)
+
+
+def test_a_file_is_reopened_and_exchanged(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.log", tmp_path / "second.log"
+    writer = LogWriter(LogSettings(file=first))
+    log = Logger(namespace="room", observer=writer)
+    log.info("one")
+    first.rename(tmp_path / "first.log.1")
+    writer.reopen()
+    log.info("two")
+    writer.use(LogSettings(file=second))
+    log.info("three")
+    texts = [path.read_text() for path in (tmp_path / "first.log.1", first, second)]
+    assert [text.split()[-1] for text in texts] == ["one", "two", "three"]
+
+
+def test_a_full_disk_stops_nobody() -> None:
+    writer = LogWriter(LogSettings(file=Path("/dev/full")))
+    Logger(observer=writer).info("lost")
+
+
+def test_events_that_make_no_sense_are_shown_all_the_same() -> None:
+    assert "Unable to format" in written(log_format="{missing}")
+
+
+def test_the_older_logging_system_is_heard() -> None:
+    stream = io.StringIO()
+    writer = LogWriter(LogSettings(), stream)
+    globalLogPublisher.addObserver(writer)
+    legacy.msg("said")
+    legacy.err(ZeroDivisionError("by zero"), "why")  # type: ignore[no-untyped-call]
+    globalLogPublisher.removeObserver(writer)
+    lines = stream.getvalue().splitlines()
+    assert lines[0].endswith("info [log_legacy] said")
+    assert lines[1].endswith("critical [log_legacy] why")
+    assert "ZeroDivisionError" in lines[-1]

@@ -1,0 +1,85 @@
+"""The lock, the alarm for what holds the reactor, and words for systemd."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.task import Clock, deferLater
+from twisted.logger import capturedLogs
+
+from mailplat.app.holdups import HoldUps
+from mailplat.app.lock import Lock, Locked
+from mailplat.app.systemd import Notifier
+
+
+def test_one_lock_at_a_time(tmp_path: Path) -> None:
+    state = tmp_path / "a/state"
+    first = Lock.take(state)
+    assert state.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(Locked, match=first.boot):
+        Lock.take(state)
+    first.release()
+    second = Lock.take(state)
+    assert second.boot != first.boot
+    second.release()
+
+
+def hold_the_reactor() -> None:
+    time.sleep(0.2)
+
+
+async def test_what_holds_the_reactor_is_named(reactor: Any) -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    watch = HoldUps(reactor)
+    watch.start()
+    try:
+        with capturedLogs() as events:
+            await deferLater(reactor, 0.1, hold_the_reactor)
+            await deferLater(reactor, 0.1)
+    finally:
+        watch.stop()
+        signal.signal(signal.SIGALRM, before)
+    [event] = [event for event in events if "where" in event]
+    assert event["where"].startswith("hold_the_reactor (")
+    assert 150 < event["milliseconds"] < 1000
+
+
+async def test_an_idle_reactor_is_no_hold_up(reactor: Any) -> None:
+    watch = HoldUps(reactor)
+    watch.start()
+    with capturedLogs() as events:
+        await deferLater(reactor, 0.3)
+    watch.stop()
+    assert not [event for event in events if "where" in event]
+
+
+@pytest.mark.parametrize("abstract", [True, False])
+def test_systemd_hears_of_us(tmp_path: Path, abstract: bool) -> None:
+    name = f"\0{tmp_path}" if abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(name)
+        systemd.setblocking(False)
+        clock = Clock()
+        environment = {"NOTIFY_SOCKET": name.replace("\0", "@"), "WATCHDOG_USEC": "2000000"}
+        notifier = Notifier.of(environment)
+        notifier.ready(clock)
+        assert [systemd.recv(99), systemd.recv(99)] == [b"READY=1", b"WATCHDOG=1"]
+        clock.advance(1)
+        assert systemd.recv(99) == b"WATCHDOG=1"
+        notifier.ready(clock)
+        assert systemd.recv(99) == b"READY=1"
+        notifier.stopping()
+        assert systemd.recv(99) == b"STOPPING=1"
+        assert not clock.getDelayedCalls()
+
+
+def test_without_systemd_nothing_is_said() -> None:
+    clock = Clock()
+    Notifier.of({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}).ready(clock)
+    assert not clock.getDelayedCalls()
+    Notifier("/no/such/socket").ready(clock)
