@@ -1,4 +1,4 @@
-"""Who has which maildrop open, and who had one just now (RFC 2449 section 8.1.1)."""
+"""Who has which maildrop open, and who had one just now (RFC 2449 section 8.1)."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ GERMAN = Language(
     },
 )
 
-LANGUAGES = (ENGLISH, GERMAN)
+LANGUAGES = (ENGLISH, GERMAN, Language("i-default", "Default language"))
 
 
 def language_for(wanted: str) -> Language | None:

@@ -554,7 +554,9 @@ async def test_stls_where_there_is_no_tls(scene: Any) -> None:
 
 async def test_languages(scene: Any) -> None:
     client = scene.client()
-    assert await client.say("LANG") == b"+OK Languages\r\nen English\r\nde Deutsch\r\n.\r\n"
+    assert await client.say("LANG") == (
+        b"+OK Languages\r\nen English\r\nde Deutsch\r\ni-default Default language\r\n.\r\n"
+    )
     assert await client.say("LANG xx") == b"-ERR Not spoken here\r\n"
     assert await client.say("LANG DE") == b"+OK de Das ist Deutsch\r\n"
     assert await client.say("LANG xx") == b"-ERR Diese Sprache kann ich nicht\r\n"
