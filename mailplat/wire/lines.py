@@ -75,6 +75,10 @@ class Lines:
         return octets
 
     def _wait(self) -> None:
+        """Make ready for more; what has been given out is kept no longer."""
+        if not self.held:
+            self.take()
+            return
         half = self._octets.endswith(b"\r", self._start)
         length = self._discarded + self.held - half + 2  # if it ended right here
         if length > self.limit:

@@ -100,3 +100,11 @@ def test_what_is_held_can_be_handed_over() -> None:
     reader.receive(b"DATA\r\nhello")
     assert reader.next_line() == b"DATA"
     assert (reader.held, reader.take(), reader.held) == (5, b"hello", 0)
+
+
+def test_what_has_been_given_out_is_kept_no_longer() -> None:
+    reader = Lines(2048)
+    reader.receive(b"NOOP\r\n" * 1000)
+    while reader.next_line():
+        pass
+    assert reader == Lines(2048)
