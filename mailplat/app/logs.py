@@ -25,11 +25,10 @@ LONGEST = 256  # octets of one value
 
 def escaped(value: object) -> str:
     """Return a value as printable ASCII of at most `LONGEST` octets."""
-    match value:
-        case bytes():
-            text = value[: LONGEST + 1].decode("latin-1")
-        case _:
-            text = str(value)[: LONGEST + 1]
+    if isinstance(value, bytes):
+        text = value[: LONGEST + 1].decode("latin-1")
+    else:
+        text = str(value)[: LONGEST + 1]
     if not (text.isascii() and text.isprintable()):
         text = "".join(map(_escaped_character, text))
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
@@ -123,7 +122,7 @@ def _fields(event: LogEvent) -> dict[str, object]:
     return {
         key: value if isinstance(value, int | float) else escaped(value)
         for key, value in event.items()
-        if not key.startswith("log_") and key not in _LEGACY
+        if key[:4] != "log_" and key not in _LEGACY
     }
 
 
@@ -136,7 +135,11 @@ def _sentence(event: LogEvent, fields: Mapping[str, object]) -> str:
     for said in ("log_text", "log_io"):  # by the older logging system, by a stray print
         if said in event:
             return escaped(str(event[said]).partition("\n")[0])
-    return formatEvent({"log_format": event["log_format"], **fields})
+    try:
+        text: str = event["log_format"].format_map(fields)
+    except (LookupError, AttributeError, TypeError, ValueError):  # it asks for more than values
+        return escaped(formatEvent(event))
+    return text
 
 
 def _moment(event: LogEvent) -> str:

@@ -33,6 +33,7 @@ from mailplat.app.systemd import Notifier
 from mailplat.app.tables import LogSettings
 from mailplat.app.wiring import Tree, build
 from mailplat.interfaces import IPortal
+from mailplat.mail.errors import MailError
 from mailplat.plugin import ConfigError
 from mailplat.portals.listen import Listener, open_listener
 from mailplat.portals.tls import Certificates
@@ -117,7 +118,10 @@ class MailService(Service):
         print(how_to_try(house, password), file=sys.__stdout__, flush=True)
 
     def _give_up(self, failure: Any) -> None:
-        self.log.failure("mailplat could not start", failure)
+        if failure.check(MailError, ConfigError, BadConfiguration):
+            self.log.critical("mailplat could not start: {why}", why=str(failure.value))
+        else:
+            self.log.failure("mailplat could not start", failure)
         self._failed = True
         self.reactor.stop()
 

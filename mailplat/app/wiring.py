@@ -7,13 +7,14 @@ from typing import TypeVar
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import Clock
 from twisted.logger import Logger
 
-from mailplat.app.config import Configuration, Entry
+from mailplat.app.config import BadConfiguration, Configuration, Entry, Mistake
 from mailplat.app.foundation import Foundation
 from mailplat.app.parts import Made, Part, Plan, plan
 from mailplat.app.registry import load
-from mailplat.app.tables import AGENTS, FILTERS, POLICIES, LimitsSettings
+from mailplat.app.tables import AGENTS, FILTERS, POLICIES, PORTALS, LimitsSettings
 from mailplat.files import Disk, Spool
 from mailplat.interfaces import (
     House,
@@ -25,10 +26,11 @@ from mailplat.journal.journal import Journal, JournalFile, JournalSettings
 from mailplat.mail.limits import Limits
 from mailplat.pipeline.judge import Judge
 from mailplat.pipeline.pipeline import Pipeline
-from mailplat.plugin import Settings
+from mailplat.plugin import ConfigError, Settings
 from mailplat.portals.doorkeeper import Doorkeeper
 from mailplat.portals.login import Logins, LoginSettings
 from mailplat.portals.pop3.attendance import Attendance
+from mailplat.portals.service import PortalSettings
 from mailplat.portals.tls import Certificates, TlsSettings
 from mailplat.sql import Database
 from mailplat.workers import Workers
@@ -139,6 +141,26 @@ def draw(configuration: Configuration, values: Mapping[object, object]) -> Plan:
         *_house_parts(configuration),
     ]
     return plan(parts, values, configuration.source)
+
+
+def mistakes_in(configuration: Configuration) -> list[Mistake]:
+    """Return what would keep the tree from being made, without making it."""
+    try:
+        draw(configuration, KINDS)
+    except BadConfiguration as bad:
+        return bad.mistakes
+    doors = [e for e in configuration.entries_of(PORTALS) if _wants_tls(e.settings)]
+    try:
+        if doors:
+            house = House(configuration.house.hostname, configuration.house.state)
+            Certificates(configuration.table(TlsSettings), house, Clock())
+    except (ConfigError, OSError) as problem:
+        return [configuration.source.mistake(("tls", "certificates"), str(problem))]
+    return []
+
+
+def _wants_tls(settings: Settings) -> bool:
+    return isinstance(settings, PortalSettings) and settings.tls != "off"
 
 
 def _house_parts(configuration: Configuration) -> Iterator[Part]:

@@ -176,8 +176,47 @@ def test_mistakes_are_said_plainly(folder: Path) -> None:
 def test_a_store_that_cannot_be_opened_ends_it_with_a_status(folder: Path) -> None:
     (folder / "state").mkdir()
     (folder / "state/mail.db").write_bytes(b"this is no database" * 100)
-    with pytest.raises(NotStarted, match="ended with status 1"):
+    with pytest.raises(NotStarted, match="ended with status 1") as caught:
         start(folder)
+    assert "mailplat could not start: " in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_certificates_that_are_missing_are_a_mistake(folder: Path) -> None:
+    with (folder / "mailplat.toml").open("a") as config:
+        config.write('[portals.pop3]\nport = 0\n[tls]\ncertificates = "nowhere"\n')
+    said = mailplat(folder, "check").stderr
+    assert "mailplat.toml:11: tls.certificates: there is no usable certificate in" in said
+    with pytest.raises(
+        NotStarted, match=r"mailplat.toml:8: portals.pop3: .*needs certificates"
+    ):
+        start(folder)
+
+
+FAILING = """
+from mailplat.plugin import Settings
+from mailplat.sql import Database
+from twisted.internet.interfaces import IReactorTime
+from echo_of_service import EchoPortal, EchoSettings
+
+class Failing(EchoPortal):
+    def __init__(self, settings: EchoSettings, database: Database, clock: IReactorTime) -> None:
+        super().__init__(settings)
+        self.database, self.clock = database, clock
+
+    async def prepare(self):
+        self.clock.callLater(0.5, self.database._turn_bad, OSError("the disk has failed"))
+"""
+
+
+def test_a_failed_disk_ends_it_with_a_status(folder: Path) -> None:
+    (folder / "failing.py").write_text(FAILING)
+    text = CONFIG.replace("echo_of_service:EchoPortal", "failing:Failing")
+    (folder / "mailplat.toml").write_text(text)
+    server = start(folder)
+    wait_until(lambda: "mailplat has stopped" in server.output(), "the end")
+    assert server.stop() == 1
+    assert "nothing more can be kept, ending: the disk has failed" in server.output()
 
 
 def test_a_reload_keeps_sessions_and_changes_what_changed(

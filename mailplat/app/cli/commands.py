@@ -16,8 +16,8 @@ from mailplat.app import config, manual, newhouse
 from mailplat.app.cli.places import WHERE_ELSE, NoConfiguration, Office, find_config
 from mailplat.app.config import BadConfiguration
 from mailplat.app.control import OperationFailed
-from mailplat.app.registry import Registry, UnknownComponent, discover
-from mailplat.app.wiring import KINDS, draw
+from mailplat.app.registry import Registry, UnknownComponent, discover, importable_from
+from mailplat.app.wiring import mistakes_in
 
 F = TypeVar("F", bound=Callable[..., Any])
 Row = Mapping[str, Any]
@@ -129,7 +129,7 @@ def check(context: click.Context) -> None:
         f"{broken.source} can't be imported:\n{broken.traceback}" for broken in registry.broken
     ]
     try:
-        draw(config.read(file, registry), KINDS)
+        problems += map(str, mistakes_in(config.read(file, registry)))
     except BadConfiguration as bad:
         problems += map(str, bad.mistakes)
     for problem in problems:
@@ -145,6 +145,7 @@ def check(context: click.Context) -> None:
 def describe(component: str | None, as_json: bool) -> None:
     """Print the keys of a COMPONENT or table, their defaults and manual; else what there is."""
     registry = discover()
+    importable_from(Path.cwd())
     if component is None:
         say(_component_rows(registry), ["provides", "name", "source"], as_json)
         return
