@@ -6,9 +6,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import attrs
 import click
 import pytest
 from click.testing import CliRunner
@@ -26,54 +27,81 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     return house
 
 
-@pytest.fixture(params=["down", "up"], scope="module")
-def up_or_down(house: House, request: pytest.FixtureRequest) -> Iterator[str]:
+def in_this_process(house: House, words: Sequence[str], said: str) -> tuple[int, str, str]:
+    """Run a command that needs no reactor, since a server does what it asks for."""
+    done = CliRunner().invoke(main, ["--config", str(house.config), *words], input=said)
+    return done.exit_code, done.stdout, done.stderr
+
+
+def in_its_own(house: House, words: Sequence[str], said: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("mailplat"), *words],
+        input=said,
+        env={**os.environ, "MAILPLAT_CONFIG": str(house.config)},
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@attrs.frozen
+class Operator:
+    """Runs commands, the server being up or down."""
+
+    house: House
+    is_up: bool
+
+    def run(self, *words: str, said: str = "") -> str:
+        status, output, wrong = self._run(words, said)
+        assert status == 0, wrong
+        return output
+
+    def fails(self, *words: str, said: str = "") -> str:
+        """Run a command that is to fail, and return what it says on standard error."""
+        status, _, wrong = self._run(words, said)
+        assert status == 1
+        assert "Traceback" not in wrong
+        return wrong
+
+    def _run(self, words: Sequence[str], said: str) -> tuple[int, str, str]:
+        return (in_this_process if self.is_up else in_its_own)(self.house, words, said)
+
+
+@pytest.fixture(params=["down", "up"])
+def operator(house: House, request: pytest.FixtureRequest) -> Iterator[Operator]:
     if request.param == "down":
-        yield "down"
+        yield Operator(house, is_up=False)
         return
     with house.start():
-        yield "up"
+        yield Operator(house, is_up=True)
 
 
-def fails(house: House, *words: str, said: str = "") -> str:
-    """Run a command that is to fail, and return what it says on standard error."""
-    with pytest.raises(subprocess.CalledProcessError) as caught:
-        house.run(*words, said=said)
-    assert "Traceback" not in caught.value.stderr
-    stderr: str = caught.value.stderr
-    return stderr
-
-
-def test_accounts_and_addresses(house: House, up_or_down: str) -> None:
-    running = json.loads(house.run("status", "--json"))["running"]
-    assert running is (up_or_down == "up")
-    house.run("account", "add", ALICE, "--password-stdin", said="one\n")
-    assert "is there already" in fails(
-        house, "account", "add", ALICE, "--password-stdin", said="x"
-    )
-    names = [row["name"] for row in json.loads(house.run("account", "list", "--json"))]
+def test_accounts_and_addresses(operator: Operator) -> None:
+    run, fails = operator.run, operator.fails
+    assert json.loads(run("status", "--json"))["running"] is operator.is_up
+    run("account", "add", ALICE, "--password-stdin", said="one\n")
+    assert "is there already" in fails("account", "add", ALICE, "--password-stdin", said="x")
+    names = [row["name"] for row in json.loads(run("account", "list", "--json"))]
     assert names == [ALICE, "postmaster@example.org"]
-    assert f"{ALICE}\n" in house.run("account", "list")
-    house.run("account", "disable", ALICE)
-    assert f"{ALICE:<22}  disabled\n" in house.run("account", "list")
-    house.run("account", "enable", ALICE)
-    house.run("account", "passwd", ALICE, "--password-stdin", said="two\n")
-    house.run("alias", "add", "sales@example.org", ALICE, "postmaster@example.org")
-    aliases = json.loads(house.run("alias", "list", "--json"))
+    run("account", "disable", ALICE)
+    assert f"{ALICE:<22}  disabled\n" in run("account", "list")
+    run("account", "enable", ALICE)
+    run("account", "passwd", ALICE, "--password-stdin", said="two\n")
+    run("alias", "add", "sales@example.org", ALICE, "postmaster@example.org")
+    aliases = json.loads(run("alias", "list", "--json"))
     assert {
         "source": "sales@example.org",
         "targets": [ALICE, "postmaster@example.org"],
     } in aliases
-    house.run("alias", "remove", "sales@example.org")
-    house.run("domain", "add", "example.com")
-    assert "example.com" in house.run("domain", "list")
-    assert "MX" in house.run("domain", "dns", "example.com")
-    house.run("domain", "remove", "example.com")
-    house.run("account", "remove", ALICE)
-    assert "there is no account" in fails(
-        house, "account", "passwd", ALICE, "--password-stdin", said="x"
-    )
-    assert "knows nothing" in fails(house, "explain", "<nothing@example.org>")
+    run("alias", "remove", "sales@example.org")
+    run("domain", "add", "example.com")
+    assert "example.com" in run("domain", "list")
+    assert "MX" in run("domain", "dns", "example.com")
+    run("domain", "remove", "example.com")
+    run("account", "remove", ALICE)
+    said = fails("account", "passwd", ALICE, "--password-stdin", said="x")
+    assert "there is no account" in said
+    assert "knows nothing" in fails("explain", "<nothing@example.org>")
 
 
 DYING = '''
@@ -151,7 +179,7 @@ def test_nobody_but_the_owner_gets_at_the_passwords(house: House) -> None:
 
 
 def test_a_house_is_not_made_twice(house: House) -> None:
-    said = fails(house, "init", str(house.folder), "--domain", "example.org")
+    said = Operator(house, is_up=False).fails("init", str(house.folder), "--domain", "x.org")
     assert "is there already; it stays as it is" in said
 
 
