@@ -196,14 +196,24 @@ class Challenge:
 Reply = Ok | Err | Listing | Message | Tail | Challenge
 
 
-class Transfer:
-    """A message on its way to the client, a piece at a time.
+def _stuffed(octets: bytes, *, new_line: bool) -> bytes:
+    """Double the dots at the beginnings of lines (RFC 1939 section 3).
 
-    A dot at the beginning of a line is doubled (RFC 1939 section 3), also of a
-    line that a bare LF began: no mail that came by SMTP has such lines, but a
-    client that ends lines there would take the lone dot for the message's end,
-    and what follows it for our answers.
+    Also of a line that a bare LF began: no mail that came by SMTP has such
+    lines, but a client that ends lines there would take the lone dot for the
+    message's end, and what follows it for our answers.
     """
+    stuffed = octets.replace(b"\n.", b"\n..")
+    return b"." + stuffed if new_line and octets.startswith(b".") else stuffed
+
+
+def _ended(tail: bytes) -> bytes:
+    """Return what ends a message: a CRLF where it has none, and the lone dot."""
+    return b".\r\n" if tail.endswith(CRLF) else b"\r\n.\r\n"
+
+
+class Transfer:
+    """A message on its way to the client, a piece at a time, dots and all."""
 
     def __init__(self, text: str) -> None:
         self._ahead = _first_line("+OK", "", text)
@@ -211,17 +221,14 @@ class Transfer:
 
     def feed(self, piece: bytes) -> bytes:
         """Return what is to be sent for a piece of the message."""
-        sent = piece.replace(b"\n.", b"\n..")
-        if piece.startswith(b".") and self._tail.endswith(b"\n"):
-            sent = b"." + sent
-        self._tail = (self._tail + piece)[-2:]
-        if self._ahead:
-            sent, self._ahead = self._ahead + sent, b""
+        sent = self._ahead + _stuffed(piece, new_line=self._tail.endswith(b"\n"))
+        self._ahead = b""
+        self._tail = (self._tail + piece[-2:])[-2:]
         return sent
 
     def end(self) -> bytes:
-        """Return what ends the message: a CRLF where it has none, and the lone dot."""
-        return self.feed(b"") + (b".\r\n" if self._tail == CRLF else b"\r\n.\r\n")
+        """Return what is left to be sent when the message is over."""
+        return self.feed(b"") + _ended(self._tail)
 
 
 class TopCut:
@@ -365,8 +372,10 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def _first_line(status: str, code: str, text: str) -> bytes:
-    words = " ".join(filter(None, (status, code and f"[{code}]", text)))
-    octets = _UNSAFE.sub(" ", words).encode("utf-8", "replace")
+    words = f"{status} [{code}] {text}" if code else f"{status} {text}"
+    if not words.isprintable():
+        words = _UNSAFE.sub(" ", words)
+    octets = words.rstrip(" ").encode("utf-8", "replace")
     if len(octets) > REPLY_LINE - 2:
         octets = octets[: REPLY_LINE - 2].decode("utf-8", "ignore").encode()
     return octets + CRLF
@@ -421,8 +430,8 @@ class Pop3Engine:
         self._challenged = isinstance(reply, Challenge)
         match reply:
             case Message(text, octets):
-                transfer = Transfer(text)
-                return transfer.feed(octets) + transfer.end()
+                body = _stuffed(octets, new_line=True)
+                return _first_line("+OK", "", text) + body + _ended(octets or CRLF)
             case Listing(text, octets):
                 return _first_line("+OK", "", text) + octets + b".\r\n"
             case Tail(octets):

@@ -196,7 +196,7 @@ def test_an_endless_line_ends_the_conversation() -> None:
         (Err("No"), b"-ERR No\r\n"),
         (Err("Wait", "SYS/TEMP"), b"-ERR [SYS/TEMP] Wait\r\n"),
         (Err("", "IN-USE"), b"-ERR [IN-USE]\r\n"),
-        (Ok("a\r\n+OK b\0"), b"+OK a  +OK b \r\n"),
+        (Ok("a\r\n+OK b\0"), b"+OK a  +OK b\r\n"),
         (Ok("Tschüss"), "+OK Tschüss\r\n".encode()),
         (Listing("2 messages", b"1 5\r\n2 7\r\n"), b"+OK 2 messages\r\n1 5\r\n2 7\r\n.\r\n"),
         (Listing("none", b""), b"+OK none\r\n.\r\n"),

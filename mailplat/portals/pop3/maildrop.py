@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
 
 from mailplat.interfaces import IAccount, IMailStore
-from mailplat.mail.content import Content, Octets
 from mailplat.mail.errors import MailError, NoSuchMessage
 from mailplat.mail.mailbox import (
     Change,
     FlagChange,
     MailboxId,
-    ModSeq,
-    Record,
-    Uid,
     UidSet,
     Wanted,
 )
 from mailplat.mail.people import AccountId
 from mailplat.portals.pop3.columns import HIDDEN, Columns, Memory
-
-AHEAD = 262144  # octets of messages that are fetched before they are asked for
+from mailplat.portals.pop3.reader import Reader
 
 Removal = Callable[[IAccount, MailboxId, UidSet], Awaitable[object]]
 """Makes messages leave the maildrop, all or none, durably."""
@@ -66,9 +60,7 @@ class Maildrop:
         self._remove = removal
         self._marked: set[int] = set()
         self.marked_octets = 0
-        self._ahead: dict[int, bytes] = {}  # small messages, fetched and not yet asked for
-        self._next = 0  # the place after the last one that was read
-        self._budget = 0  # octets to fetch beyond the message that is asked for
+        self.reader = Reader(account, columns, self._marked)
 
     @property
     def messages(self) -> int:
@@ -134,53 +126,6 @@ class Maildrop:
         if not self._marked:
             return places
         return (at for at in places if at not in self._marked)
-
-    async def content(self, place: int) -> Content:
-        """Return a message's octets.
-
-        Whoever reads one message after the other gets them in batches, so that
-        one call to the store serves many.
-        """
-        in_turn, self._next = place == self._next, place + 1
-        octets = self._ahead.pop(place, None)
-        if octets is None:
-            self._budget = min(max(4096, self._budget * 4), AHEAD) if in_turn else 0
-            self._ahead = await self._fetched(place)
-            octets = self._ahead.pop(place, None)
-        return Octets(octets) if octets is not None else await self._read(place)
-
-    async def _fetched(self, place: int) -> dict[int, bytes]:
-        columns = self._columns
-        places, octets = [place], 0
-        for at in self._places(place + 1, len(columns)):
-            octets += columns.sizes[at]
-            if octets > self._budget:
-                break
-            places.append(at)
-        found: dict[int, bytes] = {}
-        uids = UidSet.from_sorted(columns.uids[at] for at in places)
-        place_of = {columns.uids[at]: at for at in places}
-        async with self._account.records(columns.mailbox, uids, Wanted.CONTENT) as cursor:
-            while (batch := await cursor.next_batch()) is not None:
-                for uid, content in zip(batch.uids, batch.contents, strict=True):
-                    if content is not None:
-                        found[place_of[uid]] = content
-        return found
-
-    async def _read(self, place: int) -> Content:
-        """Return what is too large for a batch, or has been expunged by others."""
-        columns = self._columns
-        saved = datetime.fromtimestamp(columns.saved[place], UTC)
-        record = Record(
-            uid=Uid(columns.uids[place]),
-            modseq=ModSeq(0),
-            email_id=columns.email_ids[place],
-            thread_id="",
-            size=columns.sizes[place],
-            received=saved,
-            saved=saved,
-        )
-        return await self._account.content(record)
 
     async def update(self) -> None:
         """Remove what is marked, all or nothing (RFC 1939 section 6)."""

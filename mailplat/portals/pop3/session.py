@@ -349,7 +349,11 @@ class Pop3Session:
 
     async def _retr(self, command: pop3.Retr) -> Reply:
         place = self._maildrop.place(command.number)
-        content = await self._shown(place)
+        octets = self._maildrop.reader.at_hand(place)
+        if octets is not None and len(octets) <= TOGETHER and self._may_see(octets):
+            self._note_retrieved(place, len(octets))
+            return Message(self._say("{octets} octets", octets=len(octets)), octets)
+        content = await self._shown(place, octets)
         reply = await self._sent(self._say("{octets} octets", octets=content.size), content)
         self._note_retrieved(place, content.size)
         return reply
@@ -361,12 +365,16 @@ class Pop3Session:
             self._visit.retrieved += 1
             self._visit.retrieved_octets += octets
 
-    async def _shown(self, place: int) -> Content:
+    def _may_see(self, octets: bytes) -> bool:
+        return self._utf8 or octets.isascii()
+
+    async def _shown(self, place: int, octets: bytes | None = None) -> Content:
         """Return a message as this client may see it (RFC 6856 section 4)."""
-        content = await self._maildrop.content(place)
-        if self._utf8 or (isinstance(content, Octets) and content.octets.isascii()):
+        reader = self._maildrop.reader
+        content = await reader.content(place) if octets is None else Octets(octets)
+        if isinstance(content, Octets) and self._may_see(content.octets):
             return content
-        return await downgraded(content)
+        return content if self._utf8 else await downgraded(content)
 
     async def _sent(self, text: str, content: Content) -> Reply:
         if isinstance(content, Octets) and content.size <= TOGETHER:
