@@ -40,7 +40,8 @@ from mailplat.app.lock import Lock
 from mailplat.app.manual import toml_text
 from mailplat.app.operations import OPERATIONS, Desk
 from mailplat.app.registry import discover, importable_from
-from mailplat.app.wiring import Tree, build
+from mailplat.app.tree import Tree
+from mailplat.app.wiring import build
 from mailplat.bus import Bus
 from mailplat.files import Disk
 from mailplat.portals.listen import Listener, open_listener
@@ -230,7 +231,6 @@ def mailplat_house(tmp_path: Path) -> Iterator[Callable[..., MemoryHouse]]:
         state = folder / "state"
         foundation = Foundation(
             state=state,
-            database_url="sqlite:mail.db",
             reactor=clock,
             lock=Lock.take(state),
             workers=workers_at_once(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,11 +15,19 @@ from pydantic_core import ErrorDetails
 from zope.interface.interface import InterfaceClass
 
 from mailplat.app import toml
-from mailplat.app.registry import Registry, UnknownComponent, importable_from, settings_class
+from mailplat.app.registry import (
+    Registry,
+    UnknownComponent,
+    importable_from,
+    load,
+    settings_class,
+)
 from mailplat.app.tables import (
+    DIRECTORY,
     FILTERS,
     POLICIES,
     ROOMS,
+    STORES,
     TABLES,
     GuardSettings,
     HouseSettings,
@@ -107,6 +115,7 @@ class Entry:
     room: Room
     name: str
     component: Component
+    maker: Callable[..., object]
     settings: Settings
     guard: GuardSettings
     path: toml.Path
@@ -134,6 +143,35 @@ class Configuration:
         """Return the same house with nothing but these rooms, and no pipelines."""
         entries = tuple(entry for entry in self.entries if entry.room in rooms)
         return attrs.evolve(self, entries=entries, pipelines={})
+
+    def keeping(self, old: Configuration) -> tuple[Configuration, list[str]]:
+        """Return this one with what only a restart can change as it is in ``old``, and its names.
+
+        Two stores or directories on one database would not know of each other's changes.
+        """
+        tables = {name: old.tables[name] for name in LASTING_TABLES}
+        rest = tuple(entry for entry in self.entries if entry.room not in LASTING_ROOMS)
+        kept = attrs.evolve(
+            self,
+            house=self.house.model_copy(update={"state": old.house.state}),
+            tables={**self.tables, **tables},
+            entries=(*rest, *(entry for entry in old.entries if entry.room in LASTING_ROOMS)),
+        )
+        changed = ["state"] if self.house.state != old.house.state else []
+        changed += [name for name in LASTING_TABLES if self.tables[name] != old.tables[name]]
+        changed += [room.table for room in LASTING_ROOMS if not self.has_same(room, old)]
+        return kept, changed
+
+    def has_same(self, room: Room, old: Configuration) -> bool:
+        """Say whether the instances of a room are the same here and there."""
+        here, there = (
+            [(e.name, e.maker, e.settings) for e in one.entries_of(room)] for one in (self, old)
+        )
+        return here == there
+
+
+LASTING_TABLES = ("database", "journal")
+LASTING_ROOMS = (STORES, DIRECTORY)
 
 
 def read(file: Path, registry: Registry) -> Configuration:
@@ -259,7 +297,7 @@ class _Reader:
             return None
         try:
             component = self.registry.find(room.interface, use)
-            kind = settings_class(component)
+            kind, maker = settings_class(component), load(component.maker)
         except UnknownComponent as problem:
             known = self.registry.names(room.interface)
             hint = "" if ":" in use or use in known else nearest(use, known)
@@ -277,7 +315,7 @@ class _Reader:
         guarded = self._settings(GuardSettings, guard, path)
         if settings is None or guarded is None:
             return None
-        return Entry(room, name, component, settings, guarded, path)
+        return Entry(room, name, component, maker, settings, guarded, path)
 
     # What names something else
 

@@ -43,7 +43,6 @@ class Foundation:
     """Laid once for a process; trees are built on it."""
 
     state: Path
-    database_url: str
     reactor: IReactor
     lock: Lock
     workers: Workers
@@ -69,7 +68,6 @@ class Foundation:
         path = state / url.removeprefix("sqlite:")
         return cls(
             state=state,
-            database_url=url,
             reactor=reactor,
             lock=lock,
             workers=Workers(reactor),
@@ -92,12 +90,3 @@ class Foundation:
         await self.journal.close()
         await self.database.close()
         self.lock.release()
-
-    def needs_restart_for(self, configuration: Configuration) -> list[str]:
-        """Return the keys whose change a reload can't bring about."""
-        here = {"state": self.state, "database.url": self.database_url}
-        there = {
-            "state": configuration.house.state,
-            "database.url": configuration.table(DatabaseSettings).url,
-        }
-        return [key for key in here if here[key] != there[key]]

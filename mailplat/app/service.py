@@ -31,12 +31,12 @@ from mailplat.app.operations import OPERATIONS, Desk
 from mailplat.app.registry import discover
 from mailplat.app.systemd import Notifier
 from mailplat.app.tables import LogSettings
-from mailplat.app.wiring import Tree, build
+from mailplat.app.tree import Tree
+from mailplat.app.wiring import build
 from mailplat.interfaces import IPortal
 from mailplat.mail.errors import MailError
 from mailplat.plugin import ConfigError
 from mailplat.portals.listen import Listener, open_listener
-from mailplat.portals.tls import Certificates
 
 SWITCH_INTERVAL = 0.0005  # seconds; beside a busy thread each wake-up costs that much, not 5 ms
 READY = "mailplat is ready"
@@ -180,24 +180,24 @@ class MailService(Service):
             self.log.info("the configuration was read again")
         self._notifier.ready(self.reactor)
 
-    async def _change_to(self, configuration: Configuration) -> None:
-        for key in self._foundation.needs_restart_for(configuration):
+    async def _change_to(self, wanted: Configuration) -> None:
+        configuration, unchanged = wanted.keeping(self.configuration)
+        for key in unchanged:
             self.log.warn("{key} has changed; that takes a restart", key=key)
         old, new = self._tree, build(configuration, self._foundation, self._tree)
-        wanted = addresses_of(new)
-        fresh = open_all(address for address in wanted if address not in self._listeners)
+        addresses = addresses_of(new)
+        fresh: dict[str, Listener] = {}
         try:
+            fresh = open_all(a for a in addresses if a not in self._listeners)
             await new.prepare(old)
         except BaseException:
             await close_all(fresh.values())
+            await new.finish([old, *self._leaving])
             raise
         self._listeners |= fresh
         self._tree, self.configuration = new, configuration
-        for made in new.made:
-            if isinstance(made.thing, Certificates):
-                made.thing.reload()
         self._serve()
-        gone = [self._listeners.pop(a) for a in list(self._listeners) if a not in wanted]
+        gone = [self._listeners.pop(a) for a in list(self._listeners) if a not in addresses]
         await close_all(gone)
         if self.writer:
             self.writer.use(configuration.table(LogSettings))

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping
 
-import attrs
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
-from twisted.logger import Logger
 
 from mailplat.app.config import BadConfiguration, Configuration, Entry, Mistake
 from mailplat.app.foundation import Foundation
-from mailplat.app.parts import Made, Part, Plan, plan
-from mailplat.app.registry import load
+from mailplat.app.parts import Part, Plan, plan
 from mailplat.app.tables import AGENTS, FILTERS, POLICIES, PORTALS, LimitsSettings
+from mailplat.app.tree import Tree
 from mailplat.files import Disk, Spool
-from mailplat.interfaces import (
-    House,
-    IBus,
-    IPipeline,
-    IPortal,
-)
+from mailplat.interfaces import House, IBus, IPipeline
 from mailplat.journal.journal import Journal, JournalFile, JournalSettings
 from mailplat.mail.limits import Limits
 from mailplat.pipeline.judge import Judge
@@ -34,54 +26,6 @@ from mailplat.portals.service import PortalSettings
 from mailplat.portals.tls import Certificates, TlsSettings
 from mailplat.sql import Database
 from mailplat.workers import Workers
-
-T = TypeVar("T")
-
-
-@attrs.frozen(eq=False)
-class Tree:
-    """All that one configuration asked for, made and joined."""
-
-    configuration: Configuration
-    made: tuple[Made, ...]
-
-    def find(self, kind: type[T]) -> T:
-        """Return the one thing of a kind; `LookupError` if there isn't exactly one."""
-        found = [made.thing for made in self.made if kind in made.part.provides]
-        if len(found) != 1:
-            raise LookupError(f"there are {len(found)} of {kind.__name__}")
-        thing: T = found[0]
-        return thing
-
-    def portals(self) -> Mapping[str, IPortal]:
-        """Return the portals by instance name."""
-        return {m.part.instance: m.thing for m in self.made if IPortal in m.part.provides}
-
-    async def prepare(self, before: Tree | None = None) -> None:
-        """Let everything new make itself ready, neighbours first."""
-        old = {id(made.thing) for made in before.made} if before else set()
-        for made in self.made:
-            if id(made.thing) not in old and hasattr(made.thing, "prepare"):
-                await _done(made.thing.prepare())
-
-    async def finish(self, others: Iterable[Tree] = ()) -> None:
-        """Let everything that no other tree uses let go, neighbours last."""
-        kept = {id(made.thing) for tree in others for made in tree.made}
-        for made in reversed(self.made):
-            if id(made.thing) not in kept and hasattr(made.thing, "finish"):
-                try:
-                    await _done(made.thing.finish())
-                except Exception:  # noqa: BLE001 - one that fails may not keep the others from it
-                    log.failure("{part} did not finish", part=made.part.name)
-
-
-log = Logger()
-
-
-async def _done(answer: Awaitable[None] | None) -> None:
-    """Wait for what need not be waited for in every component."""
-    if answer is not None:
-        await answer
 
 
 def build(
@@ -209,11 +153,11 @@ KINDS: dict[object, object] = dict.fromkeys(
 
 
 def _part(entry: Entry) -> Part:
-    room, component = entry.room, entry.component
+    room = entry.room
     return Part(
         name=room.table if room.single else f"{room.table}.{entry.name}",
-        provides=(room.interface, *component.provides),
-        maker=load(component.maker),
+        provides=(room.interface, *entry.component.provides),
+        maker=entry.maker,
         settings=entry.settings,
         path=entry.path,
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from mailplat.app import control
 from mailplat.testing.programs import NotStarted, Program, wait_until
 
 PORTAL = '''
@@ -257,10 +258,19 @@ def test_a_reload_opens_and_closes_doors(server: Program, folder: Path) -> None:
 
 
 def test_keys_that_need_a_restart_are_named(server: Program, folder: Path) -> None:
-    (folder / "mailplat.toml").write_text('state = "elsewhere"\n' + CONFIG)
+    mailplat(folder, "domain", "add", "example.org")
+    text = CONFIG.replace('"memory"', '"indexed"') + 'word = "howdy"\n'
+    more = '[database]\nurl = "sqlite:other.db"\n[directory]\ndelimiter = "-"\n'
+    (folder / "mailplat.toml").write_text('state = "elsewhere"\n' + text + more)
     reload(server)
-    assert "state has changed; that takes a restart" in server.output()
+    for key in ("state", "database", "store", "directory"):
+        assert f"{key} has changed; that takes a restart" in server.output()
+    assert "journal has changed" not in server.output()
     assert not (folder / "elsewhere").exists()
+    with talk(server) as channel:
+        assert channel.recv(5) == b"howdy"
+    said = control.ask(folder / "state", "domain.list", {}, False)
+    assert said == [{"name": "example.org"}]
 
 
 def test_systemd_is_told(folder: Path, tmp_path: Path) -> None:

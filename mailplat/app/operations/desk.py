@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import attrs
 
-from mailplat.app.wiring import Tree
+from mailplat.app.tree import Tree
 from mailplat.interfaces import IDirectory, IDirectoryAdmin
 from mailplat.mail.errors import Unsupported
 
