@@ -123,7 +123,10 @@ class LimitsSettings(Settings):
 def _with_fields_of_limits() -> type[LimitsSettings]:
     kinds: dict[object, object] = {int: _Number, float: _Seconds}
     fields: dict[str, Any] = {
-        field.name: (kinds.get(field.type, field.type), field.default)
+        field.name: (
+            kinds.get(field.type, field.type),
+            Field(field.default, description=field.metadata["manual"]),
+        )
         for field in attrs.fields(attrs.resolve_types(Limits))
     }
     manual = LimitsSettings.__doc__

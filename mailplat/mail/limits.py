@@ -2,49 +2,59 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import attrs
+
+T = TypeVar("T")
 
 KIB = 1024
 MIB = 1024 * KIB
+
+
+def _limit(value: T, manual: str) -> T:
+    """Declare a limit with its default, and what the operator should know of it."""
+    limit: T = attrs.field(default=value, metadata={"manual": manual})
+    return limit
 
 
 @attrs.frozen(kw_only=True)
 class Limits:
     """What one peer, session or message may cost; sizes in octets, times in seconds."""
 
-    message_size: int = 50 * MIB
-    header_size: int = MIB
-    header_fields: int = 1000
-    data_line: int = 64 * KIB
-    spool_above: int = 64 * KIB  # larger contents wait in a file, not in memory
+    message_size: int = _limit(50 * MIB, "The largest message that is taken.")
+    header_size: int = _limit(MIB, "The largest header of a message.")
+    header_fields: int = _limit(1000, "How many fields a header may have.")
+    data_line: int = _limit(64 * KIB, "The longest line of a message, its end counted.")
+    spool_above: int = _limit(64 * KIB, "Larger contents wait in a file, not in memory.")
 
-    smtp_line: int = 2048
-    smtp_line_logged_in: int = 4096
-    sasl_line: int = 12288
-    recipients: int = 100
-    recipients_logged_in: int = 500
-    errors: int = 10
-    errors_logged_in: int = 20
-    junk_commands: int = 30
-    junk_commands_logged_in: int = 100
-    login_attempts: int = 3
+    smtp_line: int = _limit(2048, "The longest command line of SMTP.")
+    smtp_line_logged_in: int = _limit(4096, "The same, after a login.")
+    sasl_line: int = _limit(12288, "The longest line of a login's exchange.")
+    recipients: int = _limit(100, "How many recipients a message may have.")
+    recipients_logged_in: int = _limit(500, "The same, after a login and by LMTP.")
+    errors: int = _limit(10, "How many mistakes a session may make.")
+    errors_logged_in: int = _limit(20, "The same, after a login and by LMTP.")
+    junk_commands: int = _limit(30, "How many commands may lead to no message.")
+    junk_commands_logged_in: int = _limit(100, "The same, after a login and by LMTP.")
+    login_attempts: int = _limit(3, "How many logins may fail before the session is ended.")
 
-    pop3_line: int = 512
+    pop3_line: int = _limit(512, "The longest command line of POP3.")
 
-    unread: int = 64 * KIB  # octets an engine may hold before its peer has to wait
-    unsent: int = (
-        64 * KIB
-    )  # octets of replies a peer may leave unread before we stop serving it
-    unsent_patience: float = 60.0
-    slowest: int = 500  # octets a second that flowing content must keep
+    unread: int = _limit(64 * KIB, "What a peer may send ahead of our answers.")
+    unsent: int = _limit(64 * KIB, "What of our answers a peer may leave unread.")
+    unsent_patience: float = _limit(60.0, "How long it may go on with that.")
+    slowest: int = _limit(500, "How many octets a second flowing content must keep.")
 
-    connections: int = 10000
-    connections_per_address: int = 20
-    uncounted_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # count in the total only
-    handshakes_per_address: int = 120  # of TLS, in a minute
+    connections: int = _limit(10000, "How many connections there may be in all.")
+    connections_per_address: int = _limit(20, "How many from one address, or IPv6 /64.")
+    uncounted_networks: tuple[str, ...] = _limit(
+        ("127.0.0.0/8", "::1/128"), "Networks whose connections count in the total only."
+    )
+    handshakes_per_address: int = _limit(120, "How many TLS handshakes in a minute.")
 
-    handshake_patience: float = 15.0
-    smtp_patience: float = 300.0
-    smtp_patience_crowded: float = 10.0
-    login_patience: float = 60.0
-    pop3_patience: float = 600.0
+    handshake_patience: float = _limit(15.0, "How long a TLS handshake may take.")
+    smtp_patience: float = _limit(300.0, "How long SMTP waits for a command or for content.")
+    smtp_patience_crowded: float = _limit(10.0, "The same, when connections grow few.")
+    login_patience: float = _limit(60.0, "How long POP3 waits before a login.")
+    pop3_patience: float = _limit(600.0, "How long POP3 waits after it.")
