@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,10 +9,18 @@ from typing import Any, TypeVar
 
 import attrs
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 from zope.interface.interface import InterfaceClass
 
 from mailplat.app import toml
+from mailplat.app.mistakes import (
+    BadConfiguration,
+    Mistake,
+    Source,
+    explained,
+    keys_of,
+    nearest,
+    syntax_mistake,
+)
 from mailplat.app.registry import (
     Registry,
     UnknownComponent,
@@ -37,73 +43,6 @@ from mailplat.interfaces import IPipeline
 from mailplat.plugin import Component, Settings
 
 S = TypeVar("S", bound=Settings)
-
-# Mistakes --------------------------------------------------------------------
-
-
-@attrs.frozen(order=True)
-class Mistake:
-    """Something wrong in the configuration, with its place and what would be right."""
-
-    file: Path
-    line: int  # 0: the file as a whole
-    path: str  # such as ``portals.mx.port``
-    problem: str
-
-    def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.line else str(self.file)
-        return (
-            f"{where}: {self.path}: {self.problem}" if self.path else f"{where}: {self.problem}"
-        )
-
-
-class BadConfiguration(Exception):
-    """The configuration can't be used; ``mistakes`` says all that is wrong with it."""
-
-    def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        self.mistakes = sorted(mistakes)
-        super().__init__("\n".join(map(str, self.mistakes)))
-
-
-@attrs.frozen
-class Source:
-    """The file, and where in it each key stands."""
-
-    file: Path
-    lines: Mapping[toml.Path, int] = attrs.field(factory=dict)
-
-    @property
-    def folder(self) -> Path:
-        """The folder at which relative paths start."""
-        return self.file.parent
-
-    def mistake(self, path: toml.Path, problem: str) -> Mistake:
-        """Return a mistake at a key, or at the nearest table around it that is written."""
-        written = path
-        while written and written not in self.lines:
-            written = written[:-1]
-        return Mistake(self.file, self.lines.get(written, 0), path_text(path), problem)
-
-
-def path_text(path: toml.Path) -> str:
-    """Return a path as people write it: ``portals.mx.listen[0]``."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            quoted = part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else f'"{part}"'
-            text += f".{quoted}" if text else quoted
-    return text
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint at what ``name`` may have been meant to be, or at what there is."""
-    names = sorted(known)
-    if close := difflib.get_close_matches(name, names, 1):
-        return f"; did you mean {close[0]!r}?"
-    return f"; there are {', '.join(names)}" if names else ""
-
 
 # The result ------------------------------------------------------------------
 
@@ -191,20 +130,13 @@ def check(text: str, file: Path, registry: Registry) -> Configuration:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
-        raise BadConfiguration([_syntax_mistake(file, str(problem), text)]) from None
+        raise BadConfiguration([syntax_mistake(file, str(problem), text)]) from None
     importable_from(file.parent)
     reader = _Reader(Source(file, toml.lines_of_keys(text)), registry)
     configuration = reader.read(document)
     if reader.mistakes:
         raise BadConfiguration(reader.mistakes)
     return configuration
-
-
-def _syntax_mistake(file: Path, problem: str, text: str) -> Mistake:
-    found = re.search(r" \(at line (\d+), column (\d+)\)$", problem)
-    line = int(found[1]) if found else text.count("\n") + 1
-    where = f" (column {found[2]})" if found else ""
-    return Mistake(file, line, "", f"{re.sub(r' *[(]at [^)]*[)]$', '', problem)}{where}")
 
 
 # Reading ---------------------------------------------------------------------
@@ -267,7 +199,7 @@ class _Reader:
         except ValidationError as error:
             known = [*keys_of(kind), *also]
             for detail in error.errors(include_url=False):
-                self._note(*_explained(detail, kind, path, known, self.source))
+                self._note(*explained(detail, kind, path, known, self.source))
             return None
 
     # Instances
@@ -360,48 +292,3 @@ class _Reader:
             names = self._names.get(interface, {name})
             if name not in names:
                 self._note(path, f"there is no {name!r}{nearest(name, names)}")
-
-
-def keys_of(kind: type[Settings]) -> list[str]:
-    """Return the keys that settings of a class may have in the file."""
-    return [*kind.model_fields, *(f"{name}_file" for name in kind.secrets())]
-
-
-def _explained(
-    detail: ErrorDetails,
-    kind: type[Settings],
-    table: toml.Path,
-    known: Iterable[str],
-    source: Source,
-) -> tuple[toml.Path, str]:
-    """Return a pydantic error's place in the file, and what was expected there."""
-    path = (*table, *detail["loc"])
-    if detail["loc"] and detail["loc"][0] in kind.secrets() and path not in source.lines:
-        path = (*table, f"{detail['loc'][0]}_file")
-    while (
-        len(path) > len(table) + 1 and path not in source.lines and detail["type"] != "missing"
-    ):
-        path = path[:-1]
-    match detail["type"]:
-        case "extra_forbidden" if len(detail["loc"]) == 1:
-            return path, f"there is no such key{nearest(str(path[-1]), known)}"
-        case "extra_forbidden":
-            return path, "there is no such key"
-        case "missing":
-            field = kind.model_fields.get(str(detail["loc"][0]))
-            return path, f"is missing: {(field and field.description) or 'it has no default'}"
-    problem = detail["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
-    problem = problem[:1].lower() + problem[1:]
-    return path, f"{problem}{_not_this(detail, kind)}"
-
-
-def _not_this(detail: ErrorDetails, kind: type[Settings]) -> str:
-    """Return the value that is wrong, where it is short and no secret."""
-    value = detail["input"]
-    if (
-        isinstance(value, str | int | float)
-        and detail["loc"]
-        and detail["loc"][0] not in kind.secrets()
-    ):
-        return f", not {str(value)[:60]!r}" if isinstance(value, str) else f", not {value}"
-    return ""

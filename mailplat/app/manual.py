@@ -16,7 +16,7 @@ import attrs
 from pydantic.fields import FieldInfo
 from zope.interface.interface import InterfaceClass
 
-from mailplat.app.config import nearest
+from mailplat.app.mistakes import nearest
 from mailplat.app.registry import Registry, UnknownComponent, load, settings_class
 from mailplat.app.tables import ROOMS, TABLES, GuardSettings
 from mailplat.plugin import Instance, Secret, Settings

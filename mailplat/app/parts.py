@@ -15,7 +15,7 @@ from typing import Any, Union, get_args, get_origin
 import attrs
 
 from mailplat.app import toml
-from mailplat.app.config import BadConfiguration, Mistake, Source
+from mailplat.app.mistakes import BadConfiguration, Mistake, Source
 from mailplat.app.registry import UnknownComponent, Wish, is_settings, wishes
 from mailplat.plugin import ConfigError, Instance, InstanceName, Settings
 

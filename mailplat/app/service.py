@@ -21,11 +21,12 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, Logger
 
 from mailplat.app import config, control
-from mailplat.app.config import BadConfiguration, Configuration
+from mailplat.app.config import Configuration
 from mailplat.app.foundation import Foundation, IReactor
 from mailplat.app.holdups import HoldUps
 from mailplat.app.lock import Lock, Locked
 from mailplat.app.logs import LogWriter, tell_of_messages
+from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.newhouse import NewHouse, how_to_try, new_password
 from mailplat.app.operations import OPERATIONS, Desk
 from mailplat.app.registry import discover

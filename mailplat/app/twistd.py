@@ -10,9 +10,9 @@ from twisted.python import usage
 
 from mailplat.app import config, newhouse
 from mailplat.app.cli.places import WHERE_ELSE, NoConfiguration, find_config
-from mailplat.app.config import BadConfiguration
 from mailplat.app.foundation import the_reactor
 from mailplat.app.logs import LogWriter
+from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.newhouse import NewHouse, NotMade
 from mailplat.app.registry import discover
 from mailplat.app.service import MailService, end_with

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 
-from mailplat.app.config import BadConfiguration, Configuration, Entry, Mistake
+from mailplat.app.config import Configuration, Entry
 from mailplat.app.foundation import Foundation
+from mailplat.app.mistakes import BadConfiguration, Mistake
 from mailplat.app.parts import Part, Plan, plan
 from mailplat.app.tables import AGENTS, FILTERS, POLICIES, PORTALS, LimitsSettings
 from mailplat.app.tree import Tree

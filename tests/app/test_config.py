@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mailplat.app.config import BadConfiguration, check
+from mailplat.app.config import check
+from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.registry import Broken, Known, Registry
 from mailplat.app.tables import DatabaseSettings, LimitsSettings, LogSettings
 from mailplat.interfaces import (

@@ -8,7 +8,7 @@ import attrs
 import pytest
 from zope.interface import Interface
 
-from mailplat.app.config import BadConfiguration, Source
+from mailplat.app.mistakes import BadConfiguration, Source
 from mailplat.app.parts import Part, plan
 from mailplat.plugin import Instance, Settings
 

@@ -14,8 +14,8 @@ import click
 import mailplat
 from mailplat.app import config, manual, newhouse
 from mailplat.app.cli.places import WHERE_ELSE, NoConfiguration, Office, find_config
-from mailplat.app.config import BadConfiguration
 from mailplat.app.control import OperationFailed
+from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.registry import Registry, UnknownComponent, discover, importable_from
 from mailplat.app.wiring import mistakes_in
 
