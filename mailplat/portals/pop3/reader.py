@@ -15,6 +15,7 @@ from mailplat.portals.pop3.columns import Columns
 
 FIRST = 16384  # octets to fetch beyond the message that is asked for
 AHEAD = 262144  # and where that ends, four times as many after each time
+MOST = 50  # messages in one batch
 
 
 class Reader:
@@ -30,7 +31,6 @@ class Reader:
         self._columns = columns
         self._skip = skip
         self._here: dict[int, bytes] = {}  # fetched, and not yet asked for
-        self._enough = 0  # of them, as long as there are more the next can wait
         self._coming: Deferred[dict[int, bytes]] | None = None
         self._fetched_to = 0  # the place after the last one that is here or coming
         self._next = 0  # the place after the last one that was read
@@ -41,7 +41,7 @@ class Reader:
         octets = self._here.pop(place, None)
         if octets is not None:
             self._next = place + 1
-            if len(self._here) <= self._enough and self._coming is None:
+            if self._coming is None:
                 self._fetch_more()
         return octets
 
@@ -49,20 +49,16 @@ class Reader:
         """Return a message; raises what the store raises."""
         if self._coming and self._next <= place < self._fetched_to:
             coming, self._coming = self._coming, None
-            self._take(await coming)
+            self._here.update(await coming)
         octets = self.at_hand(place)
         if octets is None:
             in_turn = place == self._next
             self._budget = min(max(self._budget * 4, FIRST), AHEAD) if in_turn else 0
-            self._here, self._coming = {}, None
-            self._take(await self._fetched(place))
+            self._coming = None
+            self._here = await self._fetched(place)
             octets = self.at_hand(place)
         self._next = place + 1
         return Octets(octets) if octets is not None else await self._read(place)
-
-    def _take(self, fetched: dict[int, bytes]) -> None:
-        self._here.update(fetched)
-        self._enough = len(self._here) // 2
 
     def _fetch_more(self) -> None:
         if self._budget and self._fetched_to < len(self._columns):
@@ -83,7 +79,7 @@ class Reader:
             if place in self._skip:
                 continue
             octets += columns.sizes[place]
-            if octets > self._budget:
+            if octets > self._budget or len(place_of) == MOST:
                 break
             place_of[columns.uids[place]] = place
         self._fetched_to = max(place_of.values()) + 1
