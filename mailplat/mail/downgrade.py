@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 
 from mailplat.mail.content import Content, Octets, Piece, join
 from mailplat.mail.header import Field, Header, body_begins, name_of
-from mailplat.mail.limits import MIB
+from mailplat.mail.limits import KIB, MIB
 from mailplat.mail.words import decoded, encoded, encoded_words, folded
 
+USUAL_HEADER = 64 * KIB  # octets in which nearly every header has ended
 LONGEST_HEADER = MIB  # octets in which a header must have ended to be changed
 NOBODY = b" <invalid@internationalized-address.invalid>"  # RFC 6858 section 3.1
 
@@ -26,10 +27,11 @@ async def downgraded(content: Content) -> Content:
     outside ASCII: octets in any other character set were never allowed there,
     and a client may know better than we what was meant.
     """
-    start = await content.read(0, min(content.size, LONGEST_HEADER))
-    if start.isascii() and len(start) == content.size:
-        return content
+    start = await content.read(0, min(content.size, USUAL_HEADER))
     end = body_begins(start)
+    if end == len(start) < content.size:
+        start = await content.read(0, min(content.size, LONGEST_HEADER))
+        end = body_begins(start)
     if start[:end].isascii() or (end == len(start) < content.size):
         return content
     body = (

@@ -10,7 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailplat.mail.content import Joined, Octets, whole
-from mailplat.mail.downgrade import LONGEST_HEADER, downgraded, downgraded_header
+from mailplat.mail.downgrade import (
+    LONGEST_HEADER,
+    USUAL_HEADER,
+    downgraded,
+    downgraded_header,
+)
 from mailplat.mail.words import decoded
 from mailplat.testing.fakes import FakeContent
 
@@ -137,7 +142,19 @@ async def test_the_body_stays_as_it_was(size: int) -> None:
     assert await downgraded(content) is content
     found = await downgraded(FakeContent("Subject: é\r\n\r\n".encode() + body))
     assert await whole(found) == b"Subject: =?utf-8?b?w6k=?=\r\n\r\n" + body
-    assert isinstance(found, Joined if size > LONGEST_HEADER / 2 else Octets)
+    assert isinstance(found, Joined if size > USUAL_HEADER / 2 else Octets)
+
+
+async def test_of_a_large_message_only_the_header_is_read() -> None:
+    content = FakeContent("Subject: é\r\n\r\n".encode() + b"x\r\n" * 1_000_000)
+    await downgraded(content)
+    assert content.reads == [(0, USUAL_HEADER)]
+
+
+async def test_a_long_header_is_downgraded() -> None:
+    header = b"X: x\r\n" * 20_000 + "Subject: é\r\n\r\n".encode()
+    found = await whole(await downgraded(Octets(header + b"body\r\n")))
+    assert found.endswith(b"X: x\r\nSubject: =?utf-8?b?w6k=?=\r\n\r\nbody\r\n")
 
 
 async def test_a_header_without_end_is_not_touched() -> None:
