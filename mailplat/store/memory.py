@@ -527,6 +527,8 @@ class MemoryAccount:
         return gone
 
     async def changes(self, since: ModSeq, mailbox: MailboxId | None = None) -> Changes:
+        if mailbox is not None:
+            self.mail.box(mailbox)
         seen: dict[What, dict[MailboxId, UidSet]] = {what: {} for what in What}
         for modseq, what, box, uids in self.mail.log:
             if modseq > since and mailbox in (None, box):

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import pytest_twisted
+from greenlet import greenlet
 from twisted.internet.defer import Deferred
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -24,11 +25,25 @@ def async_yield_fixture(function: F) -> F:
     return made
 
 
-def wait_for(awaitable: Awaitable[T]) -> T:
-    """Run the reactor until the answer is there; for tests that are plain functions.
+async def plainly(function: Callable[[], T]) -> T:
+    """Call a plain function that may in turn `wait_for` answers of the reactor.
 
     Hypothesis calls only plain functions, and state machines are made of them.
     """
+    outcome: Deferred[T] = Deferred()
+
+    def run() -> None:
+        try:
+            outcome.callback(function())
+        except BaseException:  # noqa: BLE001 - whoever waits gets it
+            outcome.errback()
+
+    greenlet(run).switch()
+    return await outcome
+
+
+def wait_for(awaitable: Awaitable[T]) -> T:
+    """Run the reactor until the answer is there; only inside of `plainly`."""
     answer: T = pytest_twisted.blockon(Deferred.fromCoroutine(_answer_of(awaitable)))
     return answer
 

@@ -53,7 +53,7 @@ class IndexedCursor:
         self, account: IndexedAccount, mailbox: MailboxId, uids: UidSet, wanted: Wanted
     ) -> None:
         self._account = account
-        self._mailbox = number_of(mailbox)
+        self._mailbox = mailbox
         self._uids = uids
         self._wanted = wanted
 

@@ -25,13 +25,14 @@ def index(
 def batch(
     db: Connection,
     account: AccountId,
-    mailbox: int,
+    identity: MailboxId,
     uids: UidSet,
     most: int,
     summaries: bool,
     contents_up_to: int,
 ) -> list[Row]:
     """Return up to ``most`` messages as rows; contents only of those not larger than that."""
+    mailbox = known(db, account, identity)
     columns = "m.uid, m.modseq, m.email, e.thread, e.size, e.received, m.saved, m.flags"
     columns += ", e.summary" if summaries else ", NULL"
     columns += ", c.octets" if contents_up_to else ", NULL"
