@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from array import array
 from bisect import bisect_right
@@ -28,6 +29,7 @@ SEPARATOR = "/"
 LONGEST_NAME = 1000  # octets of a mailbox's whole name in UTF-8
 DEEPEST_NAME = 50  # parts of a mailbox's name
 LAST_UID = 2**32 - 1
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 SEEN, ANSWERED, FLAGGED, DELETED, DRAFT = (
     "\\Seen",
@@ -69,7 +71,7 @@ def proper_name(text: str) -> str:
     if (
         not (first and all(rest))
         or len(rest) >= DEEPEST_NAME
-        or any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in name)
+        or _FORBIDDEN.search(name)
         or len(name.encode()) > LONGEST_NAME
     ):
         raise NotPermitted(f"no mailbox can be called {name!r}")

@@ -20,12 +20,16 @@ from mailplat.mail.people import AccountId
 from mailplat.sql import Connection, Row
 from mailplat.store.indexed.queries.changes import Done, What, mailbox_id, note, number_of
 
+INBOX_NUMBER = 1  # of every account's INBOX
+
 
 def ensure_account(db: Connection, account: AccountId, now: float) -> ModSeq:
     """Make the account and its INBOX where they are missing; return the mod-sequence."""
     row = db.one("SELECT modseq FROM store_accounts WHERE account = ?", (account,))
     if row is None:
-        db.execute("INSERT INTO store_accounts VALUES (?, 1, 0, 0, 0)", (account,))
+        db.execute(
+            "INSERT INTO store_accounts VALUES (?, 1, 0, ?, 0)", (account, INBOX_NUMBER - 1)
+        )
         _make_one(db, account, INBOX, Role.INBOX, 1, now)
         return ModSeq(1)
     return ModSeq(row[0])

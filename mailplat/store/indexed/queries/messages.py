@@ -39,6 +39,7 @@ from mailplat.store.indexed.queries.changes import (
 )
 from mailplat.store.indexed.queries.flags import flag_set, flag_sets, spelt
 from mailplat.store.indexed.queries.mailboxes import (
+    INBOX_NUMBER,
     claim,
     mailbox,
     mailboxes,
@@ -123,13 +124,12 @@ def _place(
         name = proper_name(placement.mailbox)
     except NotPermitted:
         name = INBOX
+    if name == INBOX:
+        return INBOX_NUMBER
     number = named(db, account, name)
     if number is None and placement.create:
         return make(db, account, name, placement.role, modseq, now)[-1]
-    if number is None:
-        number = with_role(db, account, Role.INBOX)
-    assert number is not None
-    return number
+    return INBOX_NUMBER if number is None else number
 
 
 def append(
