@@ -84,10 +84,15 @@ def open_writer(path: Path, *, durable: bool, vfs: str | None = None) -> SqliteC
 
 
 def open_reader(path: Path, *, vfs: str | None = None) -> SqliteConnection:
-    """Open the file for reading; a writer has it open already."""
-    return _open(
-        path, apsw.SQLITE_OPEN_READONLY, vfs, (*READER, *ALL), lambda _connection: None
-    )
+    """Open the file for reading; a writer has it open already.
+
+    Raises `UnusableDatabase` if that can't be done now.
+    """
+    flags = apsw.SQLITE_OPEN_READONLY
+    try:
+        return _open(path, flags, vfs, (*READER, *ALL), lambda _connection: None)
+    except apsw.Error as error:
+        raise UnusableDatabase(f"{path} can't be opened for reading: {error}") from error
 
 
 def _open(
