@@ -10,10 +10,12 @@ from pydantic import Field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailplat.interfaces import IBus, IMailStore
 from mailplat.mail.content import Content, whole
+from mailplat.mail.errors import ShuttingDown
 from mailplat.mail.events import AccountChanged
 from mailplat.mail.mailbox import Delivery, ModSeq, NewMessage, Outcome
 from mailplat.mail.people import AccountId
@@ -121,16 +123,16 @@ class IndexedStore:
         )
 
     async def drop(self, account: AccountId, stored: Sequence[Stored]) -> None:
-        """Forget what `keep` made ready and nobody will name."""
+        """Forget what `keep` made ready and nobody will name; never raises."""
         for email in (one.email for one in stored if one.email):
-            await self.database.write(queries.contents.drop_content, account, email)
+            await self._forget(account, email)
 
     def sweep(self, account: AccountId) -> None:
         """Begin to forget contents of an account that nobody can name any more."""
         if account not in self._sweeping:
             self._sweeping.add(account)
             work = Deferred.fromCoroutine(self._sweep(account))
-            work.addErrback(lambda failure: self.log.failure("not swept", failure))
+            work.addErrback(self._leave_to_next_start)
 
     async def _outcome(self, delivery: Delivery) -> Outcome:
         try:
@@ -164,11 +166,13 @@ class IndexedStore:
                     queries.contents.add_pieces, account, email, first, pieces
                 )
         except BaseException:
-            self.database.write(queries.contents.drop_content, account, email).addErrback(
-                lambda failure: self.log.failure("left to the next start", failure)
-            )
+            self._forget(account, email)
             raise
         return email
+
+    def _forget(self, account: AccountId, email: int) -> Deferred[None]:
+        forgotten = self.database.write(queries.contents.drop_content, account, email)
+        return forgotten.addErrback(self._leave_to_next_start)
 
     async def _sweep(self, account: AccountId) -> None:
         try:
@@ -178,6 +182,10 @@ class IndexedStore:
                 pass
         finally:
             self._sweeping.discard(account)
+
+    def _leave_to_next_start(self, failure: Failure) -> None:
+        if not isinstance(failure.value, ShuttingDown):
+            self.log.failure("contents are left for the next start to sweep away", failure)
 
     def _oldest(self, account: AccountId) -> ModSeq | None:
         """Return what the oldest open object of an account saw, if there is one."""

@@ -25,7 +25,10 @@ def begin_content(db: Connection, account: AccountId, now: float) -> int:
 def add_pieces(
     db: Connection, account: AccountId, email: int, first: int, pieces: Sequence[bytes]
 ) -> None:
-    """Keep the next pieces of a content."""
+    """Keep the next pieces of a content; raises `NoSuchMessage` if it has been forgotten."""
+    waiting = "SELECT 1 FROM store_unnamed WHERE account = ? AND email = ? AND modseq = 0"
+    if not db.one(waiting, (account, email)):
+        raise NoSuchMessage(f"{account} has no content {email_id(email)} any more")
     db.executemany(
         "INSERT INTO store_contents VALUES (?, ?, ?, ?)",
         [(account, email, first + at, octets) for at, octets in enumerate(pieces)],

@@ -37,6 +37,7 @@ from mailplat.store.indexed.queries.changes import (
     number_of,
     thread_id,
 )
+from mailplat.store.indexed.queries.contents import drop_content
 from mailplat.store.indexed.queries.flags import flag_set, flag_sets, spelt
 from mailplat.store.indexed.queries.mailboxes import (
     INBOX_NUMBER,
@@ -94,6 +95,7 @@ def deliver(
         "SELECT detail FROM store_deliveries WHERE account = ? AND key = ?", (account, key)
     )
     if made:
+        drop_content(db, account, message.email)
         return Done(made[0], ModSeq(0), frozenset())
     modseq, email = claim(db, account, now, numbers=0 if message.email else 1)
     email = message.email or email
