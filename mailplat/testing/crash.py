@@ -7,6 +7,7 @@ there, and asks whether everything is true that anybody had been told.
 
 from __future__ import annotations
 
+import random
 from collections.abc import (
     Awaitable,
     Callable,
@@ -16,6 +17,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from hashlib import blake2b
 from pathlib import Path
 
 import attrs
@@ -50,7 +52,13 @@ class Crash:
 
     after: int  # operations that had been done
     how: str
-    folder: Folder = attrs.field(repr=False)
+    done: Sequence[Operation] = attrs.field(repr=False)
+    missing: frozenset[int] = frozenset()  # which of these never reached the disk
+    is_plain: bool = False  # whether all of what wasn't synced was written, or nothing
+
+    def folder(self) -> Folder:
+        """Return the files that the machine would find."""
+        return _folder(self.done, self.missing)
 
 
 @attrs.frozen
@@ -61,26 +69,31 @@ class Explored:
     folders: int  # different ones, each recovered once
 
 
-async def explore(tape: Tape, recover: Recover) -> Explored:
+async def explore(
+    tape: Tape, recover: Recover, *, since: int = 0, at_most: int | None = None
+) -> Explored:
     """Try every crash of the flow on the tape.
 
     ``recover`` is given a folder as a crash left it, does what a start does,
     and returns every fact it finds true there.  Raises `Lost` if something
     acknowledged is missing from them, and whatever ``recover`` raises.
+
+    The first ``since`` operations are taken as done.  ``at_most`` bounds how
+    many crashes are tried, always the same ones.
     """
-    known: dict[frozenset[tuple[Path, bytes]], Collection[Hashable]] = {}
-    tried = 0
-    for crash in crashes(tape.operations):
-        tried += 1
-        key = frozenset(crash.folder.items())
+    known: dict[bytes, Collection[Hashable]] = {}
+    chosen = _chosen([c for c in crashes(tape.operations) if c.after >= since], at_most)
+    for crash in chosen:
+        folder = crash.folder()
+        key = _digest(folder)
         if key not in known:
-            known[key] = await _recovered(crash, recover)
+            known[key] = await _recovered(crash, folder, recover)
         told = _acknowledged(tape.operations[: crash.after])
         missing = [fact for fact in told if fact not in known[key]]
         if missing:
             last = tape.operations[crash.after - 1]
             raise Lost(f"crash after {crash.after} ({last}), {crash.how}: {missing} is lost")
-    return Explored(tried, len(known))
+    return Explored(len(chosen), len(known))
 
 
 def crashes(operations: Sequence[Operation]) -> Iterator[Crash]:
@@ -93,19 +106,37 @@ def crashes(operations: Sequence[Operation]) -> Iterator[Crash]:
     for after in range(len(operations) + 1):
         done = operations[:after]
         open_ends = _unsynced(done)
-        yield Crash(after, "all written", _folder(done))
+        yield Crash(after, "all written", done, is_plain=True)
         if not open_ends:
             continue
-        yield Crash(after, "only what was synced", _folder(done, frozenset(open_ends)))
+        yield Crash(after, "only what was synced", done, frozenset(open_ends), is_plain=True)
         if len(open_ends) > 1:
             for index in open_ends:
-                how = f"without operation {index + 1}"
-                yield Crash(after, how, _folder(done, frozenset([index])))
+                yield Crash(after, f"without operation {index + 1}", done, frozenset([index]))
         last = done[-1]
         if isinstance(last, Write):
             for size in range(SECTOR, len(last.octets), SECTOR):
                 torn = attrs.evolve(last, octets=last.octets[:size])
-                yield Crash(after, f"torn after {size}", _folder([*done[:-1], torn]))
+                yield Crash(after, f"torn after {size}", [*done[:-1], torn])
+
+
+def _chosen(found: Sequence[Crash], at_most: int | None) -> Sequence[Crash]:
+    """Choose crashes, half of them such that lose or tear a single operation."""
+    if at_most is None or len(found) <= at_most:
+        return found
+    plain = [crash for crash in found if crash.is_plain]
+    others = [crash for crash in found if not crash.is_plain]
+    chance = random.Random(0)  # noqa: S311 - no secret
+    some = chance.sample(others, min(len(others), at_most // 2))
+    return some + chance.sample(plain, min(len(plain), at_most - len(some)))
+
+
+def _digest(folder: Folder) -> bytes:
+    digest = blake2b()
+    for path, octets in sorted(folder.items()):
+        digest.update(b"%d %d " % (len(bytes(path)), len(octets)) + bytes(path))
+        digest.update(octets)
+    return digest.digest()
 
 
 def _unsynced(done: Sequence[Operation]) -> list[int]:
@@ -157,10 +188,10 @@ def _acknowledged(done: Sequence[Operation]) -> list[Hashable]:
     return [operation.fact for operation in done if isinstance(operation, Acknowledge)]
 
 
-async def _recovered(crash: Crash, recover: Recover) -> Collection[Hashable]:
+async def _recovered(crash: Crash, folder: Folder, recover: Recover) -> Collection[Hashable]:
     """Lay the folder out, and return the facts that a start finds in it."""
     with quick_folder() as root:
-        for path, octets in crash.folder.items():
+        for path, octets in folder.items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_bytes(octets)
         try:

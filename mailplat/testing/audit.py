@@ -1,0 +1,166 @@
+"""What has to be true of the index's tables whatever happened, asked of them by SQL."""
+
+from __future__ import annotations
+
+from mailplat.sql import Connection
+
+OF_ACCOUNTS = (
+    "mailboxes",
+    "subscriptions",
+    "emails",
+    "contents",
+    "unnamed",
+    "messages",
+    "flag_sets",
+    "keywords",
+    "references",
+    "changes",
+    "deliveries",
+)
+
+RULES = {
+    "an account has numbers or mod-sequences out of their bounds": """
+        SELECT * FROM store_accounts WHERE modseq < 1 OR forgotten > modseq OR number < 1
+    """,
+    "an account has not one INBOX": """
+        SELECT account FROM store_accounts a WHERE 1 <> (
+            SELECT count(*) FROM store_mailboxes m
+            WHERE m.account = a.account AND m.name = 'INBOX' AND m.role = 'inbox')
+    """,
+    "two mailboxes of an account have one role or one UIDVALIDITY": """
+        SELECT account, role FROM store_mailboxes WHERE role <> ''
+        GROUP BY account, role HAVING count(*) > 1
+        UNION ALL SELECT account, uid_validity FROM store_mailboxes
+        GROUP BY account, uid_validity HAVING count(*) > 1
+    """,
+    "a mailbox has a number, UIDVALIDITY or mod-sequence that its account has not given": """
+        SELECT m.account, m.mailbox FROM store_mailboxes m
+        JOIN store_accounts a ON a.account = m.account
+        WHERE m.mailbox NOT BETWEEN 1 AND a.number OR m.modseq NOT BETWEEN 1 AND a.modseq
+        OR m.uid_validity NOT BETWEEN 1 AND a.uid_validity
+    """,
+    "a mailbox lies in one that is not there": """
+        SELECT account, name FROM store_mailboxes m WHERE name LIKE '%/%' AND NOT EXISTS (
+            SELECT 1 FROM store_mailboxes above WHERE above.account = m.account
+            AND above.name = rtrim(rtrim(m.name, replace(m.name, '/', '')), '/'))
+    """,
+    "a mailbox has other counts than messages": """
+        WITH counted AS (
+            SELECT m.account, m.mailbox, count(*) AS messages,
+                sum(coalesce(' ' || s.names || ' ', '') NOT LIKE '% \\Seen %') AS unseen,
+                sum(coalesce(' ' || s.names || ' ', '') LIKE '% \\Deleted %') AS deleted,
+                sum(e.size) AS size
+            FROM store_messages m
+            JOIN store_emails e ON e.account = m.account AND e.email = m.email
+            LEFT JOIN store_flag_sets s ON s.account = m.account AND s.flags = m.flags
+            GROUP BY m.account, m.mailbox)
+        SELECT b.account, b.mailbox, b.messages, b.unseen, b.deleted, b.size,
+            c.messages, c.unseen, c.deleted, c.size
+        FROM store_mailboxes b
+        LEFT JOIN counted c ON c.account = b.account AND c.mailbox = b.mailbox
+        WHERE (b.messages, b.unseen, b.deleted, b.size) <> (coalesce(c.messages, 0),
+            coalesce(c.unseen, 0), coalesce(c.deleted, 0), coalesce(c.size, 0))
+    """,
+    "a message has a UID or a mod-sequence that its mailbox has not given": """
+        SELECT m.account, m.mailbox, m.uid FROM store_messages m
+        LEFT JOIN store_mailboxes b ON b.account = m.account AND b.mailbox = m.mailbox
+        WHERE b.mailbox IS NULL OR m.uid NOT BETWEEN 1 AND b.uid_next - 1
+        OR m.modseq NOT BETWEEN 1 AND b.modseq
+    """,
+    "a message has flags that nobody knows": """
+        SELECT m.account, m.mailbox, m.uid, m.flags FROM store_messages m
+        LEFT JOIN store_flag_sets s ON s.account = m.account AND s.flags = m.flags
+        WHERE m.flags <> 0 AND s.flags IS NULL
+    """,
+    "an email has other places than it counts, or none and is not waiting to be swept": """
+        SELECT e.account, e.email, e.places FROM store_emails e
+        LEFT JOIN store_unnamed u ON u.account = e.account AND u.email = e.email
+        WHERE e.places <> (SELECT count(*) FROM store_messages m
+            WHERE m.account = e.account AND m.email = e.email)
+        OR (e.places = 0) <> (u.email IS NOT NULL AND u.modseq > 0)
+    """,
+    "an email has a number or thread that its account has not given": """
+        SELECT e.account, e.email FROM store_emails e
+        JOIN store_accounts a ON a.account = e.account
+        WHERE e.email NOT BETWEEN 1 AND a.number OR e.thread NOT BETWEEN 1 AND a.number
+    """,
+    "a mailbox and an email have one number": """
+        SELECT account, email FROM store_emails
+        INTERSECT SELECT account, mailbox FROM store_mailboxes
+    """,
+    "a message has no email": """
+        SELECT m.account, m.mailbox, m.uid FROM store_messages m
+        LEFT JOIN store_emails e ON e.account = m.account AND e.email = m.email
+        WHERE e.email IS NULL
+    """,
+    "an email has not all of its octets, in pieces that follow one another": """
+        SELECT e.account, e.email, e.size FROM store_emails e
+        WHERE (e.size, 0) <> (SELECT coalesce(sum(length(c.octets)), -1),
+            max(c.piece) + 1 - count(*)
+            FROM store_contents c WHERE c.account = e.account AND c.email = e.email)
+    """,
+    "octets belong to no email, and nobody is bringing more": """
+        SELECT c.account, c.email, c.piece FROM store_contents c
+        LEFT JOIN store_emails e ON e.account = c.account AND e.email = c.email
+        LEFT JOIN store_unnamed u ON u.account = c.account AND u.email = c.email
+        WHERE e.email IS NULL AND (u.email IS NULL OR u.modseq <> 0)
+    """,
+    "a content that is still arriving is an email already": """
+        SELECT u.account, u.email FROM store_unnamed u
+        JOIN store_emails e ON e.account = u.account AND e.email = u.email
+        WHERE u.modseq = 0
+    """,
+    "a message has changed and no change says so": """
+        SELECT m.account, m.mailbox, m.uid FROM store_messages m
+        JOIN store_accounts a ON a.account = m.account AND m.modseq > a.forgotten
+        WHERE NOT EXISTS (SELECT 1 FROM store_changes c
+            WHERE c.account = m.account AND c.mailbox = m.mailbox AND c.modseq = m.modseq
+            AND c.what IN (4, 5) AND m.uid BETWEEN c.first AND c.last)
+    """,
+    "a mailbox has changed and no change says so": """
+        SELECT m.account, m.mailbox FROM store_mailboxes m
+        JOIN store_accounts a ON a.account = m.account AND m.modseq > a.forgotten
+        WHERE NOT EXISTS (SELECT 1 FROM store_changes c
+            WHERE c.account = m.account AND c.mailbox = m.mailbox AND c.modseq = m.modseq)
+    """,
+    "a message is there though a change says that it was removed": """
+        SELECT m.account, m.mailbox, m.uid FROM store_messages m
+        JOIN store_changes c ON c.account = m.account AND c.mailbox = m.mailbox
+        AND c.what = 6 AND m.uid BETWEEN c.first AND c.last
+    """,
+    "a mailbox is there though a change says that it has gone": """
+        SELECT m.account, m.mailbox FROM store_mailboxes m
+        JOIN store_changes c ON c.account = m.account AND c.mailbox = m.mailbox AND c.what = 3
+    """,
+    "a key was given for a delivery at a time that is none, or without saying where": """
+        SELECT account, key FROM store_deliveries WHERE made < 0 OR detail NOT LIKE 'F%:%'
+    """,
+    "a change has a mod-sequence that its account has not given": """
+        SELECT c.account, c.modseq FROM store_changes c
+        JOIN store_accounts a ON a.account = c.account AND c.modseq > a.modseq
+    """,
+    **{
+        f"store_{table} has rows of an account that is not there": f"""
+        SELECT DISTINCT t.account FROM store_{table} t
+        LEFT JOIN store_accounts a ON a.account = t.account WHERE a.account IS NULL
+    """  # noqa: S608 - the names stand above
+        for table in OF_ACCOUNTS
+    },
+}
+
+LEFTOVERS = {
+    "octets wait to be swept": "SELECT account, email FROM store_unnamed",
+    "an account is not wholly forgotten": "SELECT account FROM store_removals",
+}
+
+
+def audit(db: Connection, *, at_rest: bool = True) -> list[str]:
+    """Return what is wrong with the index; nothing, if it is sound.
+
+    ``at_rest`` also asks for what is right only while somebody is at work:
+    contents that are arriving or still read, and accounts being forgotten.
+    """
+    rules = {**RULES, **(LEFTOVERS if at_rest else {})}
+    wrong = [f"{rule}: {row}" for rule, sql in rules.items() for row in db.all(sql)]
+    damage = [str(words) for [words] in db.all("PRAGMA integrity_check") if words != "ok"]
+    return damage + wrong
