@@ -8,6 +8,7 @@ doors first; running transactions may finish.
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import signal
 import sys
@@ -40,6 +41,7 @@ from mailplat.plugin import ConfigError
 from mailplat.portals.listen import Listener, open_listener
 
 SWITCH_INTERVAL = 0.0005  # seconds; beside a busy thread each wake-up costs that much, not 5 ms
+GARBAGE = (50_000, 20, 100)  # objects to begin with; little of ours is circular, so look seldom
 READY = "mailplat is ready"
 
 
@@ -86,6 +88,7 @@ class MailService(Service):
     def startService(self) -> None:  # noqa: N802 - Twisted calls us
         Service.startService(self)  # type: ignore[no-untyped-call]
         sys.setswitchinterval(SWITCH_INTERVAL)
+        gc.set_threshold(*GARBAGE)
         atexit.register(self._end_with_status)
         self._notifier = Notifier.of(os.environ)
         self._holdups = HoldUps(self.reactor)
@@ -107,6 +110,7 @@ class MailService(Service):
         self._sweep.start(1, now=False)
         for place in self.places:
             self.log.info("listening: {place}", place=place)
+        gc.freeze()  # what is there now stays: nothing to look through again
         self.log.info(READY)
         self._notifier.ready(self.reactor)
 
