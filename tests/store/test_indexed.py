@@ -6,15 +6,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import Clock
 
 from mailplat.interfaces import IBus, IMailStore
-from mailplat.sql import SqliteDatabase
+from mailplat.mail.mailbox import Delivery, ModSeq, UidSet
+from mailplat.mail.people import AccountId
+from mailplat.sql import Connection, SqliteDatabase
+from mailplat.store.indexed import queries
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
-from mailplat.testing.contracts.account import AccountContract
+from mailplat.testing.contracts.account import ALICE, BIG, HELLO, AccountContract
 from mailplat.testing.contracts.store import StoreContract
+from mailplat.testing.fakes import FakeBus, new_message
 from mailplat.testing.fixtures import async_yield_fixture
+
+BOB = AccountId("bob")
 
 
 @asynccontextmanager
@@ -28,6 +35,7 @@ async def opened(
     store = IndexedStore(IndexedStoreSettings(), database, bus, clock)
     await store.prepare()
     yield store
+    store.finish()
     await database.close()
 
 
@@ -47,3 +55,93 @@ class TestSqliteStore(StoreContract):
     ) -> AsyncIterator[IMailStore]:
         async with opened(tmp_path, reactor, bus) as store:
             yield store
+
+
+class TestForgetting:
+    """What nobody can ask for any more leaves the database."""
+
+    @async_yield_fixture
+    async def store(
+        self, tmp_path: Path, reactor: IReactorFromThreads
+    ) -> AsyncIterator[IndexedStore]:
+        async with opened(tmp_path, reactor, FakeBus()) as store:
+            yield store
+
+    async def test_expunged_contents_go_when_nobody_holds_the_account(
+        self, store: IndexedStore
+    ) -> None:
+        account, reader = await store.open(ALICE), await store.open(ALICE)
+        [inbox] = await account.mailboxes()
+        await account.append(inbox.id, [HELLO, new_message(BIG), HELLO])
+        await account.move(inbox.id, UidSet.of(3), inbox.id, keep=True)
+        await account.expunge(inbox.id, UidSet.of(1, 2, 3))
+        assert await store.database.write(rows, "contents") > 3
+        del account
+        assert await store.database.write(rows, "contents") > 3
+        del reader
+        await store.open(BOB)
+        assert await store.database.write(rows, "contents") == 1
+        assert await store.database.write(rows, "emails") == 1
+        assert await store.database.write(rows, "unnamed") == 0
+
+    async def test_who_came_later_keeps_nothing_from_going(self, store: IndexedStore) -> None:
+        account = await store.open(ALICE)
+        [inbox] = await account.mailboxes()
+        await account.append(inbox.id, [HELLO])
+        await account.expunge(inbox.id, UidSet.of(1))
+        later = await store.open(ALICE)
+        del account
+        await store.open(BOB)
+        assert await store.database.write(rows, "contents") == 0
+        assert (await later.mailboxes())[0].messages == 0
+
+    async def test_what_a_crash_left_unfinished_goes_at_the_next_start(
+        self, store: IndexedStore
+    ) -> None:
+        email = await store.database.write(queries.contents.begin_content, ALICE, 0.0)
+        await store.database.write(queries.contents.add_pieces, ALICE, email, 0, [b"half"])
+        await store.database.write(queries.contents.begin_removal, BOB)
+        await store.open(BOB)
+        store.finish()
+        await store.prepare()
+        assert await store.database.write(rows, "contents") == 0
+        await store.database.write(rows, "accounts")
+        assert await store.database.write(rows, "removals") == 0
+        assert await store.database.write(rows, "accounts") == 1
+
+    async def test_of_very_many_changes_the_oldest_are_forgotten(
+        self, store: IndexedStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(queries.changes, "KEPT_CHANGES", 5)
+        account = await store.open(ALICE)
+        [inbox] = await account.mailboxes()
+        for _ in range(20):
+            await account.append(inbox.id, [HELLO])
+        newest = (await account.index(inbox.id)).modseq
+        assert await store.database.write(queries.changes.forget_changes)
+        assert not await store.database.write(queries.changes.forget_changes)
+        assert await store.database.write(rows, "changes") == 5
+        assert not (await account.changes(ModSeq(newest - 6))).complete
+        known = await account.changes(ModSeq(newest - 5))
+        assert [one.added for one in known.mailboxes] == [UidSet(((16, 20),))]
+
+    async def test_a_key_is_remembered_for_a_month(
+        self, store: IndexedStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(queries.contents, "KEYS_AT_ONCE", 2)
+        for key in "abcde":
+            await store.deliver([Delivery(key, ALICE, HELLO)])
+        [[made]] = await store.database.read(
+            lambda db: db.all("SELECT DISTINCT made FROM store_deliveries")
+        )
+        for before, left in ((made, 5), (made + 1, 0)):
+            last: tuple[str, str] | None = ("", "")
+            while last:
+                last = await store.database.write(queries.contents.forget_keys, last, before)
+            assert await store.database.write(rows, "deliveries") == left
+
+
+def rows(db: Connection, table: str) -> int:
+    found = db.one(f"SELECT count(*) FROM store_{table}")
+    assert found
+    return int(found[0])

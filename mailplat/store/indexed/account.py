@@ -6,7 +6,6 @@ from array import array
 from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
-from weakref import finalize
 
 from zope.interface import implementer
 
@@ -115,7 +114,6 @@ class IndexedAccount:
         self.database = store.database
         self._store = store
         self._flag_sets: dict[int, frozenset[str]] = {}
-        finalize(self, store.sweep, account).atexit = False
 
     async def mailboxes(self) -> Sequence[Mailbox]:
         return await self.database.read(queries.mailboxes.mailboxes, self.id)
@@ -137,7 +135,7 @@ class IndexedAccount:
 
     async def remove(self, mailbox: MailboxId) -> None:
         await self._store.commit(queries.messages.remove, self.id, mailbox, self._store.now())
-        self._store.sweep(self.id)
+        self._store.sweeper.sweep(self.id)
 
     async def subscribe(self, names: Collection[str], on: bool) -> None:
         await self._store.commit(
@@ -183,7 +181,7 @@ class IndexedAccount:
             await self._store.drop(self.id, stored)
             raise
         if replacing:
-            self._store.sweep(self.id)
+            self._store.sweeper.sweep(self.id)
         return appended
 
     async def flag(
@@ -210,7 +208,7 @@ class IndexedAccount:
         gone: UidSet = await self._store.commit(
             queries.messages.expunge, self.id, mailbox, uids, self._store.now()
         )
-        self._store.sweep(self.id)
+        self._store.sweeper.sweep(self.id)
         return gone
 
     async def changes(self, since: ModSeq, mailbox: MailboxId | None = None) -> Changes:

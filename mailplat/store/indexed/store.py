@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
-from weakref import WeakSet
 
 from pydantic import Field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailplat.interfaces import IBus, IMailStore
 from mailplat.mail.content import Content, whole
-from mailplat.mail.errors import ShuttingDown
 from mailplat.mail.events import AccountChanged
-from mailplat.mail.mailbox import Delivery, ModSeq, NewMessage, Outcome
+from mailplat.mail.mailbox import Delivery, NewMessage, Outcome
 from mailplat.mail.people import AccountId
 from mailplat.mail.status import DELIVERED
 from mailplat.plugin import Settings
@@ -27,6 +24,7 @@ from mailplat.store.indexed.account import IndexedAccount
 from mailplat.store.indexed.contents import SMALL, split
 from mailplat.store.indexed.queries.changes import Done
 from mailplat.store.indexed.queries.messages import Stored
+from mailplat.store.indexed.sweeper import Sweeper
 
 
 class IndexedStoreSettings(Settings):
@@ -57,18 +55,16 @@ class IndexedStore:
         self.database = database
         self._bus = bus
         self._clock = clock
-        self._open: dict[AccountId, WeakSet[IndexedAccount]] = {}
-        self._sweeping: set[AccountId] = set()
+        self.sweeper = Sweeper(database, clock)
 
     async def prepare(self) -> None:
         """Bring the tables up to date, and end what a crash left half done."""
         await self.database.migrate("store", steps_of("mailplat.store.indexed"))
-        while await self.database.write(queries.contents.sweep_all):
-            pass
-        for account in await self.database.read(queries.contents.removals):
-            await self._finish_removal(account)
-        await self.database.write(queries.contents.forget_keys, self.now())
-        await self.database.write(queries.changes.forget_changes)
+        await self.sweeper.start()
+
+    def finish(self) -> None:
+        """Begin nothing more of one's own accord."""
+        self.sweeper.stop()
 
     async def open(self, account: AccountId) -> IndexedAccount:
         modseq = await self.database.read(queries.changes.account_modseq, account)
@@ -77,7 +73,8 @@ class IndexedStore:
                 queries.mailboxes.ensure_account, account, self.now()
             )
         opened = IndexedAccount(self, account, modseq)
-        self._open.setdefault(account, WeakSet()).add(opened)
+        self.sweeper.catch_up()
+        self.sweeper.spare(opened)
         return opened
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
@@ -87,8 +84,7 @@ class IndexedStore:
         return [await outcome for outcome in under_way]
 
     async def remove(self, account: AccountId) -> None:
-        await self.database.write(queries.contents.begin_removal, account)
-        await self._finish_removal(account)
+        await self.sweeper.remove(account)
 
     def now(self) -> float:
         """Return the time that what happens now is kept under, in seconds since 1970."""
@@ -99,6 +95,7 @@ class IndexedStore:
 
         Whoever waits for the answer may be cancelled: then only the answer is lost.
         """
+        self.sweeper.catch_up()
         answer: Deferred[object] = Deferred()
         work: Deferred[Done] = self.database.write(unit, account, *args)
         work.addCallback(self._tell, account).chainDeferred(answer)
@@ -125,14 +122,7 @@ class IndexedStore:
     async def drop(self, account: AccountId, stored: Sequence[Stored]) -> None:
         """Forget what `keep` made ready and nobody will name; never raises."""
         for email in (one.email for one in stored if one.email):
-            await self._forget(account, email)
-
-    def sweep(self, account: AccountId) -> None:
-        """Begin to forget contents of an account that nobody can name any more."""
-        if account not in self._sweeping:
-            self._sweeping.add(account)
-            work = Deferred.fromCoroutine(self._sweep(account))
-            work.addErrback(self._leave_to_next_start)
+            await self.sweeper.forget(account, email)
 
     async def _outcome(self, delivery: Delivery) -> Outcome:
         try:
@@ -166,34 +156,6 @@ class IndexedStore:
                     queries.contents.add_pieces, account, email, first, pieces
                 )
         except BaseException:
-            self._forget(account, email)
+            self.sweeper.forget(account, email)
             raise
         return email
-
-    def _forget(self, account: AccountId, email: int) -> Deferred[None]:
-        forgotten = self.database.write(queries.contents.drop_content, account, email)
-        return forgotten.addErrback(self._leave_to_next_start)
-
-    async def _sweep(self, account: AccountId) -> None:
-        try:
-            while await self.database.write(
-                queries.contents.sweep, account, self._oldest(account)
-            ):
-                pass
-        finally:
-            self._sweeping.discard(account)
-
-    def _leave_to_next_start(self, failure: Failure) -> None:
-        if not isinstance(failure.value, ShuttingDown):
-            self.log.failure("contents are left for the next start to sweep away", failure)
-
-    def _oldest(self, account: AccountId) -> ModSeq | None:
-        """Return what the oldest open object of an account saw, if there is one."""
-        oldest = min((one.opened_at for one in self._open.get(account, ())), default=None)
-        if oldest is None:
-            self._open.pop(account, None)
-        return oldest
-
-    async def _finish_removal(self, account: AccountId) -> None:
-        while await self.database.write(queries.contents.go_on_removing, account):
-            pass

@@ -134,13 +134,17 @@ def _summed(newest: ModSeq, seen: dict[tuple[int, int], list[tuple[int, int]]]) 
     )
 
 
-def forget_changes(db: Connection) -> None:
-    """Forget changes so old that whoever asks for them may as well begin anew."""
-    db.execute(
-        "UPDATE store_accounts SET forgotten = modseq - ? WHERE modseq - forgotten > ?",
+def forget_changes(db: Connection) -> bool:
+    """Forget one account's oldest changes, if it has very many; return whether it had.
+
+    Whoever asks for changes so old may as well begin anew.
+    """
+    row = db.one(
+        "UPDATE store_accounts SET forgotten = modseq - ? WHERE account ="
+        " (SELECT account FROM store_accounts WHERE modseq - forgotten > ? LIMIT 1)"
+        " RETURNING account, forgotten",
         (KEPT_CHANGES, 2 * KEPT_CHANGES),
     )
-    db.execute(
-        "DELETE FROM store_changes WHERE EXISTS (SELECT 1 FROM store_accounts a"
-        " WHERE a.account = store_changes.account AND store_changes.modseq <= a.forgotten)"
-    )
+    if row:
+        db.execute("DELETE FROM store_changes WHERE account = ? AND modseq <= ?", row)
+    return row is not None

@@ -12,7 +12,7 @@ from mailplat.store.indexed.queries.changes import email_id
 from mailplat.store.indexed.queries.mailboxes import claim
 
 SWEPT_AT_ONCE = 64  # contents removed in one unit of work
-KEPT_KEYS = 30 * 24 * 3600.0  # seconds for which a delivery's repeat is recognised
+KEYS_AT_ONCE = 1000  # keys of deliveries looked at in one unit of work
 
 
 def begin_content(db: Connection, account: AccountId, now: float) -> int:
@@ -89,9 +89,22 @@ def _forget(db: Connection, emails: Sequence[Row]) -> None:
         )
 
 
-def forget_keys(db: Connection, now: float) -> None:
-    """Forget the keys of deliveries that were made long ago."""
-    db.execute("DELETE FROM store_deliveries WHERE made < ?", (now - KEPT_KEYS,))
+def forget_keys(db: Connection, last: tuple[str, str], before: float) -> tuple[str, str] | None:
+    """Forget the keys of deliveries made before a time; return where to go on, if anywhere.
+
+    It goes through all keys, some at a time, since an index by time would cost
+    every delivery something.
+    """
+    rows = db.all(
+        "SELECT account, key, made FROM store_deliveries WHERE (account, key) > (?, ?)"
+        " ORDER BY account, key LIMIT ?",
+        (*last, KEYS_AT_ONCE),
+    )
+    db.executemany(
+        "DELETE FROM store_deliveries WHERE account = ? AND key = ?",
+        [(account, key) for account, key, made in rows if made < before],
+    )
+    return (rows[-1][0], rows[-1][1]) if len(rows) == KEYS_AT_ONCE else None
 
 
 def begin_removal(db: Connection, account: AccountId) -> None:

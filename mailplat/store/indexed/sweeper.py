@@ -1,0 +1,117 @@
+"""Forgets what nobody can ask for any more, behind those who may still be reading it."""
+
+from __future__ import annotations
+
+from weakref import WeakSet, finalize
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from mailplat.mail.errors import ShuttingDown
+from mailplat.mail.people import AccountId
+from mailplat.sql import Database
+from mailplat.store.indexed import queries
+from mailplat.store.indexed.account import IndexedAccount
+
+A_DAY = 24 * 3600.0
+KEPT_KEYS = 30 * A_DAY  # seconds for which a delivery's repeat is recognised
+
+
+class Sweeper:
+    """Removes contents without a name, removed accounts, old changes and old keys.
+
+    All of it is done in small units of work, so that nobody waits for long.
+    """
+
+    log = Logger()
+
+    def __init__(self, database: Database, clock: IReactorTime) -> None:
+        self._database = database
+        self._clock = clock
+        self._open: dict[AccountId, WeakSet[IndexedAccount]] = {}
+        self._gone: set[AccountId] = set()  # those of which an object has gone
+        self._held: set[AccountId] = set()  # those that may have something to be swept
+        self._sweeping: dict[AccountId, bool] = {}  # whether it was asked for again meanwhile
+        self._tidying = LoopingCall(self._tidy)
+        self._tidying.clock = clock
+
+    async def start(self) -> None:
+        """Remove what a crash left half done, and begin to tidy up day by day."""
+        while await self._database.write(queries.contents.sweep_all):
+            pass
+        self._tidying.start(A_DAY).addErrback(self._leave)
+
+    def stop(self) -> None:
+        """Tidy up no more."""
+        if self._tidying.running:
+            self._tidying.stop()
+
+    def spare(self, opened: IndexedAccount) -> None:
+        """Keep from now on, as long as this object is held, what it could read."""
+        self._open.setdefault(opened.id, WeakSet()).add(opened)
+        finalize(opened, self._gone.add, opened.id).atexit = False
+
+    def catch_up(self) -> None:
+        """Sweep behind the account objects that have gone.
+
+        That isn't done at once when they go, for they may go in any thread, at the
+        collector of garbage's pleasure.
+        """
+        while self._gone:
+            account = self._gone.pop()
+            if not self._open.get(account):
+                self._open.pop(account, None)
+            if account in self._held:
+                self.sweep(account)
+
+    def sweep(self, account: AccountId) -> None:
+        """Begin to remove contents of an account that nobody can name any more."""
+        begun = account in self._sweeping
+        self._sweeping[account] = True
+        if not begun:
+            Deferred.fromCoroutine(self._sweep(account)).addErrback(self._leave)
+
+    def forget(self, account: AccountId, email: int) -> Deferred[None]:
+        """Remove a content that no message has come to name; never fails."""
+        forgotten = self._database.write(queries.contents.drop_content, account, email)
+        return forgotten.addErrback(self._leave)
+
+    async def remove(self, account: AccountId) -> None:
+        """Remove all there is of an account; a crash in the middle doesn't end it."""
+        await self._database.write(queries.contents.begin_removal, account)
+        await self._go_on_removing(account)
+
+    async def _sweep(self, account: AccountId) -> None:
+        try:
+            while self._sweeping[account]:
+                self._sweeping[account] = False
+                self._held.add(account)
+                open_now = self._open.get(account, ())
+                oldest = min((one.opened_at for one in open_now), default=None)
+                while await self._database.write(queries.contents.sweep, account, oldest):
+                    pass
+                if oldest is None:
+                    self._held.discard(account)
+        finally:
+            del self._sweeping[account]
+
+    async def _tidy(self) -> None:
+        for account in await self._database.read(queries.contents.removals):
+            await self._go_on_removing(account)
+        while await self._database.write(queries.changes.forget_changes):
+            pass
+        last: tuple[str, str] | None = ("", "")
+        while last:
+            before = self._clock.seconds() - KEPT_KEYS
+            last = await self._database.write(queries.contents.forget_keys, last, before)
+
+    async def _go_on_removing(self, account: AccountId) -> None:
+        while await self._database.write(queries.contents.go_on_removing, account):
+            pass
+
+    def _leave(self, failure: Failure) -> None:
+        if not isinstance(failure.value, ShuttingDown):
+            self.log.failure("what could be forgotten is left to the next start", failure)
