@@ -123,7 +123,7 @@ def machine(folder: Path) -> list[str]:
     libraries = (f"{name} {_version(name)}" for name in ("twisted", "apsw", "aiosmtpd"))
     packages = (f"{name} {_debian(name)}" for name in ("postfix", "dovecot-core"))
     return [
-        f"{datetime.now(UTC):%d %b %Y}, load before {os.getloadavg()[2]:.1f}",
+        f"{datetime.now(UTC):%d %b %Y}, load of the last 15 minutes, our own included: {os.getloadavg()[2]:.1f}",
         f"{len(cpu)} x {cpu[0] if cpu else platform.machine()}, {memory:.0f} GiB, {kind}",
         f"Linux {platform.release()}, Python {platform.python_version()}",
         ", ".join([*libraries, *packages]),
