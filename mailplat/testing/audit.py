@@ -14,6 +14,7 @@ OF_ACCOUNTS = (
     "flag_sets",
     "keywords",
     "references",
+    "joined_threads",
     "changes",
     "deliveries",
 )
@@ -83,6 +84,12 @@ RULES = {
         SELECT e.account, e.email FROM store_emails e
         JOIN store_accounts a ON a.account = e.account
         WHERE e.email NOT BETWEEN 1 AND a.number OR e.thread NOT BETWEEN 1 AND a.number
+    """,
+    "a thread has joined another and still has emails, or others that have joined it": """
+        SELECT j.account, j.thread FROM store_joined_threads j
+        JOIN store_emails e ON e.account = j.account AND e.thread = j.thread
+        UNION SELECT j.account, j.thread FROM store_joined_threads j
+        JOIN store_joined_threads k ON k.account = j.account AND k.root = j.thread
     """,
     "a mailbox and an email have one number": """
         SELECT account, email FROM store_emails

@@ -65,9 +65,12 @@ ALICE, BOB = (account(f"{name}@example.org").id for name in ("alice", "bob"))
 LARGE = 600 * 1024  # octets; kept in pieces, over several rows
 
 
-def letter(number: int, size: int = 0) -> bytes:
-    """Return a message like no other of its size at least."""
-    head = b"Subject: %d\r\nMessage-ID: <%d@example.net>\r\n\r\n" % (number, number)
+def letter(number: int, size: int = 0, replies_to: Sequence[int] = ()) -> bytes:
+    """Return a message like no other, of that size at least."""
+    references = "".join(f" <{other}@example.net>" for other in replies_to).encode()
+    head = b"Subject: %d\r\nMessage-ID: <%d@example.net>\r\nReferences:%s\r\n\r\n" % (
+        number, number, references,
+    )  # fmt: skip
     line = b"%d and more of it, up to the end of the line\r\n" % number
     return head + line * (1 + size // len(line))
 
@@ -158,6 +161,7 @@ class Scene:
 
 async def _state(mail: IAccount) -> State:
     found = []
+    threads: dict[str, int] = {}
     for box in await mail.mailboxes():
         messages = []
         wanted = Wanted.FLAGS | Wanted.CONTENT
@@ -167,7 +171,9 @@ async def _state(mail: IAccount) -> State:
                     octets = await (await mail.content(record)).read(0, record.size)
                     assert len(octets) == record.size
                     digest = blake2b(octets, digest_size=6).hexdigest()
-                    messages.append((record.uid, " ".join(sorted(record.flags)), digest))
+                    thread = threads.setdefault(record.thread_id, len(threads))
+                    flags = " ".join(sorted(record.flags))
+                    messages.append((record.uid, flags, thread, digest))
         counts = box.uid_next, box.messages, box.unseen, box.deleted, box.size
         found.append((box.name, box.role, box.subscribed, counts, tuple(messages)))
     return State(tuple(found), mail.opened_at)
@@ -210,9 +216,15 @@ class Pop3Client:
 Step = Callable[[Scene], Awaitable[object]]
 
 
-def deliver(number: int, *placements: Placement, to: Sequence[str] = (ALICE,), size: int = 0):
+def deliver(
+    number: int,
+    *placements: Placement,
+    to: Sequence[str] = (ALICE,),
+    size: int = 0,
+    replies_to: Sequence[int] = (),
+) -> Step:
     async def step(scene: Scene) -> None:
-        message = new_message(letter(number, size), SEEN)
+        message = new_message(letter(number, size, replies_to), SEEN)
         where = placements or (Placement(),)
         deliveries = [Delivery(f"{number} {who}", who, message, where) for who in to]
         _insist(await scene.store.deliver(deliveries))
@@ -471,6 +483,16 @@ def flows() -> dict[str, Flow]:
                     refused(nowhere),
                     deliver(5, to=(ALICE, BOB)),
                 ),
+            ],
+            again=True,
+        ),
+        "threads": Flow(
+            [
+                *[deliver(number) for number in range(1, 6)],
+                deliver(6, replies_to=(4, 5)),
+                deliver(7, replies_to=(2, 5)),
+                deliver(8, replies_to=(1, 7, 3)),
+                deliver(9, replies_to=(5,)),
             ],
             again=True,
         ),

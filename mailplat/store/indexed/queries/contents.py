@@ -134,6 +134,7 @@ def go_on_removing(db: Connection, account: AccountId) -> bool:
         "emails",
         "unnamed",
         "references",
+        "joined_threads",
         "changes",
         "deliveries",
         "flag_sets",

@@ -206,18 +206,38 @@ def _thread(db: Connection, account: AccountId, email: int, references: Sequence
         f" WHERE account = ? AND reference IN ({marks})",
         (account, *hashed),
     )
-    thread, *others = sorted(found for [found] in rows) or [email]
+    thread, *others = sorted({_root(db, account, found) for [found] in rows}) or [email]
     for other in others:
-        for table in ("emails", "references"):
-            db.execute(
-                f"UPDATE store_{table} SET thread = ? WHERE account = ? AND thread = ?",  # noqa: S608
-                (thread, account, other),
-            )
+        _join(db, account, other, thread)
     db.executemany(
         "INSERT INTO store_references VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         [(account, one, thread) for one in hashed],
     )
-    return int(thread)
+    return thread
+
+
+def _root(db: Connection, account: AccountId, thread: int) -> int:
+    """Return the thread that a thread has become one with, or itself."""
+    joined = "SELECT root FROM store_joined_threads WHERE account = ? AND thread = ?"
+    row = db.one(joined, (account, thread))
+    return int(row[0]) if row else thread
+
+
+def _join(db: Connection, account: AccountId, thread: int, root: int) -> None:
+    """Let a thread be one with an older one."""
+    later = db.all(
+        "SELECT email FROM store_emails WHERE account = ? AND thread = ? AND thread <> email",
+        (account, thread),
+    )
+    db.executemany(
+        "UPDATE store_emails SET thread = ? WHERE account = ? AND email = ?",
+        [(root, account, email) for email in (thread, *(email for [email] in later))],
+    )
+    db.execute(
+        "UPDATE store_joined_threads SET root = ? WHERE account = ? AND root = ?",
+        (root, account, thread),
+    )
+    db.execute("INSERT INTO store_joined_threads VALUES (?, ?, ?)", (account, thread, root))
 
 
 def _add_places(

@@ -32,7 +32,8 @@ CREATE TABLE store_subscriptions (
     PRIMARY KEY (account, name)
 ) WITHOUT ROWID;
 
--- What all places of one message share.
+-- What all places of one message share.  A thread has the number of the email that
+-- began it, so the index holds those alone that came later.
 CREATE TABLE store_emails (
     account   TEXT NOT NULL,
     email     INTEGER NOT NULL,
@@ -43,7 +44,7 @@ CREATE TABLE store_emails (
     summary   BLOB NOT NULL,
     PRIMARY KEY (account, email)
 ) WITHOUT ROWID;
-CREATE INDEX store_threads ON store_emails (account, thread);
+CREATE INDEX store_threads ON store_emails (account, thread) WHERE thread <> email;
 
 -- The octets: in one piece where there are few, else in pieces of equal size.
 CREATE TABLE store_contents (
@@ -93,10 +94,18 @@ CREATE TABLE store_keywords (
 CREATE TABLE store_references (
     account    TEXT NOT NULL,
     reference  BLOB NOT NULL,         -- a message identifier, hashed
-    thread     INTEGER NOT NULL,
+    thread     INTEGER NOT NULL,      -- what it was at first; see `store_joined_threads`
     PRIMARY KEY (account, reference)
 ) WITHOUT ROWID;
-CREATE INDEX store_references_by_thread ON store_references (account, thread);
+
+-- Threads that have become one with an older one.
+CREATE TABLE store_joined_threads (
+    account  TEXT NOT NULL,
+    thread   INTEGER NOT NULL,
+    root     INTEGER NOT NULL,        -- the older one, which has joined no other
+    PRIMARY KEY (account, thread)
+) WITHOUT ROWID;
+CREATE INDEX store_joined_roots ON store_joined_threads (account, root);
 
 -- What was done, by ranges of UIDs; see `queries.What`.
 CREATE TABLE store_changes (
