@@ -25,15 +25,15 @@ class Edits:
 
     def add(self, name: bytes, text: str) -> Edits:
         """Put a field above all others."""
-        return Edits((*self.steps, Add(encoded(name, text))))
+        return Edits((*self.steps, Add(encoded(_checked(name), text))))
 
     def replace(self, name: bytes, text: str) -> Edits:
         """Give the topmost field of that name another body; add it below where there is none."""
-        return Edits((*self.steps, Replace(name.lower(), encoded(name, text))))
+        return Edits((*self.steps, Replace(_checked(name).lower(), encoded(name, text))))
 
     def remove(self, name: bytes) -> Edits:
         """Take away every field of that name."""
-        return Edits((*self.steps, Remove(name.lower())))
+        return Edits((*self.steps, Remove(_checked(name).lower())))
 
     def __add__(self, other: Edits) -> Edits:
         return Edits(self.steps + other.steps)
@@ -47,6 +47,12 @@ class Edits:
         for step in self.steps:
             lines = step(lines)
         return Header.of_lines(lines)
+
+
+def _checked(name: bytes) -> bytes:
+    if not isinstance(name, bytes):
+        raise ValueError(f"a field's name is bytes, not {name!r:.100}")  # noqa: TRY004
+    return name
 
 
 @attrs.frozen

@@ -171,6 +171,8 @@ def checked(answer: object) -> Verdict:
     for name, kind in _KINDS.items():
         if not isinstance(value := getattr(answer, name), kind):
             raise Nonsense(f"returned a Verdict whose {name} is {value!r:.100}")
+    if not all(callable(step) for step in answer.edits.steps):
+        raise Nonsense(f"returned edits that are none: {answer.edits.steps!r:.100}")
     if not answer.recipients:
         return fitting(answer)
     singles = {key: checked(single) for key, single in answer.recipients.items()}

@@ -80,3 +80,8 @@ def test_what_cannot_be_a_field_is_refused_when_it_is_planned() -> None:
         Edits().replace(b"Subject", "a\r\nBcc: everyone")
     with pytest.raises(ValueError, match="no field name"):
         Edits().add(b"no name", "a")
+
+
+def test_a_name_that_is_no_octets_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="a field's name is bytes"):
+        Edits().remove("Subject")  # type: ignore[arg-type]

@@ -50,6 +50,7 @@ WRONG = [
     pytest.param(
         attrs.evolve(KEEP, edits=[]), "Nonsense: returned a Verdict whose edits", id="edits"
     ),
+    pytest.param(Verdict.keep(Edits(("x",))), "Nonsense: returned edits", id="steps"),  # type: ignore[arg-type]
     pytest.param(
         attrs.evolve(KEEP, error="no"), "Nonsense: returned a Verdict whose error", id="error"
     ),
