@@ -33,7 +33,9 @@ from twisted.logger import Logger
 from zope.interface import Interface, classImplements, implementer
 
 from mailplat.interfaces import IBus, IDirectory, ILifetime
+from mailplat.mail.address import Address
 from mailplat.mail.errors import (
+    BadAddress,
     EncryptionRequired,
     LoginFailed,
     LoginRequired,
@@ -173,7 +175,7 @@ class Logins:
     ) -> Account:
         network = network_of(peer.host)
         counted = not self._doorkeeper.is_uncounted(peer.host)
-        written = name[:SHOWN].lower()
+        written = _one_spelling(name)
         if counted:
             await self._by_network.wait(network)
         await self._by_name.wait(written)
@@ -356,3 +358,11 @@ def _checker(directory: IDirectory, strings: tuple[str, ...]) -> ICredentialsChe
     if not checkers:
         raise ConfigError("nobody here knows passwords: [login] needs checkers")
     return _InTurn(tuple(checkers))
+
+
+def _one_spelling(name: str) -> str:
+    """Return what all spellings of one login name have in common, so that guesses add up."""
+    try:
+        return Address.parse(name).key
+    except BadAddress:
+        return name[:SHOWN].lower()

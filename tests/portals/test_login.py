@@ -309,6 +309,17 @@ async def test_many_networks_that_guess_one_account_wait_too(scene: Scene) -> No
     assert scene.people.compared == 7
 
 
+async def test_another_spelling_of_a_name_buys_no_more_guesses(scene: Scene) -> None:
+    for number, name in enumerate(["alice", "Alice", '"alice"', r'"\alice"', r'"a\lice"']):
+        peer = Peer(f"198.51.100.{number}", 1)
+        login = scene.login(f"{name}@example.org", b"%d" % number, peer)
+        scene.clock.advance(15)
+        with pytest.raises(LoginFailed):
+            await login
+    await guess(scene, b"5", Peer("198.51.100.5", 1))
+    assert not scene.login("alice@example.org", b"secret", STRANGER).called
+
+
 async def test_an_ipv6_network_is_one_guesser(scene: Scene) -> None:
     await guess(scene, b"wrong", Peer("2001:db8::1", 1))
     login = scene.login("alice@example.org", b"secret", Peer("2001:db8::2", 1))
