@@ -67,8 +67,9 @@ class Receiver:
     """The engine of one connection, from its greeting on, or from STARTTLS on.
 
     What comes out of turn it makes a `Mistake`; what a command has changed it
-    learns from the reply.  Errors and commands that move no mail are counted
-    until a message is accepted; past their limit the reply becomes a 421.
+    learns from the reply.  Errors and commands that move no mail, RSET in the
+    middle of a transaction among them, are counted until a message is accepted;
+    past their limit the reply becomes a 421.
     """
 
     offer: Offer
@@ -212,7 +213,7 @@ class Receiver:
             self._errors += 1
             most = limits.errors_logged_in if self._is_trusted else limits.errors
             return _enough(f"{most} errors") if self._errors > most else reply
-        if isinstance(event, _JUNK) and not (self._in_transaction and isinstance(event, Rset)):
+        if isinstance(event, _JUNK):
             self._junk += 1
             most = limits.junk_commands_logged_in if self._is_trusted else limits.junk_commands
             return _enough(f"{most} junk commands") if self._junk > most else reply

@@ -308,9 +308,10 @@ def test_an_accepted_message_makes_up_for_mistakes() -> None:
         assert conversation.hear(MESSAGE) == [250]
 
 
-def test_rset_inside_a_transaction_is_no_junk() -> None:
+def test_transactions_that_are_given_up_are_junk() -> None:
     codes = talk(HELLO, b"MAIL FROM:<>\r\nRSET\r\n" * 50).codes
-    assert set(codes[1:]) == {250}
+    assert codes[-1] == 421
+    assert codes.count(250) <= 2 * SMALL.junk_commands + 2
 
 
 @pytest.mark.parametrize("count", [2, 3, 2000])
