@@ -41,6 +41,11 @@ class Disposition(Enum):
     REJECT = "reject"  # refuse it for good
     DISCARD = "discard"  # say that it was taken, and drop it
 
+    @property
+    def refuses(self) -> bool:
+        """Whether the peer hears that it was not taken; a hold, as long as there is no queue."""
+        return self in (Disposition.HOLD, Disposition.DEFER, Disposition.REJECT)
+
 
 @attrs.frozen(kw_only=True)
 class Verdict:
@@ -213,6 +218,5 @@ class MessageRecord:
         return tuple(
             decision
             for decision in self.decisions
-            if decision.stage is Stage.RECIPIENT
-            and decision.disposition in (Disposition.DEFER, Disposition.REJECT)
+            if decision.stage is Stage.RECIPIENT and decision.disposition.refuses
         )

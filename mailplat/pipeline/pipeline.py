@@ -36,7 +36,6 @@ from mailplat.mail.words import shown
 from mailplat.pipeline.judge import Judge, described
 from mailplat.pipeline.waiting import begin, shielded
 
-REFUSALS = {Disposition.REJECT, Disposition.DEFER, Disposition.HOLD}
 PEER_LEFT = Status(4, 4, 2)
 FIRST_LOOK = 64 * KIB  # octets in which nearly every header ends
 LONGEST_TEXT = 256  # octets or characters of a field that go into the record
@@ -86,7 +85,7 @@ class Pipeline:
             if await self._is_postmaster(recipient.address):
                 transit.decisions.append(_postmaster(recipient))
                 return Verdict.accept()
-            if transit.verdict.disposition in REFUSALS:
+            if transit.verdict.disposition.refuses:
                 transit.decisions.append(_put_off(transit.verdict, recipient))
                 return transit.verdict
         for judge in self._policies[stage]:
@@ -94,7 +93,8 @@ class Pipeline:
             if verdict is KEEP:
                 continue
             _merge(transit, verdict)
-            transit.edits += verdict.edits
+            if not verdict.disposition.refuses:
+                transit.edits += verdict.edits
             if verdict.disposition is not Disposition.KEEP:
                 return _at_stage(stage, transit, verdict)
         return KEEP
@@ -105,7 +105,7 @@ class Pipeline:
         return not address.domain or bool(await self._directory.domain(address.domain))
 
     def drop(self, transit: Transit) -> None:
-        if any(decision.disposition in REFUSALS for decision in transit.decisions):
+        if any(decision.disposition.refuses for decision in transit.decisions):
             self._settle(transit, ())
 
     # The content.
@@ -237,7 +237,7 @@ def _at_stage(stage: Stage, transit: Transit, verdict: Verdict) -> Verdict:
     """Return what the portal does at once, and remember what takes effect later."""
     if verdict.disposition is Disposition.HOLD:
         verdict = attrs.evolve(verdict, disposition=Disposition.DEFER)
-    if verdict.disposition in REFUSALS:
+    if verdict.disposition.refuses:
         if stage is not Stage.SENDER:
             return verdict
         transit.verdict = verdict
@@ -272,7 +272,7 @@ def together(fates: Sequence[Verdict]) -> Sequence[Verdict]:
     now, so that nobody gets it twice.  Where somebody gets it and another's copy
     is refused, that copy is filed as junk, since nobody would hear of its refusal.
     """
-    if all(fate.disposition in REFUSALS for fate in fates):
+    if all(fate.disposition.refuses for fate in fates):
         return fates
     for fate in fates:
         if fate.disposition in (Disposition.DEFER, Disposition.HOLD):
@@ -286,7 +286,7 @@ def _outcome(fate: Verdict) -> Outcome | None:
     """Return what becomes of a copy that isn't delivered; None for one that is."""
     if fate.disposition is Disposition.DISCARD:
         return Outcome(DELIVERED, "discarded")
-    if fate.disposition in REFUSALS:
+    if fate.disposition.refuses:
         error = fate.error or Refused("refused")
         return Outcome(error.status, described(error), error)
     return None

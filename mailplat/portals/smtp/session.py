@@ -55,7 +55,6 @@ if TYPE_CHECKING:  # a session knows no Twisted, and these do
     from mailplat.portals.shell import Connection
 
 ACCEPTED = Status(2, 0, 0)
-_REFUSALS = (Disposition.DEFER, Disposition.REJECT, Disposition.HOLD)
 
 
 @attrs.frozen(kw_only=True)
@@ -271,7 +270,7 @@ class SmtpSession:
     async def _ask(self, stage: Stage, transit: Transit) -> None:
         """Raise what refuses at this stage; the pipeline remembers the rest."""
         verdict: Verdict = await self._desk.pipeline.ask(stage, transit)
-        if verdict.disposition in _REFUSALS:
+        if verdict.disposition.refuses:
             raise verdict.error or Refused(f"at {stage.value}")
 
     async def _rset(self, _event: Rset) -> Reply:
