@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TextIO
+from functools import lru_cache
+from typing import TextIO, TypeAlias
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -19,8 +22,12 @@ from zope.interface import implementer
 from mailplat.app.tables import LogSettings
 from mailplat.interfaces import IBus
 from mailplat.mail.events import MessageSettled
+from mailplat.mail.transit import MessageRecord
 
 LONGEST = 256  # octets of one value
+
+Sentence: TypeAlias = tuple[str, Mapping[str, str | int | float]]
+"""A format and what stands in it, each value as a whole."""
 
 
 def escaped(value: object) -> str:
@@ -32,6 +39,11 @@ def escaped(value: object) -> str:
     if not (text.isascii() and text.isprintable()):
         text = "".join(map(_escaped_character, text))
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def is_harmless(text: str) -> bool:
+    """Say whether `escaped` changes nothing in a text, and so in no value it is made of."""
+    return len(text) <= LONGEST and text.isascii() and text.isprintable()
 
 
 def _escaped_character(character: str) -> str:
@@ -47,12 +59,13 @@ class LogWriter:
     def __init__(self, settings: LogSettings, stream: TextIO | None = None) -> None:
         self._standard = stream or sys.stderr
         self._stream = self._standard
+        self._unwritten: list[str] = []
         self.use(settings)
 
     def use(self, settings: LogSettings) -> None:
         """Go on as these settings say; raises `OSError` if the file can't be opened."""
         self._level = LogLevel.lookupByName(settings.level)
-        self._line = _json_line if settings.format == "json" else _text_line
+        self._render = _json_line if settings.format == "json" else _text_line
         self._path = settings.file
         self.reopen()
 
@@ -66,63 +79,123 @@ class LogWriter:
         return self._path.open("a", encoding="ascii") if self._path else self._standard
 
     def __call__(self, event: LogEvent) -> None:
-        if event.get("log_level", LogLevel.info) < self._level:
-            return
+        level = event.get("log_level", LogLevel.info)
+        if level >= self._level:
+            fields = _fields(event)
+            line = self._render(
+                _moment(event.get("log_time", 0.0)),
+                str(level.name),
+                event.get("log_namespace", "-"),
+                _sentence(event, fields),
+                fields,
+                _trace(event),
+            )
+            self._unwritten.append(line)
+            self.write()
+
+    def note(self, room: str, sentences: Iterable[Sentence]) -> bool:
+        """Make lines of what a room says for information; they are written with the next.
+
+        Returns whether they are the first, so that a `write` must follow.
+        """
+        if self._level > LogLevel.info:
+            return False
+        is_first = not self._unwritten
+        moment = _moment(time.time())
+        for form, values in sentences:
+            text = form.format_map(values)
+            if not is_harmless(text):
+                values = _made_safe(values)
+                text = form.format_map(values)
+            self._unwritten.append(self._render(moment, "info", room, text, values, ()))
+        return is_first
+
+    def write(self) -> None:
+        """Write what has been noted."""
+        text = "".join(self._unwritten)
+        self._unwritten.clear()
         try:
-            self._stream.write(self._line(event))
+            self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError):
             return  # a full disk keeps nobody's mail from being delivered
 
 
-def tell_of_messages(bus: IBus) -> Callable[[], None]:
-    """Log every message that has been settled: one line, and one for each recipient."""
-    return bus.subscribe(MessageSettled, _tell_of_message)
-
-
 _mail = Logger(namespace="mail")
 
 
-def _tell_of_message(event: MessageSettled) -> None:
-    record = event.record
-    _mail.info(
-        "{id}: from <{sender}> by {portal} {protocol} {peer} {login}, {size} octets, "
-        "{message_id}: {kept} of {asked} delivered",
-        id=record.id,
-        sender=record.sender,
-        portal=record.portal,
-        protocol=record.protocol,
-        peer=record.peer,
-        login=record.login,
-        size=record.size,
-        message_id=record.message_id,
-        asked=len(record.recipients),
-        kept=sum(outcome.status.klass == 2 for outcome in record.outcomes),
-    )
+def tell_of_messages(
+    bus: IBus, writer: LogWriter | None, clock: IReactorTime
+) -> Callable[[], None]:
+    """Log every message that has been settled: one line, and one for each recipient.
+
+    Without a ``writer``, whoever else writes the log is told by events; with one,
+    the lines of one turn are written together.
+    """
+
+    def hear(settled: MessageSettled) -> None:
+        sentences = _sentences(settled.record)
+        if writer is None:
+            for form, values in sentences:
+                _mail.info(form, **values)
+        elif writer.note(_mail.namespace, sentences):
+            clock.callLater(0, writer.write)
+
+    return bus.subscribe(MessageSettled, hear)
+
+
+_KEPT = (
+    "{id}: from <{sender}> by {portal} {protocol} {peer} {login}, {size} octets, "
+    "{message_id}: {kept} of {asked} delivered"
+)
+_OUTCOME = "{id}: to <{recipient}>: {status} {detail}"
+_REFUSAL = "{id}: to <{recipient}>: refused by {component}: {detail}"
+
+
+def _sentences(record: MessageRecord) -> Iterator[Sentence]:
+    said: dict[str, str | int | float] = {
+        "id": record.id,
+        "sender": record.sender,
+        "portal": record.portal,
+        "protocol": record.protocol,
+        "peer": record.peer,
+        "login": record.login,
+        "size": record.size,
+        "message_id": record.message_id,
+        "asked": len(record.recipients),
+        "kept": sum(outcome.status.is_success for outcome in record.outcomes),
+    }
+    yield _KEPT, said
     for recipient, outcome in zip(record.recipients, record.outcomes, strict=False):
-        _mail.info(
-            "{id}: to <{recipient}>: {status} {detail}",
-            id=record.id,
-            recipient=recipient,
-            status=str(outcome.status),
-            detail=outcome.detail,
-        )
+        said = {
+            "id": record.id,
+            "recipient": recipient,
+            "status": str(outcome.status),
+            "detail": outcome.detail,
+        }
+        yield _OUTCOME, said
     for refusal in record.refusals:
-        _mail.info(
-            "{id}: to <{recipient}>: refused by {component}: {detail}",
-            id=record.id,
-            recipient=refusal.recipient,
-            component=refusal.component,
-            detail=refusal.detail,
-        )
+        said = {
+            "id": record.id,
+            "recipient": refusal.recipient,
+            "component": refusal.component,
+            "detail": refusal.detail,
+        }
+        yield _REFUSAL, said
 
 
-def _fields(event: LogEvent) -> dict[str, object]:
+def _fields(event: LogEvent) -> dict[str, str | int | float]:
     """Return what the event says, each value made safe."""
+    said = {
+        key: value for key, value in event.items() if key[:4] != "log_" and key not in _LEGACY
+    }
+    return _made_safe(said)
+
+
+def _made_safe(values: Mapping[str, object]) -> dict[str, str | int | float]:
     return {
         key: value if isinstance(value, int | float) else escaped(value)
-        for key, value in event.items()
-        if key[:4] != "log_" and key not in _LEGACY
+        for key, value in values.items()
     }
 
 
@@ -142,14 +215,14 @@ def _sentence(event: LogEvent, fields: Mapping[str, object]) -> str:
     return text
 
 
-def _moment(event: LogEvent) -> str:
-    when = datetime.fromtimestamp(event.get("log_time", 0.0), UTC)
-    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _moment(seconds: float) -> str:
+    whole, fraction = divmod(seconds, 1)
+    return f"{_second(whole)}.{int(fraction * 1000):03}Z"
 
 
-def _level_name(event: LogEvent) -> str:
-    level = event.get("log_level", LogLevel.info)
-    return str(level.name)
+@lru_cache(4)
+def _second(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _trace(event: LogEvent) -> list[str]:
@@ -159,22 +232,26 @@ def _trace(event: LogEvent) -> list[str]:
     return [escaped(line) for line in failure.getTraceback().splitlines()]
 
 
-def _text_line(event: LogEvent) -> str:
-    fields = _fields(event)
-    line = f"{_moment(event)} {_level_name(event)} [{event.get('log_namespace', '-')}] "
-    line += _sentence(event, fields)
-    return "\n    ".join([line, *_trace(event)]) + "\n"
+def _text_line(
+    moment: str,
+    level: str,
+    room: str,
+    text: str,
+    _fields: Mapping[str, object],
+    trace: Sequence[str],
+) -> str:
+    return "\n    ".join([f"{moment} {level} [{room}] {text}", *trace]) + "\n"
 
 
-def _json_line(event: LogEvent) -> str:
-    fields = _fields(event)
-    entry = {
-        "time": _moment(event),
-        "level": _level_name(event),
-        "room": event.get("log_namespace", "-"),
-        "text": _sentence(event, fields),
-        **fields,
-    }
-    if trace := _trace(event):
+def _json_line(
+    moment: str,
+    level: str,
+    room: str,
+    text: str,
+    fields: Mapping[str, object],
+    trace: Sequence[str],
+) -> str:
+    entry = {"time": moment, "level": level, "room": room, "text": text, **fields}
+    if trace:
         entry["traceback"] = trace
     return json.dumps(entry) + "\n"

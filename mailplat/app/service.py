@@ -98,7 +98,7 @@ class MailService(Service):
     async def _start(self) -> None:
         await self._foundation.open()
         await self._tree.prepare()
-        tell_of_messages(self._foundation.bus)
+        tell_of_messages(self._foundation.bus, self.writer, self.reactor)
         if self.first:
             await self._furnish(self.first)
         self._control = control.listen(self.reactor, self._foundation.state, self._run)

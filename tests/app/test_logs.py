@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from twisted.python.failure import Failure
 
 from mailplat.app.logs import LONGEST, LogWriter, escaped
 from mailplat.app.tables import LogSettings
+
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 def written(form: str = "text", level: str = "info", **event: Any) -> str:
@@ -106,3 +109,25 @@ def test_the_older_logging_system_is_heard() -> None:
     assert lines[0].endswith("info [log_legacy] said")
     assert lines[1].endswith("critical [log_legacy] why")
     assert "ZeroDivisionError" in lines[-1]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("said", ["plain", "a\r\nforged", "gr\u00fc\u00df", "x" * 300])
+def test_notes_look_like_events(form: str, said: str) -> None:
+    stream = io.StringIO()
+    writer = LogWriter(LogSettings.model_validate({"format": form}), stream)
+    assert writer.note("room", [("{said} {size}", {"said": said, "size": 7})])
+    writer.write()
+    event = written(form, log_format="{said} {size}", said=said, size=7)
+    assert MOMENT.sub("", stream.getvalue()) == MOMENT.sub("", event)
+
+
+def test_notes_are_written_in_their_order() -> None:
+    stream = io.StringIO()
+    writer = LogWriter(LogSettings(), stream)
+    assert writer.note("room", [("{one}", {"one": 1}), ("{two}", {"two": 2})])
+    assert not writer.note("room", [("{three}", {"three": 3})])
+    assert stream.getvalue() == ""
+    Logger(observer=writer).info("4")
+    assert [line[-1] for line in stream.getvalue().splitlines()] == ["1", "2", "3", "4"]
+    assert not LogWriter(LogSettings(level="warn"), stream).note("room", [("5", {})])
