@@ -7,6 +7,7 @@ import attrs
 from mailplat.mail.errors import BareLineEnd, LineTooLong, MailError, MessageTooLarge
 
 CRLF = b"\r\n"
+DOT = b"\r\n."  # begins a line: the last one, or one with a dot too many
 END = b"\r\n.\r\n"
 _BEGINNINGS = (END[:4], END[:3], END[:2], END[:1])  # of the end, longest first
 
@@ -60,17 +61,18 @@ class DotReader:
     def receive(self, octets: bytes) -> list[Body | EndOfData]:
         """Return what ``octets`` complete; nothing may be fed behind the end."""
         window = self._held + octets
-        end = window.find(END)
+        dot = window.find(DOT)
+        end = window.find(END, dot) if dot >= 0 else -1
         if end >= 0:
             self.trailing = window[end + 5 :]
-            return [*self._body(window[: end + 2]), EndOfData(self.failure)]
+            return [*self._body(window[: end + 2], dot < end), EndOfData(self.failure)]
         self._held = next(filter(window.endswith, _BEGINNINGS), b"")
-        return self._body(window[: len(window) - len(self._held)])
+        return self._body(window[: len(window) - len(self._held)], dot >= 0)
 
-    def _body(self, piece: bytes) -> list[Body | EndOfData]:
+    def _body(self, piece: bytes, has_dots: bool) -> list[Body | EndOfData]:
         if not piece.count(CRLF) == piece.count(b"\r") == piece.count(b"\n"):
             self._bare = True
-        body = piece.replace(b"\r\n.", CRLF)
+        body = piece.replace(DOT, CRLF) if has_dots else piece
         self._long = self._long or self._has_long_line(body)
         self._read += len(body)
         last = body.rfind(CRLF)
