@@ -745,8 +745,9 @@ class AccountContract:
         c, x, a, b, d = await threads()
         assert a == b == c == d == late.thread_id
         assert x != a
-        [more] = await account.append(inbox.id, [message("e", "a")])
-        assert more.thread_id == late.thread_id
+        answers = [message(f"answer-to-{one}", one) for one in "abcd"]
+        for more in await account.append(inbox.id, answers):
+            assert more.thread_id == late.thread_id
         lone, lonely = await account.append(inbox.id, [numbered(1), numbered(1)])
         assert len({lone.thread_id, lonely.thread_id, late.thread_id, x}) == 4
 
