@@ -61,6 +61,14 @@ PIECE = 65536  # octets of a larger message that are read at once
 LINES = 2000  # of a listing that are made at once
 
 
+class CutShort(Exception):
+    """A message could not be read to its end after some of it had been sent.
+
+    No `MailError`: the client would take its ``-ERR`` for a line of the message,
+    and what it has pipelined behind, a DELE perhaps, must not be answered.
+    """
+
+
 Answers: TypeAlias = Mapping[type[object], Callable[[Any, Any], Awaitable[Reply]]]
 
 
@@ -148,6 +156,7 @@ class Pop3Session:
         """Return the answer to what the engine understood.
 
         A client that was too slow gets none: RFC 1939 section 3 asks for that.
+        Raises `CutShort` where only the end of the connection can tell the truth.
         """
         if isinstance(event, TimedOut):
             self._end("timed out")
@@ -381,9 +390,19 @@ class Pop3Session:
             return Message(text, content.octets)
         transfer = Transfer(text)
         for start in range(0, content.size, PIECE):
-            piece = await content.read(start, start + PIECE)
+            piece = await self._piece(content, start)
             await self._connection.write(transfer.feed(piece))
         return Tail(transfer.end())
+
+    async def _piece(self, content: Content, start: int) -> bytes:
+        """Read a piece; raises `CutShort` if that fails and others have been sent."""
+        try:
+            return await content.read(start, start + PIECE)
+        except MailError as error:
+            if not start:
+                raise
+            self._end("a message was cut short")
+            raise CutShort(f"at octet {start}: {error}") from error
 
     async def _top(self, command: pop3.Top) -> Reply:
         """Send the top of what RETR would send (RFC 6858 section 5)."""
@@ -393,7 +412,7 @@ class Pop3Session:
             return Message(text, cut.feed(content.octets) + cut.end())
         transfer, start = Transfer(text), 0
         while start < content.size and not cut.done:
-            piece = cut.feed(await content.read(start, start + PIECE))
+            piece = cut.feed(await self._piece(content, start))
             await self._connection.write(transfer.feed(piece))
             start += PIECE
         return Tail(transfer.feed(cut.end()) + transfer.end())

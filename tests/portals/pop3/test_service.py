@@ -13,7 +13,9 @@ from zope.interface.verify import verifyObject
 
 from mailplat.interfaces import IPortal
 from mailplat.mail.events import CredentialsChanged
+from mailplat.portals.pop3.reader import Reader
 from mailplat.portals.pop3.service import Pop3PortalSettings
+from mailplat.testing.fakes import FakeContent
 from mailplat.testing.fixtures import async_fixture
 
 LARGE = b"Subject: large\r\n\r\n" + b".0123456789abcd\r\n" * 60_000
@@ -115,6 +117,38 @@ async def test_a_client_that_does_not_read_is_waited_for(
     client.transport.resumeProducing()
     await client.closed
     assert client.heard.count(b"\r\n.\r\n") == 20
+
+
+@pytest.mark.parametrize("command", [b"RETR 1", b"TOP 1 60000"])
+async def test_nothing_is_answered_behind_a_message_that_was_cut_short(
+    live: Any,
+    certificates: Any,
+    serve: Any,
+    call: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    command: bytes,
+) -> None:
+    """A pipelined DELE behind it would remove what the client never had."""
+    await live.fill(LARGE, b"Subject: two\r\n\r\n")
+
+    async def content(*_: object) -> FakeContent:
+        return FakeContent(LARGE, fails_at=len(LARGE) // 2)
+
+    monkeypatch.setattr(Reader, "content", content)
+    portal, left = live.portal(certificates, tls="implicit"), Deferred[Any]()
+    portal._rules = attrs.evolve(portal._rules, tell=left.callback)
+    client = await call(serve(portal).places[0])
+    client.start_tls()
+    client.say(b"UTF8\r\n")
+    await log_in(client)
+    client.say(command + b"\r\nRETR 2\r\nDELE 1\r\nDELE 2\r\nQUIT\r\n")
+    await client.closed
+    assert client.heard.count(b"\r\n..0123456789abcd") > 10_000
+    assert b"\r\n.\r\n" not in client.heard
+    assert b"marked" not in client.heard
+    assert (await left).end == "a message was cut short"
+    index = await (await live.alice()).index(await live.inbox())
+    assert list(index.uids) == [1, 2]
 
 
 async def until(clock: Any, seconds: float) -> None:
