@@ -729,7 +729,7 @@ class AccountContract:
 
         box = await account.create("box")
         await account.append(inbox.id, [message("c", "b"), message("x"), message("a")])
-        await account.append(box.id, [message("d", "c")])
+        await account.append(box.id, [message("d", "c"), message("e", "a")])
 
         async def threads() -> list[str]:
             return [
@@ -738,14 +738,14 @@ class AccountContract:
                 for record in await records(account, mailbox.id)
             ]
 
-        c, x, a, d = await threads()
-        assert c == d
+        c, x, a, d, e = await threads()
+        assert (c, a) == (d, e)
         assert len({a, c, x}) == 3
         [late] = await account.append(inbox.id, [message("b", "a")])
-        c, x, a, b, d = await threads()
-        assert a == b == c == d == late.thread_id
+        c, x, a, b, d, e = await threads()
+        assert a == b == c == d == e == late.thread_id
         assert x != a
-        answers = [message(f"answer-to-{one}", one) for one in "abcd"]
+        answers = [message(f"answer-to-{one}", one) for one in "abcde"]
         for more in await account.append(inbox.id, answers):
             assert more.thread_id == late.thread_id
         lone, lonely = await account.append(inbox.id, [numbered(1), numbered(1)])
