@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -11,18 +11,23 @@ from mailplat.mail.people import AccountId
 
 
 class Attendance:
-    """Counts the sessions of each account, at all POP3 portals of the house."""
+    """Counts the sessions of each account, at all POP3 portals of the house.
+
+    Logins are counted apart for each delay, so that a portal holds to the one it
+    announces, whatever others do.
+    """
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._present: Counter[AccountId] = Counter()
-        self._logins: dict[AccountId, float] = {}  # when, the oldest first
+        self._logins: defaultdict[float, dict[AccountId, float]] = defaultdict(dict)
+        """By delay, when each account's last login was, the oldest first."""
 
     def enter(self, account: AccountId, *, exclusive: bool, delay: float) -> None:
         """Let one more session in; `leave` must follow.
 
         Raises `InUse` if it is to be the only one and isn't, `LoginTooSoon` if
-        the last login is less than ``delay`` seconds ago.
+        the last login under the same delay is less than ``delay`` seconds ago.
         """
         if exclusive and self._present[account]:
             raise InUse("another session has the maildrop")
@@ -37,7 +42,7 @@ class Attendance:
             del self._present[account]
 
     def _note_login(self, account: AccountId, delay: float) -> None:
-        now, logins = self._clock.seconds(), self._logins
+        now, logins = self._clock.seconds(), self._logins[delay]
         while logins and not 0 <= now - next(iter(logins.values())) < delay:
             del logins[next(iter(logins))]
         if account in logins:

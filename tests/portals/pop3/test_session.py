@@ -349,6 +349,18 @@ async def test_login_delay(scene: Any) -> None:
     assert (await late.log_in()).startswith(b"+OK")
 
 
+async def test_portals_with_other_login_delays_do_not_shorten_one(scene: Any) -> None:
+    slow, quick = scene.portal(login_delay="10 min"), scene.portal(login_delay="10 s")
+    assert (await scene.client(slow).log_in()).startswith(b"+OK")
+    scene.clock.advance(60)
+    assert (await scene.client(quick).log_in()).startswith(b"+OK")
+    assert (await scene.client(quick).log_in("bob", "open")).startswith(b"+OK")
+    early = scene.client(slow)
+    assert (await early.log_in()).startswith(b"-ERR [LOGIN-DELAY]")
+    scene.clock.advance(540)
+    assert (await early.log_in()).startswith(b"+OK")
+
+
 # The AUTHORIZATION state ------------------------------------------------------------
 
 
