@@ -23,10 +23,11 @@ RULES = {
     "an account has numbers or mod-sequences out of their bounds": """
         SELECT * FROM store_accounts WHERE modseq < 1 OR forgotten > modseq OR number < 1
     """,
-    "an account has not one INBOX": """
+    "an account has not one INBOX, or it is not its first mailbox": """
         SELECT account FROM store_accounts a WHERE 1 <> (
             SELECT count(*) FROM store_mailboxes m
-            WHERE m.account = a.account AND m.name = 'INBOX' AND m.role = 'inbox')
+            WHERE m.account = a.account
+            AND m.mailbox = 1 AND m.name = 'INBOX' AND m.role = 'inbox')
     """,
     "two mailboxes of an account have one role or one UIDVALIDITY": """
         SELECT account, role FROM store_mailboxes WHERE role <> ''
