@@ -24,6 +24,8 @@ HIDDEN = "$Pop3Hidden"
 
 REMEMBERED = 500_000  # messages of all INBOXes whose columns are kept for the next login
 
+OVERDUE = 7 * 86400.0  # seconds within which a login is expected to find what fell due
+
 
 Spans: TypeAlias = Sequence[tuple[int, int]]
 """Places that belong together, each pair from the first up to, not including, the second."""
@@ -110,11 +112,27 @@ class Columns:
         """When the first of the messages came."""
         return min(self.saved, default=inf)
 
-    def before(self, moment: float) -> UidSet:
-        """Return the messages that came before ``moment``."""
-        if self.oldest >= moment:
+    def older(self, age: float, now: float) -> UidSet:
+        """Return the messages that have lain here for more than ``age`` seconds.
+
+        The time from one message to the next, and from the last to ``now``, is not
+        counted where it is more than ``age`` and `OVERDUE`: it can't be told from
+        a clock that went wrong, by which every INBOX would be emptied at once.
+        """
+        if self.oldest >= now - age:
             return UidSet()
-        old = [saved < moment for saved in self.saved]
+        later, left = now, age
+        for saved in sorted(self.saved, reverse=True):
+            silence = max(later - saved, 0)
+            if silence <= age + OVERDUE:
+                left -= silence
+            if left < 0:
+                return self._saved_by(saved)
+            later = min(later, saved)
+        return UidSet()
+
+    def _saved_by(self, moment: float) -> UidSet:
+        old = [saved <= moment for saved in self.saved]
         return UidSet.from_sorted(compress(self.uids, old))
 
     def without(self, uids: UidSet) -> Columns:

@@ -165,7 +165,7 @@ class Maildrops:
         mail = await self._store.open(account)
         columns = await self._memory.columns(mail)
         if self._keeps is not None:
-            expired = columns.before(self._now() - self._keeps)
+            expired = columns.older(self._keeps, self._now())
             if expired:
                 with suppress(MailError):
                     await self._removal(mail, columns.mailbox, expired)

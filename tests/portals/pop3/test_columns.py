@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from mailplat.portals.pop3.columns import HIDDEN, Columns, Texts
 INBOX = Mailbox(
     MailboxId("F1"), "INBOX", Role.INBOX, True, 7, Uid(1), ModSeq(1), 0, 0, 0, 0
 )  # fmt: skip
+DAY = 86400.0
 uids = st.sets(st.integers(1, 40))
 
 
@@ -67,9 +69,22 @@ def test_hidden_messages_are_left_out(numbers: set[int], hidden: frozenset[int])
 
 @given(uids, st.integers(0, 70))
 def test_the_old_are_found(numbers: set[int], moment: int) -> None:
-    assert list(made(numbers).before(moment)) == [
+    assert list(made(numbers).older(100, moment + 100)) == [
         u for u in sorted(numbers) if u * 1.5 < moment
     ]
+
+
+@pytest.mark.parametrize("came", [[], [400], [400, 401]])
+def test_a_clock_that_went_wrong_makes_nothing_old(came: list[float]) -> None:
+    """Also once mail has come by the wrong time; from then on days count again."""
+    saved = [day * DAY for day in [1, 20, 29, *came]]
+    numbers = list(range(1, len(saved) + 1))
+    told = attrs.evolve(batch(numbers), saved=saved)
+    found = Columns.of(INBOX, ModSeq(1), [told])
+    assert not found.older(30 * DAY, 402 * DAY)
+    if came:
+        assert list(found.older(30 * DAY, 403 * DAY)) == [1]
+        assert list(found.older(30 * DAY, 431 * DAY)) == [1, 2, 3, 4]
 
 
 def test_what_has_gone_does_not_pile_up() -> None:

@@ -307,6 +307,16 @@ async def test_expire_after(scene: Any) -> None:
     assert THREE[:10] in await client.say("RETR 1")
 
 
+async def test_a_clock_a_year_ahead_empties_no_maildrop(scene: Any) -> None:
+    await scene.fill(ONE, TWO)
+    scene.clock.advance(365 * DAY)
+    portal = scene.portal(expire_after="30 days")
+    assert (await scene.client(portal).log_in()).startswith(b"+OK 2 messages")
+    await scene.fill(THREE)
+    assert (await scene.client(portal).log_in()).startswith(b"+OK 3 messages")
+    assert await uids_of(scene) == [1, 2, 3]
+
+
 async def test_what_can_not_expire_is_still_shown(
     scene: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
