@@ -14,9 +14,8 @@ from typing import TypeAlias
 
 import attrs
 
-from mailplat.mail.errors import BadSyntax, LineTooLong, LoginAborted, UnknownMechanism
+from mailplat.mail.errors import BadSyntax, LoginAborted, UnknownMechanism
 
-LONGEST = 12288  # octets of a response in base64 (RFC 4954 section 4)
 LONGEST_NAME = 320  # octets; an address has no more (RFC 5321 section 4.5.3.1)
 
 
@@ -24,15 +23,12 @@ LONGEST_NAME = 320  # octets; an address has no more (RFC 5321 section 4.5.3.1)
 
 
 def response(line: bytes) -> bytes:
-    """Return the octets of a response line.
+    """Return the octets of a response line, whose length whoever cuts lines has bounded.
 
-    Raises `LoginAborted` for ``*``, `BadSyntax` for what is no base64, and
-    `LineTooLong`.
+    Raises `LoginAborted` for ``*``, and `BadSyntax` for what is no base64.
     """
     if line == b"*":
         raise LoginAborted("the peer cancelled its login")
-    if len(line) > LONGEST:
-        raise LineTooLong(f"a response of {len(line)} octets")
     try:
         return binascii.a2b_base64(line, strict_mode=True)
     except binascii.Error as problem:

@@ -341,6 +341,15 @@ def test_length_of_a_login(length: int, code: int) -> None:
     assert talk(HELLO, line).codes[2:] == [code]
 
 
+def test_the_length_of_a_login_may_be_raised() -> None:
+    talk = Talk(Receiver(OFFER, Limits(sasl_line=30_000)))
+    response = b"A" * 24_000 + b"\r\n"
+    assert talk.hear(HELLO) == [250]
+    assert talk.hear(b"AUTH PLAIN " + response) == [535]
+    assert talk.hear(b"AUTH LOGIN\r\n") == [334]
+    assert talk.hear(response) == [535]
+
+
 @pytest.mark.parametrize(("size", "failure"), [(1000, None), (1001, "MessageTooLarge"),
                                                (1_000_000, "MessageTooLarge")])  # fmt: skip
 def test_size_of_a_message(size: int, failure: str | None) -> None:
