@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import IncrementalNewlineDecoder
+
 import attrs
 
 from mailplat.mail.errors import BareLineEnd, LineTooLong, MailError, MessageTooLarge
@@ -70,8 +72,7 @@ class DotReader:
         return self._body(window[: len(window) - len(self._held)], dot >= 0)
 
     def _body(self, piece: bytes, has_dots: bool) -> list[Body | EndOfData]:
-        if not piece.count(CRLF) == piece.count(b"\r") == piece.count(b"\n"):
-            self._bare = True
+        self._bare = self._bare or _line_ends(piece) not in (None, "\r\n")
         body = piece.replace(DOT, CRLF) if has_dots else piece
         self._long = self._long or self._has_long_line(body)
         self._read += len(body)
@@ -91,3 +92,10 @@ class DotReader:
                 return True
             start, room = end + 2, self.line - 2
         return False
+
+
+def _line_ends(octets: bytes) -> object:
+    """Return the one kind of line ends that there is in ``octets``, or all of them, or None."""
+    scanner = IncrementalNewlineDecoder(None, translate=False)
+    scanner.decode(octets.decode("latin-1"), final=True)
+    return scanner.newlines
