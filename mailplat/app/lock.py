@@ -1,4 +1,4 @@
-"""One process at a time for a state folder (RELIABILITY: two processes on one store)."""
+"""One process at a time for a state folder: a lock that ends with whoever holds it."""
 
 from __future__ import annotations
 

@@ -26,20 +26,6 @@ lmtp = Component(
     maker="mailplat.portals.smtp.service.LmtpPortal",
 )
 
-# Portals
-
-smtp = Component(
-    name="smtp",
-    provides=IPortal,
-    settings="mailplat.portals.smtp.service.SmtpPortalSettings",
-    maker="mailplat.portals.smtp.service.SmtpPortal",
-)
-lmtp = Component(
-    name="lmtp",
-    provides=IPortal,
-    settings="mailplat.portals.smtp.service.LmtpPortalSettings",
-    maker="mailplat.portals.smtp.service.LmtpPortal",
-)
 pop3 = Component(
     name="pop3",
     provides=IPortal,
@@ -90,12 +76,6 @@ discard = Component(
 
 # Stores
 
-indexed = Component(
-    name="indexed",
-    provides=IMailStore,
-    settings="mailplat.store.indexed.store.IndexedStoreSettings",
-    maker="mailplat.store.indexed.store.IndexedStore",
-)
 indexed = Component(
     name="indexed",
     provides=IMailStore,
