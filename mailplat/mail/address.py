@@ -75,6 +75,15 @@ class Address:
 
     local: str
     domain: str
+    _text: str = attrs.field(init=False, eq=False, repr=False)
+
+    @_text.default
+    def _written(self) -> str:
+        local = self.local
+        if not _DOT_STRING.fullmatch(local):
+            escaped = local.replace("\\", "\\\\").replace('"', '\\"')
+            local = f'"{escaped}"'
+        return f"{local}@{self.domain}" if self.domain else local
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -104,11 +113,7 @@ class Address:
         return self.local.isascii()
 
     def __str__(self) -> str:
-        local = self.local
-        if not _DOT_STRING.fullmatch(local):
-            escaped = local.replace("\\", "\\\\").replace('"', '\\"')
-            local = f'"{escaped}"'
-        return f"{local}@{self.domain}" if self.domain else local
+        return self._text
 
 
 POSTMASTER = Address("postmaster", "")

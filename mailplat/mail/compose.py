@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from mailplat.mail.address import Address
-from mailplat.mail.transit import Peer, Transit
+from mailplat.mail.transit import Transit
 
 _UNFIT = re.compile(r"[^A-Za-z0-9.:_\-]+")
 _LONGEST_NAME = 255  # octets of a host's name that go into a trace field
@@ -23,28 +24,25 @@ def received(transit: Transit, hostname: str, arrived: datetime) -> bytes:
     have.  The recipient is named only where there is one, so that nobody
     learns of another.  Source: RFC 5321 section 4.4, RFC 3848.
     """
-    peer = _origin(transit.peer)
-    name = _UNFIT.sub("?", transit.greeting[:_LONGEST_NAME])
-    if transit.greeting.startswith("[") or not name:
-        name = peer
     secured = f" ({_UNFIT.sub('?', transit.secured)})" if transit.secured else ""
-    lines = [
-        f"Received: from {name} ({peer})",
-        f"\tby {hostname} with {transit.protocol}{secured} id {transit.id}",
-    ]
     recipients = transit.envelope.recipients
-    if len(recipients) == 1 and (text := str(recipients[0].address)).isascii():
-        lines.append(f"\tfor <{text}>")
-    lines[-1] += ";"
-    lines.append(f"\t{date_text(arrived)}\r\n")
-    return "\r\n".join(lines).encode("ascii", "replace")
+    text = str(recipients[0].address) if len(recipients) == 1 else ""
+    recipient = f"\r\n\tfor <{text}>" if text and text.isascii() else ""
+    return (
+        f"Received: from {_origin(transit.greeting, transit.peer.host)}\r\n"
+        f"\tby {hostname} with {transit.protocol}{secured} id {transit.id}{recipient};\r\n"
+        f"\t{date_text(arrived)}\r\n"
+    ).encode("ascii", "replace")
 
 
-def _origin(peer: Peer) -> str:
-    """Return a peer's address as RFC 5321 section 4.1.3 writes it."""
-    if not peer.host:
-        return "localhost"
-    return f"[IPv6:{peer.host}]" if ":" in peer.host else f"[{peer.host}]"
+@lru_cache(1024)
+def _origin(greeting: str, host: str) -> str:
+    """Return what a peer calls itself, and its address as RFC 5321 section 4.1.3 writes it."""
+    address = f"[IPv6:{host}]" if ":" in host else f"[{host}]" if host else "localhost"
+    name = _UNFIT.sub("?", greeting[:_LONGEST_NAME])
+    if greeting.startswith("[") or not name:
+        name = address
+    return f"{name} ({address})"
 
 
 def return_path(sender: Address | None) -> bytes:

@@ -44,4 +44,5 @@ class Envelope:
 
     def with_recipient(self, recipient: Recipient) -> Envelope:
         """Return this envelope with one recipient more."""
-        return attrs.evolve(self, recipients=(*self.recipients, recipient))
+        recipients = (*self.recipients, recipient)
+        return Envelope(self.sender, recipients, self.body, self.smtputf8, self.declared_size)

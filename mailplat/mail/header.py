@@ -43,7 +43,7 @@ class Field:
     @property
     def body(self) -> bytes:
         """What follows the colon, unfolded, without the white space around it."""
-        return _UNFOLD.sub(b"", self.octets.partition(b":")[2]).strip(b" \t\r\n")
+        return _body_of(self.octets)
 
 
 @attrs.frozen
@@ -92,6 +92,11 @@ class Header:
         lines = self._index.get(name.lower())
         return Field(name_of(lines[0]), lines[0]) if lines else None
 
+    def body(self, name: bytes) -> bytes:
+        """Return the `Field.body` of the topmost field of that name; empty without one."""
+        lines = self._index.get(name.lower())
+        return _body_of(lines[0]) if lines else b""
+
     def count(self, name: bytes) -> int:
         """Return how many fields bear that name."""
         return len(self._index.get(name.lower(), ()))
@@ -100,6 +105,11 @@ class Header:
     def of_lines(cls, lines: Iterable[bytes]) -> Self:
         """Return the header that consists of these logical lines."""
         return cls(b"".join(lines))
+
+
+def _body_of(line: bytes) -> bytes:
+    body = line.partition(b":")[2].strip(b" \t\r\n")
+    return _UNFOLD.sub(b"", body) if b"\n" in body else body
 
 
 def name_of(line: bytes) -> bytes:

@@ -17,5 +17,4 @@ class Message:
     @property
     def subject(self) -> str:
         """The Subject as one line of text, or an empty one."""
-        field = self.header.first(b"Subject")
-        return shown(field.body) if field else ""
+        return shown(self.header.body(b"Subject"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import date
 from struct import Struct
 
 import attrs
@@ -28,7 +28,11 @@ _DATE = re.compile(
     rb"(?:[A-Za-z]+\s*,\s*)?(\d{1,2})\s+([A-Za-z]{3})[a-z]*\s+(\d{2,4})"
     rb"\s+(\d{1,2}):(\d{2})(?::(\d{2}))?\s*(?:([+-])(\d{2})(\d{2})|([A-Za-z]+))?"
 )
-_MONTHS = b"jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTHS = {
+    name: number
+    for number, name in enumerate(b"jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)
+}
+_THE_EPOCH = date(1970, 1, 1).toordinal()
 _ZONES = {
     b"EST": -5,
     b"EDT": -4,
@@ -126,9 +130,9 @@ def _identifiers(own: bytes, ancestors: bytes) -> tuple[bytes, ...]:
     return tuple(name for name in names if 0 < len(name) <= LONGEST_IDENTIFIER)
 
 
-def _seconds(date: bytes) -> int | None:
+def _seconds(body: bytes) -> int | None:
     """Return a Date field's moment (RFC 5322 sections 3.3 and 4.3), or None."""
-    found = _DATE.match(date.strip()[:LONGEST_DATE])
+    found = _DATE.match(body.strip()[:LONGEST_DATE])
     if not found:
         return None
     day, month, year, hour, minute, second, sign, hours, minutes, zone = found.groups()
@@ -140,14 +144,10 @@ def _seconds(date: bytes) -> int | None:
     number = int(year)
     number += {4: 0, 3: 1900}.get(len(year), 2000 if number < 50 else 1900)
     try:
-        moment = datetime(
-            number,
-            _MONTHS.index(month.lower()) + 1,
-            int(day),
-            int(hour),
-            int(minute),
-            tzinfo=UTC,
-        )
+        days = date(number, _MONTHS.get(month.lower(), 0), int(day)).toordinal() - _THE_EPOCH
     except ValueError:
         return None
-    return int(moment.timestamp()) + min(int(second or 0), 60) - east
+    if int(hour) > 23 or int(minute) > 59:
+        return None
+    seconds = int(hour) * 3600 + int(minute) * 60 + min(int(second or 0), 60)
+    return days * 86400 + seconds - east

@@ -40,6 +40,8 @@ PEER_LEFT = Status(4, 4, 2)
 FIRST_LOOK = 64 * KIB  # octets in which nearly every header ends
 LONGEST_TEXT = 256  # octets or characters of a field that go into the record
 
+_BEFORE_MAIL = (Stage.CONNECT, Stage.GREETING)  # what is refused here has no record
+
 
 @implementer(IPipeline)
 class Pipeline:
@@ -95,9 +97,21 @@ class Pipeline:
             _merge(transit, verdict)
             if not verdict.disposition.refuses:
                 transit.edits += verdict.edits
+            elif stage in _BEFORE_MAIL:
+                self._tell_of_the_peer(transit)
             if verdict.disposition is not Disposition.KEEP:
                 return _at_stage(stage, transit, verdict)
         return KEEP
+
+    def _tell_of_the_peer(self, transit: Transit) -> None:
+        last = transit.decisions[-1]
+        self.log.info(
+            "{peer} was refused at {stage} by {component}: {detail}",
+            peer=str(transit.peer),
+            stage=last.stage.value,
+            component=last.component,
+            detail=last.detail,
+        )
 
     async def _is_postmaster(self, address: Address) -> bool:
         if address.local.casefold() != "postmaster":
@@ -317,7 +331,6 @@ def record_of(
 ) -> MessageRecord:
     """Return what is to be remembered of a message."""
     envelope = transit.envelope
-    identifier = transit.header.first(b"Message-ID")
     return MessageRecord(
         id=transit.id,
         arrived=arrived,
@@ -331,6 +344,6 @@ def record_of(
         outcomes=tuple(outcomes),
         decisions=tuple(transit.decisions),
         size=transit.content.size,
-        message_id=shown(identifier.body[:LONGEST_TEXT]) if identifier else "",
+        message_id=shown(transit.header.body(b"Message-ID")[:LONGEST_TEXT]),
         subject=transit.message.subject[:LONGEST_TEXT],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
 import attrs
@@ -195,7 +196,9 @@ def _read_rcpt(line: bytes) -> Rcpt:
     return Rcpt(Recipient(address))
 
 
+@lru_cache(4096)
 def _address(path: bytes) -> Address:
+    """Read an address; most are those of people who get mail all day."""
     if len(path) > PATH - 2:
         raise BadAddress(f"a path of {len(path) + 2} octets")
     if not path.isascii():
