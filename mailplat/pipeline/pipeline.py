@@ -98,20 +98,16 @@ class Pipeline:
             if not verdict.disposition.refuses:
                 transit.edits += verdict.edits
             elif stage in _BEFORE_MAIL:
-                self._tell_of_the_peer(transit)
+                self.log.info(
+                    "{peer} was refused at {stage} by {component}: {detail}",
+                    peer=str(transit.peer),
+                    stage=stage.value,
+                    component=judge.name,
+                    detail=described(verdict.error) if verdict.error else "",
+                )
             if verdict.disposition is not Disposition.KEEP:
                 return _at_stage(stage, transit, verdict)
         return KEEP
-
-    def _tell_of_the_peer(self, transit: Transit) -> None:
-        last = transit.decisions[-1]
-        self.log.info(
-            "{peer} was refused at {stage} by {component}: {detail}",
-            peer=str(transit.peer),
-            stage=last.stage.value,
-            component=last.component,
-            detail=last.detail,
-        )
 
     async def _is_postmaster(self, address: Address) -> bool:
         if address.local.casefold() != "postmaster":

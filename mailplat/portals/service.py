@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime, ITransport
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -53,6 +54,8 @@ class LinePortal:
     That class says what the protocol's engine and sessions are (`connect`) and
     how it puts an error where no session can (`refusal`).
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -129,6 +132,7 @@ class LinePortal:
                 raise ShuttingDown("the server is stopping")
             self._doorkeeper.enter(peer)
         except MailError as error:
+            self.log.info("{peer} was turned away: {detail}", peer=str(peer), detail=str(error))
             return None if self._implicit else _Refusal(self.refusal(error))
         shell = Shell(self._terms, peer)
         self._shells.add(shell)

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import capturedLogs, formatEvent
 
 from mailplat.interfaces import IPipeline
 from mailplat.mail.address import Address
@@ -438,6 +439,18 @@ async def test_a_transaction_refused_before_its_content_is_on_record(bench: Any)
     [decision] = bench.record.refusals
     assert decision.detail == "Refused: no"
     assert bench.record.outcomes == ()
+
+
+@pytest.mark.parametrize("stage", [Stage.CONNECT, Stage.GREETING])
+async def test_who_is_refused_before_there_is_mail_is_named_in_the_log(
+    bench: Any, stage: Stage
+) -> None:
+    pipeline = bench.pipeline(policies=[Policy(Verdict.reject(Refused("listed")), stage)])
+    with capturedLogs() as events:
+        await pipeline.ask(stage, new_transit(to=[]))
+    assert [formatEvent(event) for event in events] == [
+        f"192.0.2.1:4000 was refused at {stage.value} by policy: Refused: listed"
+    ]
 
 
 async def test_hostile_text_in_the_record_is_capped_and_harmless(bench: Any) -> None:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from zope.interface.verify import verifyObject
 
 from mailplat.interfaces import IPortal
@@ -210,9 +211,12 @@ async def test_too_many(reactor: Any, toy: Any, serve: Any, call: Any) -> None:
     clients = [await call(place) for _ in range(2)]
     for client in clients:
         await client.until(b"hello\n")
-    third = await call(place)
-    await third.closed
+    with capturedLogs() as events:
+        third = await call(place)
+        await third.closed
     assert third.heard == b"421 TooManyConnections\r\n"
+    said = f"127.0.0.1:{third.port} was turned away: 2 connections from 127.0.0.1"
+    assert said in map(formatEvent, events)
     clients[0].say(b"quit\n")
     await clients[0].closed
     fourth = await call(place)
