@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from mailplat.mail.edit import Edits
+from mailplat.mail.edit import Edits, with_header
 from mailplat.mail.errors import MailError, NotNow, Refused
 from mailplat.mail.transit import KEEP, Decision, Disposition, Stage, Transit, Verdict
 from mailplat.pipeline.waiting import Withdrawn, begin, within
@@ -34,8 +34,8 @@ class Judge:
     Deferred and says so by its annotation, or is made by ``inlineCallbacks``;
     any other plain function may block, and runs in a worker thread.
 
-    What raises, takes longer than ``timeout`` seconds or returns nonsense is
-    treated as ``on_error`` says: ``defer`` refuses for now, ``reject`` for good,
+    What raises, takes longer than ``timeout`` seconds, returns nonsense or
+    wants edits that can't be made is treated as ``on_error`` says: ``defer`` refuses for now, ``reject`` for good,
     ``keep`` goes on as if nobody had been asked.  That holds for a `MailError`
     too, whose words the peer then hears if they fit: who means to refuse
     returns a verdict.
@@ -58,6 +58,8 @@ class Judge:
     async def judge(self, stage: Stage, transit: Transit, *question: object) -> Verdict:
         """Return the verdict on ``question``, and put it on the transit's record.
 
+        What it wants changed is changed at once if there is content.
+
         Raises `CancelledError` if cancelled, and nothing else.
         """
         began = self.clock.seconds()
@@ -71,6 +73,8 @@ class Judge:
                     "{name} held the reactor for {held:.3f} s", name=self.name, held=held
                 )
             verdict = checked(answer)
+            if stage is Stage.CONTENT:
+                amend(transit, verdict.edits)
             if verdict.error:
                 detail = described(verdict.error)
         except CancelledError:
@@ -137,6 +141,14 @@ class Judge:
             return Verdict.reject(permanent or Refused(f"{self.name} failed"))
         passing = said if said and said.status.is_transient else None
         return Verdict.defer(passing or MailError(f"{self.name} failed"))
+
+
+def amend(transit: Transit, edits: Edits) -> None:
+    """Make these changes to the content; raises whatever a step raises, and then changes nothing."""
+    if edits:
+        header = edits.apply(transit.header)
+        transit.content = with_header(transit.content, transit.header, header)
+        transit.header = header
 
 
 def may_block(function: Callable[..., object]) -> bool:

@@ -14,7 +14,6 @@ from zope.interface import implementer
 from mailplat.interfaces import IBus, IDeliveryAgent, IDirectory, IPipeline
 from mailplat.mail.address import Address
 from mailplat.mail.content import Content
-from mailplat.mail.edit import Edits, with_header
 from mailplat.mail.envelope import Recipient
 from mailplat.mail.errors import HeaderTooLarge, MailError, Refused, StoreFailed
 from mailplat.mail.events import MessageSettled
@@ -33,8 +32,8 @@ from mailplat.mail.transit import (
     Verdict,
 )
 from mailplat.mail.words import shown
-from mailplat.pipeline.judge import Judge, described
-from mailplat.pipeline.waiting import begin, shielded
+from mailplat.pipeline.judge import Judge, amend, described
+from mailplat.pipeline.waiting import begin_for_good
 
 PEER_LEFT = Status(4, 4, 2)
 FIRST_LOOK = 64 * KIB  # octets in which nearly every header ends
@@ -129,8 +128,8 @@ class Pipeline:
             left = Outcome(PEER_LEFT, "the peer left before the message was taken")
             self._settle(transit, [left] * len(transit.envelope.recipients))
             raise
-        work = begin(self._hand_on(transit, fates))
-        return await shielded(work) if isinstance(work, Deferred) else work
+        outcomes = begin_for_good(self._hand_on(transit, fates))
+        return await outcomes if isinstance(outcomes, Deferred) else outcomes
 
     async def _judge(self, transit: Transit) -> Sequence[Verdict]:
         """Return what shall become of each recipient's copy."""
@@ -156,19 +155,25 @@ class Pipeline:
         if transit.verdict.disposition is Disposition.DISCARD:
             return transit.verdict
         transit.header = await self._header(transit.content)
-        _amend(transit, transit.edits)
+        self._amend_for_policies(transit)
         for judge in self._filters:
             verdict = await judge.judge(Stage.CONTENT, transit, transit)
             if verdict is KEEP:
                 continue
             _merge(transit, verdict)
-            _amend(transit, verdict.edits)
             for key, single in verdict.recipients.items():
                 if single.disposition is not Disposition.KEEP:
                     own.setdefault(key, single)
             if verdict.disposition is not Disposition.KEEP:
                 return verdict
         return KEEP
+
+    def _amend_for_policies(self, transit: Transit) -> None:
+        try:
+            amend(transit, transit.edits)
+        except Exception as error:
+            self.log.failure("{id}: the edits of policies failed", id=transit.id)
+            raise MailError(f"the edits of policies: {described(error)}") from error
 
     async def _header(self, content: Content) -> Header:
         header = Header.parse(await content.read(0, min(content.size, FIRST_LOOK)))
@@ -234,13 +239,6 @@ def _merge(transit: Transit, verdict: Verdict) -> None:
         sum_so_far = transit.facts.get("score", 0.0)
         if isinstance(sum_so_far, (int, float)):
             transit.facts["score"] = sum_so_far + verdict.score
-
-
-def _amend(transit: Transit, edits: Edits) -> None:
-    if edits:
-        header = edits.apply(transit.header)
-        transit.content = with_header(transit.content, transit.header, header)
-        transit.header = header
 
 
 def _at_stage(stage: Stage, transit: Transit, verdict: Verdict) -> Verdict:

@@ -134,6 +134,32 @@ async def test_edits_add_up_and_later_filters_see_them(bench: Any) -> None:
     assert bench.agent.jobs[0].junk
 
 
+def broken(_lines: list[bytes]) -> list[bytes]:
+    raise KeyError("X-Nothing")
+
+
+@pytest.mark.parametrize(
+    ("on_error", "status"), [("defer", "4.3.0"), ("reject", "5.7.1"), ("keep", "2.1.5")]
+)
+async def test_edits_that_fail_are_treated_as_on_error_says(
+    bench: Any, on_error: str, status: str
+) -> None:
+    spoilt = Filter(Verdict.keep(Edits((*Edits().add(b"X-New", "1").steps, broken))))
+    transit = new_transit()
+    outcomes = await bench.pipeline(filters=[spoilt], on_error=on_error).accept(transit)
+    assert statuses(outcomes) == [status]
+    assert bench.agent.octets == ([HELLO] if on_error == "keep" else [])
+    [decision] = transit.decisions
+    assert decision.detail == f"KeyError: 'X-Nothing', therefore {on_error}"
+
+
+async def test_where_edits_of_policies_fail_the_sender_keeps_the_message(bench: Any) -> None:
+    transit = new_transit()
+    transit.edits = Edits((broken,))
+    assert statuses(await bench.pipeline().accept(transit)) == ["4.3.0"]
+    assert bench.agent.octets == []
+
+
 async def test_scores_are_summed(bench: Any) -> None:
     transit = new_transit()
     filters = [Filter(Verdict(score=1.5)), Filter(Verdict(score=2))]
