@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import TextIO, TypeAlias
 
 from twisted.internet.interfaces import IReactorTime
@@ -64,19 +65,22 @@ class LogWriter:
 
     def use(self, settings: LogSettings) -> None:
         """Go on as these settings say; raises `OSError` if the file can't be opened."""
+        self._go_on_in(self._open(settings.file))
         self._level = LogLevel.lookupByName(settings.level)
         self._render = _json_line if settings.format == "json" else _text_line
         self._path = settings.file
-        self.reopen()
 
     def reopen(self) -> None:
-        """Go on in a new file where the old one has been renamed."""
-        old, self._stream = self._stream, self._open()
+        """Go on in a new file where the old one has been renamed; raises `OSError`."""
+        self._go_on_in(self._open(self._path))
+
+    def _go_on_in(self, stream: TextIO) -> None:
+        old, self._stream = self._stream, stream
         if old is not self._standard:
             old.close()
 
-    def _open(self) -> TextIO:
-        return self._path.open("a", encoding="ascii") if self._path else self._standard
+    def _open(self, path: Path | None) -> TextIO:
+        return path.open("a", encoding="ascii") if path else self._standard
 
     def __call__(self, event: LogEvent) -> None:
         level = event.get("log_level", LogLevel.info)

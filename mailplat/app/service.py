@@ -39,6 +39,7 @@ from mailplat.interfaces import IPortal
 from mailplat.mail.errors import MailError
 from mailplat.plugin import ConfigError
 from mailplat.portals.listen import Listener, open_listener
+from mailplat.portals.tls import Certificates
 
 SWITCH_INTERVAL = 0.0005  # seconds; beside a busy thread each wake-up costs that much, not 5 ms
 GARBAGE = (50_000, 20, 100)  # objects to begin with; little of ours is circular, so look seldom
@@ -94,6 +95,7 @@ class MailService(Service):
         self._holdups = HoldUps(self.reactor)
         self._work = Deferred.fromCoroutine(self._start())
         self._work.addErrback(self._give_up)
+        signal.signal(signal.SIGHUP, lambda *_: self.reactor.callFromThread(self.reload))
 
     async def _start(self) -> None:
         await self._foundation.open()
@@ -104,7 +106,6 @@ class MailService(Service):
         self._control = control.listen(self.reactor, self._foundation.state, self._run)
         self._serve()
         self._holdups.start()
-        signal.signal(signal.SIGHUP, lambda *_: self.reactor.callFromThread(self.reload))
         self._sweep = LoopingCall(self._see_off)
         self._sweep.clock = self.reactor
         self._sweep.start(1, now=False)
@@ -166,24 +167,32 @@ class MailService(Service):
 
     def reload(self) -> None:
         """Read the configuration again, once what is under way is done; a bad one changes nothing."""
-        if self._work is None:
-            self._work = Deferred.fromCoroutine(self._reload())
-        else:
+        if self._work:
             self._work.addCallback(lambda _nothing: Deferred.fromCoroutine(self._reload()))
+            self._work.addErrback(lambda failure: self.log.failure("not reloaded", failure))
 
     async def _reload(self) -> None:
+        if self._failed or not self.running:
+            return
         self._notifier.reloading()
-        if self.writer:
-            self.writer.reopen()
+        self._reopen_log()
         try:
             await self._change_to(config.read(self.configuration.source.file, discover()))
         except Exception as problem:  # noqa: BLE001 - whatever it is, the old tree goes on
             self.log.error("the configuration stays as it was: {problem}", problem=str(problem))
-            if not isinstance(problem, BadConfiguration | ConfigError):
+            if not isinstance(problem, BadConfiguration | ConfigError | OSError):
                 self.log.failure("the new tree could not be made")
         else:
             self.log.info("the configuration was read again")
         self._notifier.ready(self.reactor)
+
+    def _reopen_log(self) -> None:
+        """Let go of a log file that has been renamed; without a new one the old one is kept."""
+        try:
+            if self.writer:
+                self.writer.reopen()
+        except OSError as problem:
+            self.log.error("the log can't be reopened: {problem}", problem=str(problem))
 
     async def _change_to(self, wanted: Configuration) -> None:
         configuration, unchanged = wanted.keeping(self.configuration)
@@ -195,6 +204,9 @@ class MailService(Service):
         try:
             fresh = open_all(a for a in addresses if a not in self._listeners)
             await new.prepare(old)
+            read_certificates_of(new)
+            if self.writer:
+                self.writer.use(configuration.table(LogSettings))
         except BaseException:
             await close_all(fresh.values())
             await new.finish([old, *self._leaving])
@@ -204,8 +216,6 @@ class MailService(Service):
         self._serve()
         gone = [self._listeners.pop(a) for a in list(self._listeners) if a not in addresses]
         await close_all(gone)
-        if self.writer:
-            self.writer.use(configuration.table(LogSettings))
         self._leaving.append(old)
 
     def _see_off(self) -> None:
@@ -267,6 +277,13 @@ def addresses_of(tree: Tree) -> list[str]:
                 )
             wanted[address] = name
     return list(wanted)
+
+
+def read_certificates_of(tree: Tree) -> None:
+    """Read the certificates again where they have changed."""
+    for made in tree.made:
+        if isinstance(made.thing, Certificates):
+            made.thing.reload()
 
 
 def open_all(addresses: Iterable[str]) -> dict[str, Listener]:

@@ -8,14 +8,17 @@ import random
 import signal
 import smtplib
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from mailplat.portals.tls import make_self_signed
 from mailplat.testing.programs import STANDARD_PORTS, House, Program, wait_until
 
 ALICE = "alice@example.org"
@@ -83,6 +86,22 @@ def test_reloads_under_load(tmp_path: Path, rounds: int) -> None:
         assert "stays as it was" not in said
         sent = sum(sender.sent for sender in senders)
         assert said.count(f"to <{ALICE}>: 2.") == sent > 0
+
+
+def test_a_reload_takes_new_certificates(tmp_path: Path) -> None:
+    """At once, not only when the next look at the files is due."""
+    house = House(tmp_path)
+    house.make({"alice": "secret"})
+    text = house.config.read_text()
+    house.config.write_text(text.replace("[tls]\n", '[tls]\ncheck_every = "1h"\n'))
+    [file] = (tmp_path / "tls").glob("*.pem")
+    address = ("127.0.0.1", house.port("pop3s"))
+    with house.start() as server:
+        before = ssl.get_server_certificate(address)
+        file.write_bytes(make_self_signed([file.stem], datetime.now(UTC)))
+        reload(server, house, 0)
+        assert ssl.get_server_certificate(address) != before
+        assert "stays as it was" not in server.output()
 
 
 NOBODY = 65534

@@ -305,3 +305,64 @@ def test_the_log_file_is_reopened(folder: Path) -> None:
     entries = [json.loads(line) for line in log.read_text().splitlines()]
     assert entries[0]["level"] == "info"
     assert entries[0]["time"].endswith("Z")
+
+
+def test_a_log_that_can_not_be_opened_changes_nothing(server: Program, folder: Path) -> None:
+    config = folder / "mailplat.toml"
+    better = CONFIG + 'word = "howdy"\n'
+    config.write_text(better + '[log]\nfile = "nowhere/mail.log"\nformat = "json"\n')
+    reload(server)
+    last = server.output().splitlines()[-1]
+    assert "error [mailplat.app.service.MailService] the configuration stays as it was" in last
+    with talk(server) as channel:
+        assert channel.recv(5) == b"hello"
+    config.write_text(better)
+    reload(server)
+    with talk(server) as channel:
+        assert channel.recv(5) == b"howdy"
+
+
+def test_a_lost_log_does_not_end_reloading(folder: Path) -> None:
+    logs = folder / "logs"
+    logs.mkdir()
+    text = CONFIG + f'[log]\nfile = "{logs}/mail.log"\n'
+    (folder / "mailplat.toml").write_text(text)
+    twistd = Path(sys.executable).with_name("twistd")
+    with Program(
+        [twistd, "-n", "--pidfile=", "mailplat"], folder / "out", [""], folder=folder
+    ) as server:
+        moved, again = folder / "moved", logs / "mail.log"
+        wait_until(lambda: again.exists() and "is ready" in again.read_text(), "start")
+        logs.rename(moved)
+        os.kill(server.pid, signal.SIGHUP)
+        kept = moved / "mail.log"
+        wait_until(lambda: "stays as it was" in kept.read_text(), "the first reload")
+        assert "the log can't be reopened" in kept.read_text()
+        logs.mkdir()
+        os.kill(server.pid, signal.SIGHUP)
+        wait_until(lambda: again.exists() and "was read again" in again.read_text(), "reload")
+
+
+EARLY = """
+import os
+import signal
+
+from echo_of_service import EchoPortal, EchoSettings
+
+class Early(EchoPortal):
+    def __init__(self, settings: EchoSettings) -> None:
+        super().__init__(settings)
+
+    async def prepare(self):
+        os.kill(os.getpid(), signal.SIGHUP)
+"""
+
+
+def test_a_reload_while_it_starts_comes_after_the_start(folder: Path) -> None:
+    (folder / "early.py").write_text(EARLY)
+    text = CONFIG.replace("echo_of_service:EchoPortal", "early:Early")
+    (folder / "mailplat.toml").write_text(text)
+    with start(folder) as server:
+        wait_until(lambda: "was read again" in server.output(), "reload")
+        said = server.output()
+        assert said.index("mailplat is ready") < said.index("was read again")
