@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Coroutine, Generator
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -85,8 +85,32 @@ def within(work: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T
     return answer
 
 
-def shielded(work: Deferred[T]) -> Deferred[T]:
-    """Return what becomes of ``work``; cancelling that leaves the work alone."""
-    answer: Deferred[T] = Deferred()
-    work.addBoth(answer.callback)
-    return answer
+def begin_for_good(coroutine: Coroutine[Any, Any, T]) -> T | Deferred[T]:
+    """Begin a coroutine that goes on to its end though its answer is cancelled."""
+    try:
+        waiting = coroutine.send(None)
+    except StopIteration as end:
+        return cast("T", end.value)
+    return _Errand(coroutine, waiting).answer
+
+
+class _Errand(Generic[T]):
+    """A coroutine under way that nobody calls back, and the answer it will give."""
+
+    __slots__ = ("_coroutine", "answer")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], waiting: Deferred[Any]) -> None:
+        self._coroutine = coroutine
+        self.answer: Deferred[T] = Deferred()
+        waiting.addBoth(self._go_on)
+
+    def _go_on(self, _outcome: object) -> None:
+        """Go on where it waited; it takes the outcome out of the Deferred itself."""
+        try:
+            waiting = self._coroutine.send(None)
+        except StopIteration as end:
+            self.answer.callback(end.value)
+        except BaseException:  # noqa: BLE001 - whatever it is belongs to who waits
+            self.answer.errback()
+        else:
+            waiting.addBoth(self._go_on)
