@@ -22,7 +22,7 @@ from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mailplat.mail.errors import MailError
+from mailplat.mail.errors import MailError, ShuttingDown
 
 SOCKET = "control.sock"
 LONGEST = 1 << 20  # octets of a request or of an answer
@@ -88,6 +88,9 @@ class _Control(Protocol):
                 request["operation"], request["arguments"], request["repeated"]
             )
             answer = {"result": result}
+        except ShuttingDown:  # no answer: whoever asked has it done once we are gone
+            self.transport.loseConnection()
+            return
         except Exception as error:  # noqa: BLE001 - it goes to whoever asked
             if not isinstance(error, MailError):
                 self.log.failure("an operation failed")
@@ -177,6 +180,12 @@ class Caller:
 
         Raises `OperationFailed`.
         """
+        try:
+            return self._ask_or_do(operation, arguments)
+        except OSError as problem:
+            raise OperationFailed(f"{problem}; try as the owner of {self.state}") from problem
+
+    def _ask_or_do(self, operation: str, arguments: dict[str, Any]) -> Any:
         deadline = time.monotonic() + self.patience
         repeated = False
         while True:

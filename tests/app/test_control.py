@@ -14,7 +14,7 @@ from twisted.internet.threads import deferToThread  # noqa: TID251 - clients tha
 from mailplat.app import control
 from mailplat.app.control import Caller, OperationFailed, ServerDied, ask, listen
 from mailplat.app.lock import Lock, Locked
-from mailplat.mail.errors import AlreadyExists
+from mailplat.mail.errors import AlreadyExists, ShuttingDown
 
 
 async def run(operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
@@ -91,6 +91,26 @@ def test_a_server_that_died_is_noticed(tmp_path: Path, monkeypatch: pytest.Monke
         return alone(operation, arguments, repeated)
 
     assert Caller(tmp_path, soon_alone, Locked).call("do", {}) == ("alone", "do", True)
+
+
+async def test_a_closing_server_is_asked_no_more(reactor: Any, tmp_path: Path) -> None:
+    async def closing(*_: object) -> Any:
+        raise ShuttingDown("the server is closing its doors")
+
+    port = listen(reactor, tmp_path, closing)
+    with pytest.raises(ServerDied):
+        await deferToThread(ask, tmp_path, "do", {}, False)
+    await maybeDeferred(port.stopListening)
+
+
+def test_a_closed_folder_is_said_plainly(tmp_path: Path) -> None:
+    def forbidden(*_: object) -> Any:
+        raise PermissionError(13, "Permission denied", "lock")
+
+    with pytest.raises(
+        OperationFailed, match=f"Permission denied.* as the owner of {tmp_path}"
+    ):
+        Caller(tmp_path, forbidden, Locked).call("do", {})
 
 
 def test_it_does_not_wait_for_ever(tmp_path: Path) -> None:
