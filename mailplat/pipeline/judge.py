@@ -64,14 +64,12 @@ class Judge:
         """
         began = self.clock.seconds()
         detail = ""
+        has_waited = False
         try:
             answer = self._ask(question)
             if isinstance(answer, Deferred):
+                has_waited = True
                 answer = await within(answer, self.timeout, self.clock)
-            elif (held := self.clock.seconds() - began) > SLOW:
-                self.log.warn(
-                    "{name} held the reactor for {held:.3f} s", name=self.name, held=held
-                )
             verdict = checked(answer)
             if stage is Stage.CONTENT:
                 amend(transit, verdict.edits)
@@ -83,7 +81,12 @@ class Judge:
             detail = f"{described(error)}, therefore {self.on_error}"
             self._tell(transit, error, detail)
             verdict = self._instead(error)
-        self._put_on_record(stage, transit, verdict, detail, self.clock.seconds() - began)
+        seconds = self.clock.seconds() - began
+        if seconds > SLOW and not has_waited:
+            self.log.warn(
+                "{name} held the reactor for {held:.3f} s", name=self.name, held=seconds
+            )
+        self._put_on_record(stage, transit, verdict, detail, seconds)
         return verdict
 
     def _put_on_record(

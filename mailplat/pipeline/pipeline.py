@@ -83,7 +83,7 @@ class Pipeline:
     async def ask(self, stage: Stage, transit: Transit) -> Verdict:
         recipient = transit.recipient if stage is Stage.RECIPIENT else None
         if recipient:
-            if await self._is_postmaster(recipient.address):
+            if _may_be_postmaster(recipient) and await self._is_local(recipient.address):
                 transit.decisions.append(_postmaster(recipient))
                 return Verdict.accept()
             if transit.verdict.disposition.refuses:
@@ -108,9 +108,7 @@ class Pipeline:
                 return _at_stage(stage, transit, verdict)
         return KEEP
 
-    async def _is_postmaster(self, address: Address) -> bool:
-        if address.local.casefold() != "postmaster":
-            return False
+    async def _is_local(self, address: Address) -> bool:
         return not address.domain or bool(await self._directory.domain(address.domain))
 
     def drop(self, transit: Transit) -> None:
@@ -298,6 +296,10 @@ def _outcome(fate: Verdict) -> Outcome | None:
         error = fate.error or Refused("refused")
         return Outcome(error.status, described(error), error)
     return None
+
+
+def _may_be_postmaster(recipient: Recipient) -> bool:
+    return recipient.address.local.casefold() == "postmaster"
 
 
 def _postmaster(recipient: Recipient) -> Decision:
