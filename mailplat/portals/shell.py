@@ -428,6 +428,12 @@ class Shell(Protocol):
             return
         self._ready.append(engine.send(reply))
         if engine.after is After.CLOSE:
+            if engine.complaint:
+                self.log.info(
+                    "{peer} was hung up on: {detail}",
+                    peer=str(self.peer),
+                    detail=engine.complaint,
+                )
             self._close()
         elif engine.after is After.START_TLS:
             self._flush()

@@ -24,10 +24,12 @@ class TimedOut:
 class Engine(Protocol):
     """Knows one protocol's order, framing and limits; has no clock, transport or thread.
 
-    ``after`` says what the last reply asks of the shell.
+    ``after`` says what the last reply asks of the shell, and ``complaint`` what
+    was wrong where that is to hang up; it is empty where the peer took its leave.
     """
 
     after: After
+    complaint: str
 
     @property
     def held(self) -> int:

@@ -390,10 +390,11 @@ class Pop3Engine:
     long, all others stay within ``limits.pop3_line``.
     """
 
-    __slots__ = ("_challenged", "_limit", "_lines", "after")
+    __slots__ = ("_challenged", "_limit", "_lines", "after", "complaint")
 
     def __init__(self, limits: Limits) -> None:
         self.after = After.GO_ON
+        self.complaint = ""
         self._limit = limits.pop3_line
         self._lines = Lines(limits.sasl_line)
         self._challenged = False
@@ -446,6 +447,7 @@ class Pop3Engine:
                 return _first_line("+OK", "", text)
             case Err(text, code, after):
                 self.after = self._unless_endless(after)
+                self.complaint = text if self.after is After.CLOSE else ""
                 return _first_line("-ERR", code, text)
             case _:
                 raise TypeError(f"no reply of POP3: {reply!r}")

@@ -25,6 +25,7 @@ class Lines:
 
     held: int = 0
     after: After = After.GO_ON
+    complaint: str = ""
     _octets: bytes = b""
 
     def receive(self, octets: bytes) -> None:

@@ -76,6 +76,7 @@ class Receiver:
     limits: Limits
     greeted: bool = False  # by the session's first reply, or before STARTTLS
     after: After = attrs.field(default=After.GO_ON, init=False)
+    complaint: str = attrs.field(default="", init=False)
     _lines: Lines = attrs.field(init=False)
     _content: DotReader | None = attrs.field(default=None, init=False)
     _arrived: deque[Body | EndOfData] | None = attrs.field(default=None, init=False)
@@ -198,6 +199,7 @@ class Receiver:
         self._learn(event, reply)
         if self._leaving or reply.code in _LAST_WORDS:
             self.after = After.CLOSE
+            self.complaint = "" if reply.is_success else reply.octets.decode().rstrip()
         return reply.octets
 
     def _greeting(self, reply: Reply) -> Reply:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs, formatEvent
 
 from mailplat.mail.errors import DiskFull
 from mailplat.mail.events import CredentialsChanged, MessageSettled
@@ -259,6 +260,25 @@ async def test_a_silent_client_is_told_goodbye(house: Any) -> None:
     assert b"421" not in transport.value()
     house.clock.advance(2)
     assert transport.value().endswith(b"421 4.4.2 Waited too long for you, goodbye\r\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (b"GET / HTTP/1.1\r\n", "500 5.5"),
+        (b"XYZZY\r\n" * 11, "421 4.7.0"),
+        (b"QUIT\r\n", None),
+    ],
+)
+async def test_who_is_hung_up_on_is_named_in_the_log(
+    house: Any, words: bytes, complaint: str | None
+) -> None:
+    served, _ = shell(house)
+    with capturedLogs() as events:
+        served.dataReceived(words)
+    said = [formatEvent(event) for event in events if "detail" in event]
+    assert len(said) == (1 if complaint else 0)
+    assert all(f"was hung up on: {complaint}" in line for line in said)
 
 
 async def test_content_that_only_trickles_ends(house: Any) -> None:
