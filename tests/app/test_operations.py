@@ -64,6 +64,8 @@ def test_aliases(house: MemoryHouse) -> None:
     alias = {"source": "sales@example.org", "targets": ["bob@example.org"]}
     house.operate("alias.add", **alias)
     house.operate("alias.add", **alias)
+    respelt = {"source": '"Sales"@Example.ORG.', "targets": ['"BOB"@example.ORG']}
+    assert house.operate("alias.add", **respelt) == alias
     with pytest.raises(AlreadyExists):
         house.operate("alias.add", source="sales@example.org", targets=["x@example.net"])
     assert alias in house.operate("alias.list")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from mailplat.app.operations.desk import Desk
+from mailplat.mail.address import Address, domain_of
 from mailplat.mail.errors import AlreadyExists, NoSuchAddress
 from mailplat.mail.people import Alias
 
@@ -26,9 +28,19 @@ async def add_alias(desk: Desk, source: str, targets: list[str]) -> Row:
         return _row(await desk.people.add_alias(source, targets))
     except AlreadyExists:
         for alias in await desk.people.aliases():
-            if alias.source == source.lower() and set(alias.targets) == set(targets):
+            if alias.source == _source_key(source) and _keys(alias.targets) == _keys(targets):
                 return _row(alias)
         raise
+
+
+def _source_key(source: str) -> str:
+    if source.startswith("@"):
+        return f"@{domain_of(source[1:])}"
+    return Address.parse(source).key
+
+
+def _keys(addresses: Iterable[str]) -> set[str]:
+    return {Address.parse(address).key for address in addresses}
 
 
 async def remove_alias(desk: Desk, source: str) -> Row:
