@@ -78,6 +78,14 @@ def test_systemd_hears_of_us(tmp_path: Path, abstract: bool) -> None:
         assert not clock.getDelayedCalls()
 
 
+def test_the_unit_suits_the_systemd_of_debian_12() -> None:
+    """``notify-reload`` came with systemd 253, a version later."""
+    unit = Path(__file__).parents[2] / "etc/systemd/mailplat.service"
+    lines = unit.read_text().splitlines()
+    assert "Type=notify" in lines
+    assert "ExecReload=/bin/kill -HUP $MAINPID" in lines
+
+
 def test_without_systemd_nothing_is_said() -> None:
     clock = Clock()
     Notifier.of({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}).ready(clock)
