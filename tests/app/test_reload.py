@@ -129,6 +129,8 @@ def test_privileges_are_dropped() -> None:
     """Key and port are taken as root, and the process goes on as nobody."""
     found = python_for_nobody()
     if found is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("the interpreter must be open to other accounts here")
         pytest.skip("the interpreter is closed to other accounts")
     python, environment = found
     with tempfile.TemporaryDirectory() as folder:
