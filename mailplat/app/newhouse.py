@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -15,8 +14,9 @@ from mailplat.app.config import Configuration
 from mailplat.app.manual import Table, annotated, paragraph
 from mailplat.app.registry import Registry, discover, settings_class
 from mailplat.app.tables import AGENTS, DIRECTORY, PORTALS, STORES, TABLES, HouseSettings
+from mailplat.files import Disk
 from mailplat.mail.address import domain_of
-from mailplat.mail.errors import BadAddress
+from mailplat.mail.errors import BadAddress, MailError
 from mailplat.portals.tls import make_self_signed
 
 CONFIG = "mailplat.toml"
@@ -130,13 +130,10 @@ def make(
 def _write_private(path: Path, octets: bytes) -> None:
     """Write a file that only its owner may read; nobody sees it half written."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(octets)
-        file.flush()
-        os.fsync(descriptor)
-    beside.replace(path)
+    try:
+        Disk().replace(path, octets)
+    except MailError as problem:
+        raise NotMade(f"{path} can't be written: {problem}") from problem
 
 
 # The configuration -----------------------------------------------------------

@@ -24,7 +24,7 @@ from mailplat.app.wiring import build
 
 VARIABLE = "MAILPLAT_CONFIG"
 NAME = "mailplat.toml"
-PLACES = (Path(NAME), Path("mailplat-state") / NAME, Path("/etc/mailplat") / NAME)
+PLACES = (Path(NAME), Path("/etc/mailplat") / NAME, Path("mailplat-state") / NAME)
 WHERE_ELSE = ", ".join([VARIABLE, *map(str, PLACES)])
 
 
