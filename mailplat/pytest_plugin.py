@@ -14,7 +14,12 @@ ones, and there is neither a socket, nor a thread, nor a clock but the test's::
         [message] = house.messages("alice@example.org")
 
 ``mailplat_server`` is the same house with real sockets and threads, for clients
-of every kind; it needs pytest-twisted.
+of every kind.
+
+Both are switched on in the ``conftest.py`` of your tests, and need pytest-twisted
+installed::
+
+    pytest_plugins = ["mailplat.pytest_plugin"]
 """
 
 from __future__ import annotations
