@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from twisted.internet.task import Clock
 
 from mailplat.files import Disk, Spool
 from mailplat.mail.errors import AlreadyExists, DiskFull, MailError, StoreFailed
@@ -124,7 +125,8 @@ async def test_whatever_step_fails_a_spooled_content_is_whole_or_refused(
 ) -> None:
     for at in range(1, 100):
         trouble = Trouble(at, error)
-        spool = Spool(tmp_path, at_once, FakeDisk(Tape(tmp_path), trouble), in_memory=10)
+        disk = FakeDisk(Tape(tmp_path), trouble)
+        spool = Spool(tmp_path, at_once, disk, Clock().seconds, in_memory=10)
         incoming = spool.begin()
         try:
             for number in range(20):

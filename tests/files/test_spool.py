@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from twisted.internet.task import Clock
 
 from mailplat.files import Disk, Spool
 from mailplat.mail.content import Octets
@@ -15,7 +16,7 @@ from mailplat.testing.workers import at_once
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Spool:
-    spool = Spool(tmp_path / "spool", at_once, Disk(), in_memory=10)
+    spool = Spool(tmp_path / "spool", at_once, Disk(), Clock().seconds, in_memory=10)
     spool.prepare()
     return spool
 
@@ -63,3 +64,18 @@ async def test_a_disk_that_is_nearly_full_is_told_before_anything_comes(spool: S
     spool.insist_on_room(1)
     with pytest.raises(DiskFull):
         spool.insist_on_room(1 << 62)
+
+
+async def test_the_room_on_a_disk_is_looked_at_once_a_second(tmp_path: Path) -> None:
+    clock, looks = Clock(), [50, 10]
+
+    class Filling(Disk):
+        def room(self, folder: Path) -> int:
+            return looks.pop(0)
+
+    spool = Spool(tmp_path, at_once, Filling(), clock.seconds)
+    for _ in range(2):
+        spool.insist_on_room(50)
+        clock.advance(0.9)
+    with pytest.raises(DiskFull):
+        spool.insist_on_room(50)
