@@ -105,8 +105,10 @@ class TestForgetting:
         store.finish()
         await store.prepare()
         assert await store.database.write(rows, "contents") == 0
-        await store.database.write(rows, "accounts")
-        assert await store.database.write(rows, "removals") == 0
+        turns = 1000  # of the writer, which the tidying shares with us
+        while await store.database.write(rows, "removals") and turns:
+            turns -= 1
+        assert turns
         assert await store.database.write(rows, "accounts") == 1
 
     async def test_of_very_many_changes_the_oldest_are_forgotten(
