@@ -76,6 +76,10 @@ class Database(ABC):
         """
 
     @abstractmethod
+    async def shrink(self) -> None:
+        """Give space that has long been free back to the disk; for a quiet hour."""
+
+    @abstractmethod
     async def close(self) -> None:
         """Take no more units, finish those that wait, and let go of the database."""
 

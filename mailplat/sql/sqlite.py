@@ -21,6 +21,8 @@ from mailplat.workers import Crew
 P = ParamSpec("P")
 T = TypeVar("T")
 
+KEPT_FREE = 16384  # pages, which is 64 MiB; and never less than a quarter of the file
+GIVEN_BACK = 512  # pages in one unit of work
 EXAMINED = 1 << 30  # octets; a snapshot held longer would let the log grow without end
 
 
@@ -96,6 +98,10 @@ class SqliteDatabase(Database):
         ask: Callable[..., Deferred[Any]] = self._readers.ask
         return ask(unit, *args, **kwargs)
 
+    async def shrink(self) -> None:
+        while await self.write(_shrink):
+            pass
+
     async def close(self) -> None:
         await self._readers.stop()
         await self._writer.stop()
@@ -119,6 +125,16 @@ class SqliteDatabase(Database):
 
 def _begin(_db: Connection) -> None:
     """Do nothing: the first unit opens the file."""
+
+
+def _shrink(db: Connection) -> bool:
+    """Give some free pages back, if there are more than new mail will soon need."""
+    [[free]] = db.all("PRAGMA freelist_count")
+    [[pages]] = db.all("PRAGMA page_count")
+    if free <= max(KEPT_FREE, pages // 4):
+        return False
+    db.all(f"PRAGMA incremental_vacuum({GIVEN_BACK})")
+    return True
 
 
 def _damage(db: Connection) -> str:

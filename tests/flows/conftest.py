@@ -53,8 +53,8 @@ from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.pop3.service import Pop3Portal, Pop3PortalSettings
 from mailplat.portals.shell import Connection
 from mailplat.sql import SqliteDatabase
+from mailplat.store.indexed.queries.audit import audit
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
-from mailplat.testing.audit import audit
 from mailplat.testing.disk import FakeVfs, Tape, Trouble, quick_folder
 from mailplat.testing.fakes import FakeBus, new_message
 from mailplat.testing.transits import FakeDirectory, account, recipient

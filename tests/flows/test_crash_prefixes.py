@@ -76,9 +76,9 @@ KEY = "INSERT INTO store_deliveries VALUES (?, ?, ?, ?)", "SELECT ?, ?, ?, ?"
     ("said", "done"),
     [
         KEY,
-        ("INSERT INTO store_contents VALUES (?, ?, 0, ?)", "SELECT ?, ?, ?"),
-        ("INSERT INTO store_contents VALUES (?, ?, 0, ?)",
-         "INSERT INTO store_contents VALUES (?, ?, 0, substr(?, 2))"),
+        ("INSERT INTO store_contents VALUES (?, ?, ?)", "SELECT ?, ?, ?"),
+        ("INSERT INTO store_contents VALUES (?, ?, ?)",
+         "INSERT INTO store_contents VALUES (?, ?, substr(?, 2))"),
         ("INSERT INTO store_changes VALUES (?, ?, ?, ?, ?, ?)",
          "INSERT INTO store_changes SELECT ?, ?, ?, ?, ?, ? WHERE 0"),
         ("messages = messages + ?", "messages = messages + 0 * ?"),
@@ -86,7 +86,6 @@ KEY = "INSERT INTO store_deliveries VALUES (?, ?, ?, ?)", "SELECT ?, ?, ?, ?"
         ("size = size + ?", "size = size - ?"),
         ("uid_next = uid_next + ?", "uid_next = uid_next + ? - 1"),
         ("modseq = modseq + 1", "modseq = modseq + 0"),
-        ("number = number + ?", "number = number + ? - 1"),
     ],
 )  # fmt: skip
 async def test_a_store_that_keeps_wrong_books_is_caught(

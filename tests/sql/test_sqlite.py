@@ -14,7 +14,14 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IReactorFromThreads
 
 from mailplat.mail.errors import Overloaded, OverQuota, ShuttingDown, StoreFailed
-from mailplat.sql import Connection, SchemaTooNew, SqliteDatabase, UnusableDatabase, steps_of
+from mailplat.sql import (
+    Connection,
+    SchemaTooNew,
+    SqliteDatabase,
+    UnusableDatabase,
+    sqlite,
+    steps_of,
+)
 from mailplat.sql.connection import refuse_foreign_disk
 from mailplat.testing.disk import FakeVfs, Sync, Tape
 from mailplat.testing.fixtures import async_yield_fixture
@@ -395,3 +402,28 @@ async def test_tables_of_a_later_version_are_refused(database: SqliteDatabase) -
 
 def test_the_steps_of_a_room_are_its_numbered_scripts() -> None:
     assert "CREATE TABLE" in steps_of("mailplat.directory")[0]
+
+
+async def test_space_that_has_long_been_free_goes_back(
+    database: SqliteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quarter of the file stays for the mail that will come."""
+    monkeypatch.setattr(sqlite, "KEPT_FREE", 10)
+    monkeypatch.setattr(sqlite, "GIVEN_BACK", 5)
+    for number in range(20):
+        await database.write(add, number, 20_000)
+    await database.write(lambda db: db.execute("DELETE FROM seen WHERE number > 4"))
+    before = await database.read(pages)
+    await database.shrink()
+    after, free = await database.read(pages), await database.read(free_pages)
+    assert after < before * 0.6
+    assert free <= max(10, after // 4) < free + 5
+    assert await database.read(seen) == [0, 1, 2, 3, 4]
+
+
+def pages(db: Connection) -> int:
+    return int(db.all("PRAGMA page_count")[0][0])
+
+
+def free_pages(db: Connection) -> int:
+    return int(db.all("PRAGMA freelist_count")[0][0])

@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from mailplat.interfaces import IBus, IMailStore
 from mailplat.mail.mailbox import Delivery, ModSeq, UidSet
 from mailplat.mail.people import AccountId
-from mailplat.sql import Connection, SqliteDatabase
+from mailplat.sql import Connection, Row, SqliteDatabase
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
 from mailplat.testing.contracts.account import ALICE, BIG, HELLO, AccountContract
@@ -99,16 +99,15 @@ class TestForgetting:
         self, store: IndexedStore
     ) -> None:
         email = await store.database.write(queries.contents.begin_content, ALICE, 0.0)
-        await store.database.write(queries.contents.add_pieces, ALICE, email, 0, [b"half"])
+        await store.database.write(
+            queries.contents.add_pieces_to_unnamed, ALICE, email, 0, [b"half"]
+        )
         await store.database.write(queries.contents.begin_removal, BOB)
         await store.open(BOB)
         store.finish()
         await store.prepare()
         assert await store.database.write(rows, "contents") == 0
-        turns = 1000  # of the writer, which the tidying shares with us
-        while await store.database.write(rows, "removals") and turns:
-            turns -= 1
-        assert turns
+        await until_left(store, "removals", 0)
         assert await store.database.write(rows, "accounts") == 1
 
     async def test_of_very_many_changes_the_oldest_are_forgotten(
@@ -130,17 +129,73 @@ class TestForgetting:
     async def test_a_key_is_remembered_for_a_month(
         self, store: IndexedStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(queries.contents, "KEYS_AT_ONCE", 2)
+        monkeypatch.setattr(queries.tidying, "AT_ONCE", 2)
         for key in "abcde":
             await store.deliver([Delivery(key, ALICE, HELLO)])
         [[made]] = await store.database.read(
             lambda db: db.all("SELECT DISTINCT made FROM store_deliveries")
         )
         for before, left in ((made, 5), (made + 1, 0)):
-            last: tuple[str, str] | None = ("", "")
-            while last:
-                last = await store.database.write(queries.contents.forget_keys, last, before)
+            at: Row | None = ("", "")
+            while at:
+                at = await store.database.write(queries.tidying.forget_keys, at, before)
             assert await store.database.write(rows, "deliveries") == left
+
+    async def test_references_are_forgotten_with_their_thread(
+        self, store: IndexedStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An email that is left keeps its thread together; nothing keeps one without any."""
+        monkeypatch.setattr(queries.tidying, "AT_ONCE", 2)
+        account = await store.open(ALICE)
+        [inbox] = await account.mailboxes()
+        messages = [
+            new_message(octets)
+            for octets in (
+                b"Message-ID: <one@a>\r\n\r\n",
+                b"Message-ID: <two@a>\r\n\r\n",
+                b"Message-ID: <three@a>\r\nReferences: <one@a> <two@a>\r\n\r\n",
+                b"Message-ID: <alone@a>\r\n\r\n",
+            )
+        ]
+        await account.append(inbox.id, messages)
+
+        async def forget() -> tuple[int, int]:
+            at: Row | None = ("", b"")
+            while at:
+                at = await store.database.write(queries.tidying.forget_references, at)
+            return (
+                await store.database.write(rows, "references"),
+                await store.database.write(rows, "joined_threads"),
+            )
+
+        assert await forget() == (4, 1)
+        await account.expunge(inbox.id, UidSet.of(1, 2, 4))
+        del account
+        account = await store.open(ALICE)
+        await swept(store, emails=1)
+        assert await forget() == (3, 1)
+        [appended] = await account.append(inbox.id, [messages[0]])
+        async with account.records(inbox.id, UidSet.all()) as cursor:
+            batch = await cursor.next_batch()
+        assert batch
+        assert set(batch.thread_ids) == {appended.thread_id}
+        await account.expunge(inbox.id, UidSet.all())
+        del account, cursor
+        await swept(store, emails=0)
+        assert await forget() == (0, 0)
+
+
+async def swept(store: IndexedStore, emails: int) -> None:
+    """Let the sweeper go behind those who have left, and wait for it."""
+    await store.open(BOB)
+    await until_left(store, "emails", emails)
+
+
+async def until_left(store: IndexedStore, table: str, count: int) -> None:
+    turns = 1000  # of the writer, which the sweeper shares with us
+    while await store.database.write(rows, table) != count and turns:
+        turns -= 1
+    assert turns
 
 
 def rows(db: Connection, table: str) -> int:

@@ -153,7 +153,7 @@ class IndexedStore:
         try:
             async for first, pieces in split(content):
                 await self.database.write(
-                    queries.contents.add_pieces, account, email, first, pieces
+                    queries.contents.add_pieces_to_unnamed, account, email, first, pieces
                 )
         except BaseException:
             self.sweeper.forget(account, email)

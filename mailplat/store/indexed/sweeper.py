@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from mailplat.mail.errors import ShuttingDown
 from mailplat.mail.people import AccountId
-from mailplat.sql import Database
+from mailplat.sql import Database, Row
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.account import IndexedAccount
 
@@ -21,7 +21,7 @@ KEPT_KEYS = 30 * A_DAY  # seconds for which a delivery's repeat is recognised
 
 
 class Sweeper:
-    """Removes contents without a name, removed accounts, old changes and old keys.
+    """Removes contents without a name, removed accounts, old changes, keys and references.
 
     All of it is done in small units of work, so that nobody waits for long.
     """
@@ -103,10 +103,14 @@ class Sweeper:
             await self._go_on_removing(account)
         while await self._database.write(queries.changes.forget_changes):
             pass
-        last: tuple[str, str] | None = ("", "")
-        while last:
-            before = self._clock.seconds() - KEPT_KEYS
-            last = await self._database.write(queries.contents.forget_keys, last, before)
+        before = self._clock.seconds() - KEPT_KEYS
+        at: Row | None = ("", "")
+        while at:
+            at = await self._database.write(queries.tidying.forget_keys, at, before)
+        at = ("", b"")
+        while at:
+            at = await self._database.write(queries.tidying.forget_references, at)
+        await self._database.shrink()
 
     async def _go_on_removing(self, account: AccountId) -> None:
         while await self._database.write(queries.contents.go_on_removing, account):

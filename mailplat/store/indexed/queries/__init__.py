@@ -7,6 +7,7 @@ from mailplat.store.indexed.queries import (
     mailboxes,
     messages,
     reading,
+    tidying,
 )
 
-__all__ = ["changes", "contents", "flags", "mailboxes", "messages", "reading"]
+__all__ = ["changes", "contents", "flags", "mailboxes", "messages", "reading", "tidying"]

@@ -9,29 +9,43 @@ from mailplat.mail.mailbox import ModSeq
 from mailplat.mail.people import AccountId
 from mailplat.sql import Connection, Row
 from mailplat.store.indexed.queries.changes import email_id
-from mailplat.store.indexed.queries.mailboxes import claim
+from mailplat.store.indexed.queries.mailboxes import ensure_account
 
+PIECES = 1 << 20  # that an email can have
 SWEPT_AT_ONCE = 64  # contents removed in one unit of work
-KEYS_AT_ONCE = 1000  # keys of deliveries looked at in one unit of work
 
 
 def begin_content(db: Connection, account: AccountId, now: float) -> int:
     """Return the number of an email whose octets will come in pieces."""
-    _, email = claim(db, account, now, numbers=1)
-    db.execute("INSERT INTO store_unnamed VALUES (?, ?, 0)", (account, email))
-    return email
+    ensure_account(db, account, now)
+    row = db.one(
+        "INSERT INTO store_emails (account, size, received, places, summary)"
+        " VALUES (?, 0, ?, 0, ?) RETURNING email",
+        (account, now, b""),
+    )
+    assert row
+    db.execute("INSERT INTO store_unnamed VALUES (?, ?, 0)", (account, row[0]))
+    return int(row[0])
 
 
-def add_pieces(
+def add_pieces_to_unnamed(
     db: Connection, account: AccountId, email: int, first: int, pieces: Sequence[bytes]
 ) -> None:
     """Keep the next pieces of a content; raises `NoSuchMessage` if it has been forgotten."""
     waiting = "SELECT 1 FROM store_unnamed WHERE account = ? AND email = ? AND modseq = 0"
     if not db.one(waiting, (account, email)):
         raise NoSuchMessage(f"{account} has no content {email_id(email)} any more")
+    add_pieces(db, account, email, first, pieces)
+
+
+def add_pieces(
+    db: Connection, account: AccountId, email: int, first: int, pieces: Sequence[bytes]
+) -> None:
+    """Keep pieces of a content."""
+    start = email * PIECES + first
     db.executemany(
-        "INSERT INTO store_contents VALUES (?, ?, ?, ?)",
-        [(account, email, first + at, octets) for at, octets in enumerate(pieces)],
+        "INSERT INTO store_contents VALUES (?, ?, ?)",
+        [(start + at, account, octets) for at, octets in enumerate(pieces)],
     )
 
 
@@ -41,8 +55,8 @@ def pieces(
     """Return some pieces of a content; raises `NoSuchMessage` if they have gone."""
     rows = db.all(
         "SELECT octets FROM store_contents"
-        " WHERE account = ? AND email = ? AND piece BETWEEN ? AND ? ORDER BY piece",
-        (account, email, first, last),
+        " WHERE account = ? AND piece BETWEEN ? AND ? ORDER BY piece",
+        (account, email * PIECES + first, email * PIECES + last),
     )
     if len(rows) != last - first + 1:
         raise NoSuchMessage(f"{account} has no content {email_id(email)}")
@@ -82,29 +96,15 @@ def sweep_all(db: Connection) -> bool:
 
 
 def _forget(db: Connection, emails: Sequence[Row]) -> None:
-    for table in ("contents", "emails", "unnamed"):
+    db.executemany(
+        "DELETE FROM store_contents WHERE account = ? AND piece BETWEEN ? AND ?",
+        [(account, email * PIECES, email * PIECES + PIECES - 1) for account, email in emails],
+    )
+    for table in ("emails", "unnamed"):
         db.executemany(
             f"DELETE FROM store_{table} WHERE account = ? AND email = ?",  # noqa: S608
             emails,
         )
-
-
-def forget_keys(db: Connection, last: tuple[str, str], before: float) -> tuple[str, str] | None:
-    """Forget the keys of deliveries made before a time; return where to go on, if anywhere.
-
-    It goes through all keys, some at a time, since an index by time would cost
-    every delivery something.
-    """
-    rows = db.all(
-        "SELECT account, key, made FROM store_deliveries WHERE (account, key) > (?, ?)"
-        " ORDER BY account, key LIMIT ?",
-        (*last, KEYS_AT_ONCE),
-    )
-    db.executemany(
-        "DELETE FROM store_deliveries WHERE account = ? AND key = ?",
-        [(account, key) for account, key, made in rows if made < before],
-    )
-    return (rows[-1][0], rows[-1][1]) if len(rows) == KEYS_AT_ONCE else None
 
 
 def begin_removal(db: Connection, account: AccountId) -> None:
@@ -119,20 +119,21 @@ def removals(db: Connection) -> list[AccountId]:
 
 def go_on_removing(db: Connection, account: AccountId) -> bool:
     """Forget some of an account's mail; return whether there is more."""
-    emails = db.all(
-        "SELECT DISTINCT email FROM store_contents WHERE account = ? LIMIT ?",
+    places = db.all(
+        "SELECT mailbox, uid, email FROM store_messages WHERE account = ? LIMIT ?",
         (account, SWEPT_AT_ONCE),
     )
-    if emails:
-        db.executemany(
-            "DELETE FROM store_contents WHERE account = ? AND email = ?",
-            [(account, email) for [email] in emails],
-        )
+    unnamed = db.all(
+        "SELECT email FROM store_unnamed WHERE account = ? LIMIT ?", (account, SWEPT_AT_ONCE)
+    )
+    _forget(db, [(account, row[-1]) for row in (*places, *unnamed)])
+    db.executemany(
+        "DELETE FROM store_messages WHERE account = ? AND mailbox = ? AND uid = ?",
+        [(account, mailbox, uid) for mailbox, uid, _ in places],
+    )
+    if places or unnamed:
         return True
     for table in (
-        "messages",
-        "emails",
-        "unnamed",
         "references",
         "joined_threads",
         "changes",

@@ -98,7 +98,7 @@ def flag(
     if not changed:
         newest = account_modseq(db, account) or ModSeq(0)
         return Done(Flagged(newest, UidSet(), refused), newest, frozenset())
-    modseq, _ = claim(db, account, now)
+    modseq = claim(db, account, now)
     unseen = deleted = 0
     for old, touched in changed.items():
         new = becomes[old]

@@ -35,20 +35,15 @@ def ensure_account(db: Connection, account: AccountId, now: float) -> ModSeq:
     return ModSeq(row[0])
 
 
-def claim(
-    db: Connection, account: AccountId, now: float, numbers: int = 0
-) -> tuple[ModSeq, int]:
-    """Begin a change: return its mod-sequence, and the first of so many new numbers."""
-    sql = (
-        "UPDATE store_accounts SET modseq = modseq + 1, number = number + ?"
-        " WHERE account = ? RETURNING modseq, number"
-    )
-    row = db.one(sql, (numbers, account))
+def claim(db: Connection, account: AccountId, now: float) -> ModSeq:
+    """Begin a change, and return its mod-sequence."""
+    sql = "UPDATE store_accounts SET modseq = modseq + 1 WHERE account = ? RETURNING modseq"
+    row = db.one(sql, (account,))
     if row is None:
         ensure_account(db, account, now)
-        row = db.one(sql, (numbers, account))
+        row = db.one(sql, (account,))
         assert row
-    return ModSeq(row[0]), row[1] - numbers + 1
+    return ModSeq(row[0])
 
 
 _MAILBOX = (
@@ -105,7 +100,7 @@ def create(db: Connection, account: AccountId, name: str, role: Role, now: float
     name = proper_name(name)
     _refuse_taken(db, account, name)
     _refuse_role(db, account, role)
-    modseq, _ = claim(db, account, now)
+    modseq = claim(db, account, now)
     made = make(db, account, name, role, modseq, now)
     return Done(shown(db, account, made[-1]), modseq, frozenset(map(mailbox_id, made)))
 
@@ -156,7 +151,7 @@ def edit(
         _refuse_taken(db, account, name)
         if name.startswith(box.name + SEPARATOR):
             raise NotPermitted("a mailbox can't be put into itself")
-    modseq, _ = claim(db, account, now)
+    modseq = claim(db, account, now)
     touched = {number_of(identity)}
     if name != box.name:
         touched |= _rename(db, account, box.name, name, modseq, now)
@@ -212,7 +207,7 @@ def subscribe(
     numbers = [n for n in (named(db, account, name) for name in changed) if n is not None]
     if not numbers:
         return Done(None, ModSeq(0), frozenset())
-    modseq, _ = claim(db, account, now)
+    modseq = claim(db, account, now)
     for number in numbers:
         db.execute(
             "UPDATE store_mailboxes SET modseq = ? WHERE account = ? AND mailbox = ?",

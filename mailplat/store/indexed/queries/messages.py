@@ -37,7 +37,7 @@ from mailplat.store.indexed.queries.changes import (
     number_of,
     thread_id,
 )
-from mailplat.store.indexed.queries.contents import drop_content
+from mailplat.store.indexed.queries.contents import add_pieces, drop_content
 from mailplat.store.indexed.queries.flags import flag_set, flag_sets, spelt
 from mailplat.store.indexed.queries.mailboxes import (
     INBOX_NUMBER,
@@ -97,14 +97,13 @@ def deliver(
     if made:
         drop_content(db, account, message.email)
         return Done(made[0], ModSeq(0), frozenset())
-    modseq, email = claim(db, account, now, numbers=0 if message.email else 1)
-    email = message.email or email
+    modseq = claim(db, account, now)
     flags: dict[int, frozenset[str]] = {}
     for placement in placements:
         number = _place(db, account, placement, modseq, now)
         wanted = spelt(db, account, message.flags | placement.flags)
         flags[number] = flags.get(number, frozenset()) | wanted
-    _add_email(db, account, email, message, len(flags), now)
+    email, _ = _add_email(db, account, message, len(flags), now)
     where: list[str] = []
     for number, names in flags.items():
         first = _add_places(db, account, number, [(email, names, message.size)], modseq, now)
@@ -150,73 +149,86 @@ def append(
         raise NoSuchMessage(f"{replacing} has gone")
     if not messages:
         return Done([], ModSeq(0), frozenset())
-    small = sum(not message.email for message in messages)
-    modseq, fresh = claim(db, account, now, numbers=small)
-    emails = []
-    for message in messages:
-        emails.append(message.email or fresh)
-        fresh += not message.email
-    threads = [
-        _add_email(db, account, email, message, 1, now)
-        for email, message in zip(emails, messages, strict=True)
-    ]
+    modseq = claim(db, account, now)
+    added = [_add_email(db, account, message, 1, now) for message in messages]
     rows = [
         (email, spelt(db, account, message.flags), message.size)
-        for email, message in zip(emails, messages, strict=True)
+        for (email, _), message in zip(added, messages, strict=True)
     ]
     first = _add_places(db, account, number, rows, modseq, now)
     _drop(db, account, source, replaced, modseq)
     appended = [
         Appended(Uid(first + at), modseq, email_id(email), thread_id(thread))
-        for at, (email, thread) in enumerate(zip(emails, threads, strict=True))
+        for at, (email, thread) in enumerate(added)
     ]
     touched = {identity, replacing.mailbox} if replacing else {identity}
     return Done(appended, modseq, frozenset(touched))
 
 
 def _add_email(
-    db: Connection, account: AccountId, email: int, message: Stored, places: int, now: float
-) -> int:
-    """Keep what all places of a message share; return its thread."""
-    thread = _thread(db, account, email, message.references)
+    db: Connection, account: AccountId, message: Stored, places: int, now: float
+) -> tuple[int, int]:
+    """Keep what all places of a message share; return its number and its thread's."""
+    hashed = [blake2b(name, digest_size=12).digest() for name in message.references]
+    thread = _thread(db, account, hashed) if hashed else None
     received = now if message.received is None else message.received
-    db.execute(
-        "INSERT INTO store_emails VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (account, email, thread, message.size, received, places, message.summary),
-    )
     if message.octets is None:
-        waited = "DELETE FROM store_unnamed WHERE account = ? AND email = ?"
-        if not db.execute(waited, (account, email)):
-            raise StoreFailed(f"the content of {email_id(email)} was swept away too soon")
+        email = message.email
+        _name_email(db, account, message, (thread, received, places))
     else:
-        db.execute(
-            "INSERT INTO store_contents VALUES (?, ?, 0, ?)", (account, email, message.octets)
+        row = db.one(
+            "INSERT INTO store_emails (account, thread, size, received, places, summary)"
+            " VALUES (?, ?, ?, ?, ?, ?) RETURNING email",
+            (account, thread, message.size, received, places, message.summary),
         )
-    return thread
+        assert row
+        email = int(row[0])
+        add_pieces(db, account, email, 0, [message.octets])
+    thread = thread or email
+    db.executemany(
+        "INSERT INTO store_references VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        [(account, reference, thread) for reference in hashed],
+    )
+    return email, thread
 
 
-def _thread(db: Connection, account: AccountId, email: int, references: Sequence[bytes]) -> int:
-    """Return the thread that shares a reference; those that now share one become one."""
-    if not references:
-        return email
-    hashed = [blake2b(name, digest_size=12).digest() for name in references]
+def _name_email(
+    db: Connection,
+    account: AccountId,
+    message: Stored,
+    facts: tuple[int | None, float, int],
+) -> None:
+    """Make an email of a content that has arrived in pieces."""
+    waited = "DELETE FROM store_unnamed WHERE account = ? AND email = ? AND modseq = 0"
+    if not db.execute(waited, (account, message.email)):
+        raise StoreFailed(f"the content of {email_id(message.email)} was swept away too soon")
+    db.execute(
+        "UPDATE store_emails SET thread = ?, received = ?, places = ?, size = ?, summary = ?"
+        " WHERE email = ? AND account = ?",
+        (*facts, message.size, message.summary, message.email, account),
+    )
+
+
+def _thread(db: Connection, account: AccountId, hashed: Sequence[bytes]) -> int | None:
+    """Return the thread that has one of the references, if there is any.
+
+    Threads that now share a reference become one.
+    """
     marks = ", ".join("?" * len(hashed))
     rows = db.all(
         "SELECT DISTINCT thread FROM store_references"  # noqa: S608 - marks are question marks
         f" WHERE account = ? AND reference IN ({marks})",
         (account, *hashed),
     )
-    thread, *others = sorted({_root(db, account, found) for [found] in rows}) or [email]
+    if not rows:
+        return None
+    thread, *others = sorted({root_of(db, account, found) for [found] in rows})
     for other in others:
         _join(db, account, other, thread)
-    db.executemany(
-        "INSERT INTO store_references VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        [(account, one, thread) for one in hashed],
-    )
     return thread
 
 
-def _root(db: Connection, account: AccountId, thread: int) -> int:
+def root_of(db: Connection, account: AccountId, thread: int) -> int:
     """Return the thread that a thread has become one with, or itself."""
     joined = "SELECT root FROM store_joined_threads WHERE account = ? AND thread = ?"
     row = db.one(joined, (account, thread))
@@ -225,14 +237,11 @@ def _root(db: Connection, account: AccountId, thread: int) -> int:
 
 def _join(db: Connection, account: AccountId, thread: int, root: int) -> None:
     """Let a thread be one with an older one."""
-    later = db.all(
-        "SELECT email FROM store_emails WHERE account = ? AND thread = ? AND thread <> email",
-        (account, thread),
-    )
-    db.executemany(
-        "UPDATE store_emails SET thread = ? WHERE account = ? AND email = ?",
-        [(root, account, email) for email in (thread, *(email for [email] in later))],
-    )
+    for begun_here in ("thread = ?", "email = ? AND thread IS NULL"):
+        db.execute(
+            f"UPDATE store_emails SET thread = ? WHERE account = ? AND {begun_here}",  # noqa: S608
+            (root, account, thread),
+        )
     db.execute(
         "UPDATE store_joined_threads SET root = ? WHERE account = ? AND root = ?",
         (root, account, thread),
@@ -309,7 +318,7 @@ def move(
     if not places:
         newest = account_modseq(db, account) or ModSeq(0)
         return Done(Moved(validity, (), (), newest), newest, frozenset())
-    modseq, _ = claim(db, account, now)
+    modseq = claim(db, account, now)
     sets = flag_sets(db, account)
     rows = [(place.email, sets[place.flags], place.size) for place in places]
     first = _add_places(db, account, goal, rows, modseq, now)
@@ -336,7 +345,7 @@ def expunge(
     places = _places(db, account, number, uids)
     if not places:
         return Done(UidSet(), ModSeq(0), frozenset())
-    modseq, _ = claim(db, account, now)
+    modseq = claim(db, account, now)
     return Done(_drop(db, account, number, places, modseq), modseq, frozenset({identity}))
 
 
@@ -387,7 +396,7 @@ def remove(db: Connection, account: AccountId, identity: MailboxId, now: float) 
     above = box.name + SEPARATOR
     if any(other.name.startswith(above) for other in mailboxes(db, account)):
         raise NotPermitted("there are mailboxes in it")
-    modseq, _ = claim(db, account, now)
+    modseq = claim(db, account, now)
     number = number_of(identity)
     _drop(db, account, number, _places(db, account, number, UidSet.all()), modseq)
     db.execute(

@@ -6,6 +6,7 @@ from mailplat.mail.mailbox import MailboxId, ModSeq, UidSet
 from mailplat.mail.people import AccountId
 from mailplat.sql import Connection, Row
 from mailplat.store.indexed.queries.changes import account_modseq, known
+from mailplat.store.indexed.queries.contents import PIECES
 from mailplat.store.indexed.queries.flags import flag_sets
 
 
@@ -33,12 +34,12 @@ def batch(
 ) -> list[Row]:
     """Return up to ``most`` messages as rows; contents only of those not larger than that."""
     mailbox = known(db, account, identity)
-    columns = "m.uid, m.modseq, m.email, e.thread, e.size, e.received, m.saved, m.flags"
+    columns = "m.uid, m.modseq, m.email, coalesce(e.thread, m.email), e.size, e.received, m.saved, m.flags"
     columns += ", e.summary" if summaries else ", NULL"
     columns += ", c.octets" if contents_up_to else ", NULL"
     contents = (
-        "LEFT JOIN store_contents c ON c.account = m.account AND c.email = m.email"
-        " AND c.piece = 0 AND e.size <= ?"
+        f"LEFT JOIN store_contents c ON c.account = m.account AND c.piece = m.email * {PIECES}"
+        " AND e.size <= ?"
         if contents_up_to
         else ""
     )

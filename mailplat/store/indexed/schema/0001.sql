@@ -1,12 +1,14 @@
--- Every key begins with the account, so that a database of several nodes can be
--- divided by it.  Mailboxes, emails and flag sets have numbers of their account's,
--- none of which is given twice.
+-- Most keys begin with the account.  Mailboxes and flag sets have numbers of their
+-- account's; emails have numbers of the whole file's, and what is added with every
+-- delivery is kept in the order in which it comes, so that the deliveries of one
+-- commit fill a few pages and do not touch one in each account.  No number is given
+-- twice.
 
 CREATE TABLE store_accounts (
     account       TEXT PRIMARY KEY,
     modseq        INTEGER NOT NULL,   -- the newest
     uid_validity  INTEGER NOT NULL,   -- the highest that a mailbox got
-    number        INTEGER NOT NULL,   -- the highest of a mailbox or an email
+    number        INTEGER NOT NULL,   -- the highest of a mailbox
     forgotten     INTEGER NOT NULL    -- `store_changes` begin after this mod-sequence
 ) WITHOUT ROWID;
 
@@ -32,28 +34,26 @@ CREATE TABLE store_subscriptions (
     PRIMARY KEY (account, name)
 ) WITHOUT ROWID;
 
--- What all places of one message share.  A thread has the number of the email that
--- began it, so the index holds those alone that came later.
+-- What all places of one message share.  The index holds only what came later than
+-- the email that began its thread.
 CREATE TABLE store_emails (
+    email     INTEGER PRIMARY KEY AUTOINCREMENT,
     account   TEXT NOT NULL,
-    email     INTEGER NOT NULL,
-    thread    INTEGER NOT NULL,
+    thread    INTEGER,                -- the email that began it, unless that is this one
     size      INTEGER NOT NULL,
     received  REAL NOT NULL,
     places    INTEGER NOT NULL,       -- rows of `store_messages` that name it
-    summary   BLOB NOT NULL,
-    PRIMARY KEY (account, email)
-) WITHOUT ROWID;
-CREATE INDEX store_threads ON store_emails (account, thread) WHERE thread <> email;
+    summary   BLOB NOT NULL
+);
+CREATE INDEX store_threads ON store_emails (account, thread) WHERE thread IS NOT NULL;
 
--- The octets: in one piece where there are few, else in pieces of equal size.
+-- The octets: in one piece where there are few, else in pieces of equal size.  A
+-- piece has its email's number times 2 to the twentieth, plus its place.
 CREATE TABLE store_contents (
+    piece    INTEGER PRIMARY KEY,
     account  TEXT NOT NULL,
-    email    INTEGER NOT NULL,
-    piece    INTEGER NOT NULL,
     octets   BLOB NOT NULL
 );
-CREATE UNIQUE INDEX store_content_pieces ON store_contents (account, email, piece);
 
 -- Contents to be swept away: those that no place names any more since a
 -- mod-sequence, and those whose message was never finished (mod-sequence 0).
@@ -118,13 +118,14 @@ CREATE TABLE store_changes (
     PRIMARY KEY (account, modseq, mailbox, what, first)
 ) WITHOUT ROWID;
 
--- Keys of deliveries that were made, so that a repeat adds nothing.
+-- Keys of deliveries that were made, so that a repeat adds nothing.  They begin with
+-- the time at which their message came.
 CREATE TABLE store_deliveries (
     account  TEXT NOT NULL,
     key      TEXT NOT NULL,
     made     REAL NOT NULL,
     detail   TEXT NOT NULL,
-    PRIMARY KEY (account, key)
+    PRIMARY KEY (key, account)
 ) WITHOUT ROWID;
 
 -- Accounts whose mail is being forgotten.

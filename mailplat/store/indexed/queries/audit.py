@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mailplat.sql import Connection
+from mailplat.store.indexed.queries.contents import PIECES
 
 OF_ACCOUNTS = (
     "mailboxes",
@@ -79,12 +80,10 @@ RULES = {
         LEFT JOIN store_unnamed u ON u.account = e.account AND u.email = e.email
         WHERE e.places <> (SELECT count(*) FROM store_messages m
             WHERE m.account = e.account AND m.email = e.email)
-        OR (e.places = 0) <> (u.email IS NOT NULL AND u.modseq > 0)
+        OR (e.places = 0) <> (u.email IS NOT NULL)
     """,
-    "an email has a number or thread that its account has not given": """
-        SELECT e.account, e.email FROM store_emails e
-        JOIN store_accounts a ON a.account = e.account
-        WHERE e.email NOT BETWEEN 1 AND a.number OR e.thread NOT BETWEEN 1 AND a.number
+    "an email has a thread that a later email began, or itself": """
+        SELECT account, email, thread FROM store_emails WHERE thread NOT BETWEEN 1 AND email - 1
     """,
     "a thread has joined another and still has emails, or others that have joined it": """
         SELECT j.account, j.thread FROM store_joined_threads j
@@ -92,31 +91,29 @@ RULES = {
         UNION SELECT j.account, j.thread FROM store_joined_threads j
         JOIN store_joined_threads k ON k.account = j.account AND k.root = j.thread
     """,
-    "a mailbox and an email have one number": """
-        SELECT account, email FROM store_emails
-        INTERSECT SELECT account, mailbox FROM store_mailboxes
-    """,
     "a message has no email": """
         SELECT m.account, m.mailbox, m.uid FROM store_messages m
         LEFT JOIN store_emails e ON e.account = m.account AND e.email = m.email
         WHERE e.email IS NULL
     """,
-    "an email has not all of its octets, in pieces that follow one another": """
+    "an email has not all of its octets, in pieces that follow one another": f"""
         SELECT e.account, e.email, e.size FROM store_emails e
-        WHERE (e.size, 0) <> (SELECT coalesce(sum(length(c.octets)), -1),
-            max(c.piece) + 1 - count(*)
-            FROM store_contents c WHERE c.account = e.account AND c.email = e.email)
-    """,
-    "octets belong to no email, and nobody is bringing more": """
-        SELECT c.account, c.email, c.piece FROM store_contents c
-        LEFT JOIN store_emails e ON e.account = c.account AND e.email = c.email
-        LEFT JOIN store_unnamed u ON u.account = c.account AND u.email = c.email
-        WHERE e.email IS NULL AND (u.email IS NULL OR u.modseq <> 0)
-    """,
-    "a content that is still arriving is an email already": """
+        LEFT JOIN store_unnamed u ON u.account = e.account AND u.email = e.email
+        WHERE coalesce(u.modseq, 1) > 0
+        AND (e.size, 0) <> (SELECT coalesce(sum(length(c.octets)), -1),
+            max(c.piece) + 1 - e.email * {PIECES} - count(*)
+            FROM store_contents c WHERE c.account = e.account
+            AND c.piece BETWEEN e.email * {PIECES} AND e.email * {PIECES} + {PIECES} - 1)
+    """,  # noqa: S608
+    "octets belong to no email": f"""
+        SELECT c.account, c.piece FROM store_contents c
+        LEFT JOIN store_emails e ON e.account = c.account AND e.email = c.piece / {PIECES}
+        WHERE e.email IS NULL
+    """,  # noqa: S608
+    "a content is waited for that is no email": """
         SELECT u.account, u.email FROM store_unnamed u
-        JOIN store_emails e ON e.account = u.account AND e.email = u.email
-        WHERE u.modseq = 0
+        LEFT JOIN store_emails e ON e.account = u.account AND e.email = u.email
+        WHERE e.email IS NULL
     """,
     "a message has changed and no change says so": """
         SELECT m.account, m.mailbox, m.uid FROM store_messages m
