@@ -48,6 +48,10 @@ class Bench:
         return self.stack.enter_context(subjects.aiosmtpd(self.folder / "aiosmtpd"))
 
     @cached_property
+    def ceiling(self) -> subjects.RunningCeiling:
+        return self.stack.enter_context(subjects.ceiling(self.folder / "ceiling"))
+
+    @cached_property
     def dovecot(self) -> subjects.RunningDovecot:
         running = subjects.dovecot(self.folder / "dovecot", MESSAGE, "PLAIN")
         return self.stack.enter_context(running)
@@ -205,6 +209,27 @@ ROWS: tuple[Row | MemoryRow, ...] = (
         _delivered("mailplat", 12000, connections=64),
         aim=5,
         floor=3,
+    ),
+    Row(
+        "ceiling-64",
+        "accept, durable, 64 connections",
+        "ceiling: bare Twisted and SQLite",
+        _delivered("ceiling", 12000, connections=64),
+        _delivered("mailplat", 12000, connections=64),
+    ),
+    Row(
+        "ceiling-pipelined-64",
+        "the same, pipelined, 64 connections",
+        "ceiling: bare Twisted and SQLite",
+        _delivered("ceiling", 20000, connections=64, pipelined=1),
+        _delivered("mailplat", 20000, connections=64, pipelined=1),
+    ),
+    Row(
+        "ceiling-one-connection",
+        "the same, one connection",
+        "ceiling: bare Twisted and SQLite",
+        _delivered("ceiling", 3000, connections=1),
+        _delivered("mailplat", 3000, connections=1),
     ),
     Row(
         "pop3-session",

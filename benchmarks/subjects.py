@@ -88,6 +88,20 @@ class RunningAiosmtpd:
 
 
 @attrs.frozen
+class RunningCeiling:
+    """The least that Twisted and SQLite can do: it answers 250 when the row is on the disk."""
+
+    pid: int
+    smtp_port: int
+
+    def stored(self) -> int:
+        return -1
+
+    def wait_until_stored(self, count: int) -> None:
+        """Its 250 says so."""
+
+
+@attrs.frozen
 class RunningDovecot:
     """Dovecot's POP3 over maildirs."""
 
@@ -164,13 +178,26 @@ def _fill_maildir(maildir: Path, message: bytes) -> None:
 
 @contextlib.contextmanager
 def aiosmtpd(folder: Path) -> Iterator[RunningAiosmtpd]:
+    with _script("aiosmtpd_server.py", folder) as (program, port, kept):
+        yield RunningAiosmtpd(kept, program.pid, port)
+
+
+@contextlib.contextmanager
+def ceiling(folder: Path) -> Iterator[RunningCeiling]:
+    with _script("ceiling_server.py", folder) as (program, port, _):
+        yield RunningCeiling(program.pid, port)
+
+
+@contextlib.contextmanager
+def _script(name: str, folder: Path) -> Iterator[tuple[Program, int, Path]]:
+    """Run a server that stands beside this file; yield it, its port, and where it keeps mail."""
     kept = folder / "kept"
     kept.mkdir(parents=True)
     port = free_base()
-    script = Path(__file__).with_name("aiosmtpd_server.py")
+    script = Path(__file__).with_name(name)
     command = [sys.executable, str(script), str(port), str(kept)]
     with Program(command, folder / "log", ["ready"]) as program:
-        yield RunningAiosmtpd(kept, program.pid, port)
+        yield program, port, kept
 
 
 @contextlib.contextmanager
