@@ -1,5 +1,6 @@
 """Runs SQL off the reactor: units of work, group commit, migrations by room."""
 
+from mailplat.sql.bulk import bulk
 from mailplat.sql.database import Connection, Database, Row, UnusableDatabase, Value
 from mailplat.sql.migrations import SchemaTooNew, steps_of
 from mailplat.sql.sqlite import SqliteDatabase
@@ -12,5 +13,6 @@ __all__ = [
     "SqliteDatabase",
     "UnusableDatabase",
     "Value",
+    "bulk",
     "steps_of",
 ]

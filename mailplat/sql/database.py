@@ -13,6 +13,7 @@ from mailplat.sql.migrations import upgrade
 
 P = ParamSpec("P")
 T = TypeVar("T")
+A = TypeVar("A")
 
 Value: TypeAlias = bytes | str | int | float | None
 Row: TypeAlias = tuple[Any, ...]
@@ -21,7 +22,8 @@ Row: TypeAlias = tuple[Any, ...]
 class Connection(Protocol):
     """What a unit of work may do, the same on every kind of database.
 
-    Statements are constant text with ``?`` for each value.  What SQLite and
+    Statements are constant text with ``?`` for each value; for many rows at once
+    there is `mailplat.sql.bulk`.  What SQLite and
     PostgreSQL both understand belongs in a room's ``queries`` module (INSERT …
     ON CONFLICT, RETURNING, WITH); what only one of them does, in a module of
     its own.
@@ -64,6 +66,17 @@ class Database(ABC):
 
         Fails with `Overloaded` when too much waits, `DiskFull`, or
         `StoreFailed`: in all three nothing was kept.
+        """
+
+    @abstractmethod
+    def write_each(
+        self, unit: Callable[[Connection, Sequence[A]], Sequence[T]], item: A
+    ) -> Deferred[T]:
+        """Let the unit do one item, together with those of others that wait just then.
+
+        It is given all of them in one call, and answers each.  What it raises undoes
+        them all; then each is done alone, so that one who is refused leaves the
+        others alone.  Else as `write`.
         """
 
     @abstractmethod

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import groupby
+from typing import Any
 
 import apsw
+import attrs
 
 from mailplat.mail.errors import DiskFull, MailError, StoreFailed
 from mailplat.sql.connection import SqliteConnection
+from mailplat.sql.database import Connection
 from mailplat.workers import Job
 
 CHECKPOINT = 4000  # pages in the write-ahead log before they go into the database
 DAMAGE = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError)
 LOST = (*DAMAGE, apsw.FullError, apsw.NoMemError, apsw.BusyError, apsw.InterruptError)
+
+
+@attrs.frozen
+class Together:
+    """A unit that does many items in one call; jobs of the same one run together."""
+
+    unit: Callable[[Connection, Sequence[Any]], Sequence[Any]]
+
+    def __call__(self, db: Connection, item: object) -> object:
+        [answer] = self.unit(db, [item])
+        return answer
 
 
 class Writer:
@@ -86,15 +101,22 @@ class Writer:
 
     def _run_together(self, jobs: Sequence[Job]) -> bool:
         """Run the units until one refuses; return whether none did."""
-        for job in jobs:
-            job.failure = None
-            try:
-                job.outcome = job.function(self._connection, *job.args, **job.kwargs)
-            except LOST:
-                raise
-            except Exception:  # noqa: BLE001 - it will be met again
-                return False
+        try:
+            for function, alike in groupby(jobs, _what_is_alike):
+                self._run_alike(function, list(alike))
+        except LOST:
+            raise
+        except Exception:  # noqa: BLE001 - it will be met again
+            return False
         return True
+
+    def _run_alike(self, function: object, jobs: Sequence[Job]) -> None:
+        if isinstance(function, Together):
+            answers = function.unit(self._connection, [job.args[0] for job in jobs])
+        else:
+            answers = [job.function(self._connection, *job.args, **job.kwargs) for job in jobs]
+        for job, answer in zip(jobs, answers, strict=True):
+            job.failure, job.outcome = None, answer
 
     def _run_apart(self, job: Job) -> None:
         connection = self._connection
@@ -133,6 +155,10 @@ class Writer:
             self._empty_log_at = CHECKPOINT  # the log has begun anew
         self._logged = pages
         return apsw.SQLITE_OK
+
+
+def _what_is_alike(job: Job) -> object:
+    return job.function
 
 
 def _is_full(error: Exception) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -15,11 +15,12 @@ from twisted.logger import Logger
 from mailplat.mail.errors import StoreFailed
 from mailplat.sql.connection import open_reader, open_writer
 from mailplat.sql.database import Connection, Database
-from mailplat.sql.group import Reader, Writer
+from mailplat.sql.group import Reader, Together, Writer
 from mailplat.workers import Crew
 
 P = ParamSpec("P")
 T = TypeVar("T")
+A = TypeVar("A")
 
 KEPT_FREE = 16384  # pages, which is 64 MiB; and never less than a quarter of the file
 GIVEN_BACK = 512  # pages in one unit of work
@@ -91,6 +92,12 @@ class SqliteDatabase(Database):
     ) -> Deferred[T]:
         ask: Callable[..., Deferred[Any]] = self._writer.ask
         return ask(unit, *args, **kwargs)
+
+    def write_each(
+        self, unit: Callable[[Connection, Sequence[A]], Sequence[T]], item: A
+    ) -> Deferred[T]:
+        ask: Callable[..., Deferred[Any]] = self._writer.ask
+        return ask(Together(unit), item)
 
     def read(
         self, unit: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from mailplat.mail.errors import MailError
 from mailplat.sql import Connection, Row, Value
-from mailplat.store.indexed.queries import messages
+from mailplat.store.indexed.queries import arrivals
 from mailplat.store.indexed.store import IndexedStore
 from mailplat.testing.crash import Explored, explore
 
@@ -42,23 +43,26 @@ async def test_a_crash_of_the_first_start(flow: Any, at_most: int | None) -> Non
 
 @attrs.frozen
 class Misled:
-    """A connection that makes another statement out of one."""
+    """A connection that makes other statements out of some; ``said`` is a pattern."""
 
     db: Connection
     said: str
     done: str
 
+    def _sql(self, sql: str) -> str:
+        return re.sub(self.said, self.done, sql)
+
     def execute(self, sql: str, values: Sequence[Value] = ()) -> int:
-        return self.db.execute(sql.replace(self.said, self.done), values)
+        return self.db.execute(self._sql(sql), values)
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
-        self.db.executemany(sql.replace(self.said, self.done), rows)
+        self.db.executemany(self._sql(sql), rows)
 
     def one(self, sql: str, values: Sequence[Value] = ()) -> Row | None:
-        return self.db.one(sql.replace(self.said, self.done), values)
+        return self.db.one(self._sql(sql), values)
 
     def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
-        return self.db.all(sql.replace(self.said, self.done), values)
+        return self.db.all(self._sql(sql), values)
 
 
 def misled(unit: Callable[..., Any], said: str, done: str) -> Callable[..., Any]:
@@ -68,30 +72,33 @@ def misled(unit: Callable[..., Any], said: str, done: str) -> Callable[..., Any]
     return wrong
 
 
-KEY = "INSERT INTO store_deliveries VALUES (?, ?, ?, ?)", "SELECT ?, ?, ?, ?"
+ROWS = r"VALUES (\(.*\))"
+KEYS = "store_deliveries (key, account, made, detail)"
+NO_KEY = rf"INSERT INTO {re.escape(KEYS)} {ROWS}", r"SELECT * FROM (VALUES \1)"
 
 
 @pytest.mark.parametrize("flow", ["placements"], indirect=True)
 @pytest.mark.parametrize(
     ("said", "done"),
     [
-        KEY,
-        ("INSERT INTO store_contents VALUES (?, ?, ?)", "SELECT ?, ?, ?"),
-        ("INSERT INTO store_contents VALUES (?, ?, ?)",
-         "INSERT INTO store_contents VALUES (?, ?, substr(?, 2))"),
-        ("INSERT INTO store_changes VALUES (?, ?, ?, ?, ?, ?)",
-         "INSERT INTO store_changes SELECT ?, ?, ?, ?, ?, ? WHERE 0"),
-        ("messages = messages + ?", "messages = messages + 0 * ?"),
-        ("unseen = unseen + ?", "unseen = unseen + 1 + ?"),
-        ("size = size + ?", "size = size - ?"),
-        ("uid_next = uid_next + ?", "uid_next = uid_next + ? - 1"),
-        ("modseq = modseq + 1", "modseq = modseq + 0"),
+        NO_KEY,
+        (rf"INSERT INTO store_contents {ROWS}", r"SELECT * FROM (VALUES \1)"),
+        (rf"INSERT INTO store_contents {ROWS}",
+         r"INSERT INTO store_contents SELECT column1, column2, 0 FROM (VALUES \1)"),
+        (rf"INSERT INTO store_changes {ROWS}",
+         r"INSERT INTO store_changes SELECT * FROM (VALUES \1) WHERE 0"),
+        (r"messages = messages \+ column3", "messages = messages"),
+        (r"unseen = unseen \+ column4", "unseen = unseen + 1 + column4"),
+        (r"size = size \+ column6", "size = size - column6"),
+        (r"uid_next = uid_next \+ column3", "uid_next = uid_next + column3 - 1"),
+        (r"modseq = modseq \+ column2", "modseq = modseq"),
+        (r"email = email \+ \?", "email = email + 0 * ?"),
     ],
 )  # fmt: skip
 async def test_a_store_that_keeps_wrong_books_is_caught(
     flow: Any, said: str, done: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages, "deliver", misled(messages.deliver, said, done))
+    monkeypatch.setattr(arrivals, "deliver", misled(arrivals.deliver, said, done))
     with pytest.raises((AssertionError, MailError, apsw.ConstraintError)):
         await explored(flow, 150)
 
@@ -101,17 +108,16 @@ async def test_a_key_in_another_commit_than_its_message_is_caught(
     flow: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is there whenever nothing goes wrong, so only a crash between the two can show it."""
-    deliver, outcome = misled(messages.deliver, *KEY), IndexedStore._outcome
+    deliver, outcome = misled(arrivals.deliver, *NO_KEY), IndexedStore._outcome
 
     async def outcome_and_key(store: IndexedStore, delivery: Any) -> Any:
         done = await outcome(store, delivery)
-        row = delivery.account, delivery.key, 0.0, done.detail
-        await store.database.write(
-            lambda db: db.execute(f"{KEY[0]} ON CONFLICT DO NOTHING", row)
-        )
+        row = delivery.key, delivery.account, 0.0, done.detail
+        sql = f"INSERT INTO {KEYS} VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+        await store.database.write(lambda db: db.execute(sql, row))
         return done
 
-    monkeypatch.setattr(messages, "deliver", deliver)
+    monkeypatch.setattr(arrivals, "deliver", deliver)
     monkeypatch.setattr(IndexedStore, "_outcome", outcome_and_key)
     await flow.rehearse()
     tape, begun = await flow.record()

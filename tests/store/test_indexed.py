@@ -99,9 +99,7 @@ class TestForgetting:
         self, store: IndexedStore
     ) -> None:
         email = await store.database.write(queries.contents.begin_content, ALICE, 0.0)
-        await store.database.write(
-            queries.contents.add_pieces_to_unnamed, ALICE, email, 0, [b"half"]
-        )
+        await store.database.write(queries.contents.add_pieces, ALICE, email, 0, [b"half"])
         await store.database.write(queries.contents.begin_removal, BOB)
         await store.open(BOB)
         store.finish()

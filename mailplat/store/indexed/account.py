@@ -34,8 +34,8 @@ from mailplat.mail.people import AccountId
 from mailplat.sql import Row
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.contents import SMALL, DatabaseContent
+from mailplat.store.indexed.queries.arrivals import Stored
 from mailplat.store.indexed.queries.changes import email_id, number_of, thread_id
-from mailplat.store.indexed.queries.messages import Stored
 
 if TYPE_CHECKING:
     from mailplat.store.indexed.store import IndexedStore
@@ -175,7 +175,7 @@ class IndexedAccount:
             for message in messages:
                 stored.append(await self._store.keep(self.id, message))  # noqa: PERF401
             appended: Sequence[Appended] = await self._store.commit(
-                queries.messages.append, self.id, mailbox, stored, replacing, self._store.now()
+                queries.arrivals.append, self.id, mailbox, stored, replacing, self._store.now()
             )
         except Exception:
             await self._store.drop(self.id, stored)

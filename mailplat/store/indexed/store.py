@@ -22,8 +22,8 @@ from mailplat.sql import Database, steps_of
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.account import IndexedAccount
 from mailplat.store.indexed.contents import SMALL, split
+from mailplat.store.indexed.queries.arrivals import Order, Stored
 from mailplat.store.indexed.queries.changes import Done
-from mailplat.store.indexed.queries.messages import Stored
 from mailplat.store.indexed.sweeper import Sweeper
 
 
@@ -95,9 +95,11 @@ class IndexedStore:
 
         Whoever waits for the answer may be cancelled: then only the answer is lost.
         """
+        return self._announced(self.database.write(unit, account, *args), account)
+
+    def _announced(self, work: Deferred[Done], account: AccountId) -> Any:
         self.sweeper.catch_up()
         answer: Deferred[object] = Deferred()
-        work: Deferred[Done] = self.database.write(unit, account, *args)
         work.addCallback(self._tell, account).chainDeferred(answer)
         return answer
 
@@ -130,13 +132,11 @@ class IndexedStore:
         except Exception as error:  # noqa: BLE001 - the other deliveries stand alone
             return Outcome.failed(error)
         try:
-            detail = await self.commit(
-                queries.messages.deliver,
-                delivery.account,
-                delivery.key,
-                stored,
-                delivery.placements,
-                self.now(),
+            order = Order(
+                delivery.account, delivery.key, stored, delivery.placements, self.now()
+            )
+            detail = await self._announced(
+                self.database.write_each(queries.arrivals.deliver, order), delivery.account
             )
         except Exception as error:  # noqa: BLE001 - likewise
             await self.drop(delivery.account, [stored])
@@ -153,7 +153,7 @@ class IndexedStore:
         try:
             async for first, pieces in split(content):
                 await self.database.write(
-                    queries.contents.add_pieces_to_unnamed, account, email, first, pieces
+                    queries.contents.add_pieces, account, email, first, pieces
                 )
         except BaseException:
             self.sweeper.forget(account, email)

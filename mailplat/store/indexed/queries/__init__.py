@@ -1,6 +1,7 @@
 """The index's statements: plain functions of a connection, each a unit of work or part of one."""
 
 from mailplat.store.indexed.queries import (
+    arrivals,
     changes,
     contents,
     flags,
@@ -10,4 +11,13 @@ from mailplat.store.indexed.queries import (
     tidying,
 )
 
-__all__ = ["changes", "contents", "flags", "mailboxes", "messages", "reading", "tidying"]
+__all__ = [
+    "arrivals",
+    "changes",
+    "contents",
+    "flags",
+    "mailboxes",
+    "messages",
+    "reading",
+    "tidying",
+]

@@ -82,6 +82,10 @@ RULES = {
             WHERE m.account = e.account AND m.email = e.email)
         OR (e.places = 0) <> (u.email IS NOT NULL)
     """,
+    "an email has a number that was not given": """
+        SELECT account, email FROM store_emails
+        WHERE email NOT BETWEEN 1 AND (SELECT email FROM store_numbers)
+    """,
     "an email has a thread that a later email began, or itself": """
         SELECT account, email, thread FROM store_emails WHERE thread NOT BETWEEN 1 AND email - 1
     """,

@@ -18,30 +18,28 @@ SWEPT_AT_ONCE = 64  # contents removed in one unit of work
 def begin_content(db: Connection, account: AccountId, now: float) -> int:
     """Return the number of an email whose octets will come in pieces."""
     ensure_account(db, account, now)
-    row = db.one(
-        "INSERT INTO store_emails (account, size, received, places, summary)"
-        " VALUES (?, 0, ?, 0, ?) RETURNING email",
-        (account, now, b""),
+    email = claim_emails(db, 1)
+    db.execute(
+        "INSERT INTO store_emails VALUES (?, ?, NULL, 0, ?, 0, ?)", (email, account, now, b"")
     )
+    db.execute("INSERT INTO store_unnamed VALUES (?, ?, 0)", (account, email))
+    return email
+
+
+def claim_emails(db: Connection, count: int) -> int:
+    """Return the first of so many numbers for new emails."""
+    row = db.one("UPDATE store_numbers SET email = email + ? RETURNING email", (count,))
     assert row
-    db.execute("INSERT INTO store_unnamed VALUES (?, ?, 0)", (account, row[0]))
-    return int(row[0])
+    return int(row[0]) - count + 1
 
 
-def add_pieces_to_unnamed(
+def add_pieces(
     db: Connection, account: AccountId, email: int, first: int, pieces: Sequence[bytes]
 ) -> None:
     """Keep the next pieces of a content; raises `NoSuchMessage` if it has been forgotten."""
     waiting = "SELECT 1 FROM store_unnamed WHERE account = ? AND email = ? AND modseq = 0"
     if not db.one(waiting, (account, email)):
         raise NoSuchMessage(f"{account} has no content {email_id(email)} any more")
-    add_pieces(db, account, email, first, pieces)
-
-
-def add_pieces(
-    db: Connection, account: AccountId, email: int, first: int, pieces: Sequence[bytes]
-) -> None:
-    """Keep pieces of a content."""
     start = email * PIECES + first
     db.executemany(
         "INSERT INTO store_contents VALUES (?, ?, ?)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from mailplat.mail.errors import AlreadyExists, NoSuchMailbox, NotPermitted
 from mailplat.mail.mailbox import (
@@ -17,7 +17,7 @@ from mailplat.mail.mailbox import (
     proper_name,
 )
 from mailplat.mail.people import AccountId
-from mailplat.sql import Connection, Row
+from mailplat.sql import Connection, Row, bulk
 from mailplat.store.indexed.queries.changes import Done, What, mailbox_id, note, number_of
 
 INBOX_NUMBER = 1  # of every account's INBOX
@@ -44,6 +44,23 @@ def claim(db: Connection, account: AccountId, now: float) -> ModSeq:
         row = db.one(sql, (account,))
         assert row
     return ModSeq(row[0])
+
+
+def claim_each(
+    db: Connection, counts: Mapping[AccountId, int], now: float
+) -> dict[AccountId, ModSeq]:
+    """Begin so many changes of each account; return each one's first mod-sequence."""
+    sql = (
+        "UPDATE store_accounts SET modseq = modseq + column2 FROM (VALUES {rows})"
+        " WHERE account = column1 RETURNING account, modseq"
+    )
+    rows = bulk(db, sql, sorted(counts.items()))
+    if len(rows) < len(counts):
+        missing = counts.keys() - {account for account, _ in rows}
+        for account in sorted(missing):
+            ensure_account(db, account, now)
+        rows += bulk(db, sql, sorted((account, counts[account]) for account in missing))
+    return {account: ModSeq(modseq - counts[account] + 1) for account, modseq in rows}
 
 
 _MAILBOX = (

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from mailplat.mail.people import AccountId
 from mailplat.sql import Connection, Row
-from mailplat.store.indexed.queries.messages import root_of
+from mailplat.store.indexed.queries.threads import root_of
 
 AT_ONCE = 1000  # rows looked at in one unit of work
 

@@ -34,10 +34,14 @@ CREATE TABLE store_subscriptions (
     PRIMARY KEY (account, name)
 ) WITHOUT ROWID;
 
+-- The highest number that an email got.
+CREATE TABLE store_numbers (email INTEGER NOT NULL);
+INSERT INTO store_numbers VALUES (0);
+
 -- What all places of one message share.  The index holds only what came later than
 -- the email that began its thread.
 CREATE TABLE store_emails (
-    email     INTEGER PRIMARY KEY AUTOINCREMENT,
+    email     INTEGER PRIMARY KEY,
     account   TEXT NOT NULL,
     thread    INTEGER,                -- the email that began it, unless that is this one
     size      INTEGER NOT NULL,

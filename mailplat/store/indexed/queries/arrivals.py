@@ -1,0 +1,298 @@
+"""Adding messages: what is delivered, and what is appended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import attrs
+
+from mailplat.mail.errors import NoSuchMessage, NotPermitted, StoreFailed
+from mailplat.mail.mailbox import (
+    INBOX,
+    Appended,
+    MailboxId,
+    ModSeq,
+    Placement,
+    Replaced,
+    Role,
+    Uid,
+    UidSet,
+    proper_name,
+)
+from mailplat.mail.people import AccountId
+from mailplat.sql import Connection, bulk
+from mailplat.store.indexed.queries.changes import (
+    Done,
+    email_id,
+    known,
+    mailbox_id,
+    thread_id,
+)
+from mailplat.store.indexed.queries.contents import PIECES, claim_emails, drop_content
+from mailplat.store.indexed.queries.flags import spelt
+from mailplat.store.indexed.queries.mailboxes import (
+    INBOX_NUMBER,
+    claim,
+    claim_each,
+    make,
+    named,
+    with_role,
+)
+from mailplat.store.indexed.queries.places import (
+    NewPlace,
+    add_places,
+    drop_places,
+    places_of,
+)
+from mailplat.store.indexed.queries.threads import Referring, threads_of
+
+
+@attrs.frozen
+class Stored:
+    """A message whose summary is made and whose octets are at hand, or kept already.
+
+    ``email`` is the number under which a large content lies, in pieces; of a
+    small one ``octets`` are given.
+    """
+
+    size: int
+    summary: bytes
+    references: tuple[bytes, ...]
+    flags: frozenset[str]
+    received: float | None
+    octets: bytes | None = None
+    email: int = 0
+
+
+@attrs.frozen
+class Order:
+    """A delivery to be made (see `mailplat.mail.mailbox.Delivery`)."""
+
+    account: AccountId
+    key: str
+    message: Stored
+    placements: Sequence[Placement]
+    now: float
+
+
+@attrs.frozen
+class _Arrival:
+    """A new message, and its flags in each mailbox where it is to get a place."""
+
+    account: AccountId
+    modseq: ModSeq
+    message: Stored
+    mailboxes: dict[int, frozenset[str]]
+    now: float
+
+
+@attrs.frozen
+class _Arrived:
+    """What a message got: its number, its thread's, and a UID in each mailbox."""
+
+    email: int
+    thread: int
+    uids: dict[int, int]
+
+
+# Deliveries ------------------------------------------------------------------
+
+
+def deliver(db: Connection, orders: Sequence[Order]) -> list[Done]:
+    """Make all placements of each delivery together with its key (see `IMailStore`).
+
+    An answer says where the message lies; that of a repeat, where it was put at
+    first.
+    """
+    rows = bulk(
+        db,
+        "SELECT key, account, detail FROM store_deliveries WHERE (key, account) IN"
+        " (VALUES {rows})",
+        [(order.key, order.account) for order in orders],
+    )
+    details: dict[tuple[str, str], str] = {(key, account): told for key, account, told in rows}
+    fresh = {
+        (order.key, order.account): order
+        for order in reversed(orders)
+        if (order.key, order.account) not in details
+    }
+    made = _make(db, list(reversed(fresh.values())))
+    done: list[Done] = []
+    for order in orders:
+        key = (order.key, order.account)
+        if fresh.get(key) is order:
+            done.append(made[key])
+            continue
+        drop_content(db, order.account, order.message.email)
+        detail = details[key] if key in details else made[key].answer
+        done.append(Done(detail, ModSeq(0), frozenset()))
+    return done
+
+
+def _make(db: Connection, orders: Sequence[Order]) -> dict[tuple[str, str], Done]:
+    arrivals = _arrivals(db, orders)
+    made: dict[tuple[str, str], Done] = {}
+    rows: list[tuple[str, str, float, str]] = []
+    for order, arrival, arrived in zip(orders, arrivals, _add(db, arrivals), strict=True):
+        detail = ", ".join(f"{mailbox_id(box)}:{uid}" for box, uid in arrived.uids.items())
+        touched = frozenset(map(mailbox_id, arrived.uids))
+        made[order.key, order.account] = Done(detail, arrival.modseq, touched)
+        rows.append((order.key, order.account, order.now, detail))
+    bulk(db, "INSERT INTO store_deliveries (key, account, made, detail) VALUES {rows}", rows)
+    return made
+
+
+def _arrivals(db: Connection, orders: Sequence[Order]) -> list[_Arrival]:
+    """Return where each delivery is to go; mailboxes that are wanted and missing are made."""
+    claimed = claim_each(db, Counter(order.account for order in orders), _latest(orders))
+    arrivals: list[_Arrival] = []
+    for order in orders:
+        modseq = claimed[order.account]
+        claimed[order.account] = ModSeq(modseq + 1)
+        flags: dict[int, frozenset[str]] = {}
+        for placement in order.placements:
+            number = _mailbox_for(db, order.account, placement, modseq, order.now)
+            wanted = spelt(db, order.account, order.message.flags | placement.flags)
+            flags[number] = flags.get(number, frozenset()) | wanted
+        arrivals.append(_Arrival(order.account, modseq, order.message, flags, order.now))
+    return arrivals
+
+
+def _latest(orders: Sequence[Order]) -> float:
+    return max((order.now for order in orders), default=0.0)
+
+
+def _mailbox_for(
+    db: Connection, account: AccountId, placement: Placement, modseq: ModSeq, now: float
+) -> int:
+    """Return the mailbox that a placement leads to (see there)."""
+    if placement.role is not Role.NONE:
+        number = with_role(db, account, placement.role)
+        if number is not None:
+            return number
+    try:
+        name = proper_name(placement.mailbox)
+    except NotPermitted:
+        name = INBOX
+    if name == INBOX:
+        return INBOX_NUMBER
+    number = named(db, account, name)
+    if number is None and placement.create:
+        return make(db, account, name, placement.role, modseq, now)[-1]
+    return INBOX_NUMBER if number is None else number
+
+
+# Appending -------------------------------------------------------------------
+
+
+def append(
+    db: Connection,
+    account: AccountId,
+    identity: MailboxId,
+    messages: Sequence[Stored],
+    replacing: Replaced | None,
+    now: float,
+) -> Done:
+    """Add messages, all or none (see `IAccount.append`)."""
+    number = known(db, account, identity)
+    source = known(db, account, replacing.mailbox) if replacing else 0
+    replaced = places_of(db, account, source, UidSet.of(replacing.uid)) if replacing else []
+    if replacing and not replaced:
+        raise NoSuchMessage(f"{replacing} has gone")
+    if not messages:
+        return Done([], ModSeq(0), frozenset())
+    modseq = claim(db, account, now)
+    arrivals = [
+        _Arrival(account, modseq, one, {number: spelt(db, account, one.flags)}, now)
+        for one in messages
+    ]
+    appended = [
+        Appended(Uid(one.uids[number]), modseq, email_id(one.email), thread_id(one.thread))
+        for one in _add(db, arrivals)
+    ]
+    drop_places(db, account, source, replaced, modseq)
+    touched = {identity, replacing.mailbox} if replacing else {identity}
+    return Done(appended, modseq, frozenset(touched))
+
+
+# Both ------------------------------------------------------------------------
+
+
+def _add(db: Connection, arrivals: Sequence[_Arrival]) -> list[_Arrived]:
+    """Keep messages, and give them their places."""
+    first = claim_emails(db, sum(not arrival.message.email for arrival in arrivals))
+    emails: list[int] = []
+    for arrival in arrivals:
+        emails.append(arrival.message.email or first)
+        first += not arrival.message.email
+    threads = threads_of(
+        db,
+        [
+            Referring(arrival.account, email, _hashed(arrival.message.references))
+            for arrival, email in zip(arrivals, emails, strict=True)
+        ],
+    )
+    _keep(db, arrivals, emails, threads)
+    places = [
+        NewPlace(
+            arrival.account,
+            mailbox,
+            arrival.modseq,
+            email,
+            flags,
+            arrival.message.size,
+            arrival.now,
+        )
+        for arrival, email in zip(arrivals, emails, strict=True)
+        for mailbox, flags in arrival.mailboxes.items()
+    ]
+    uids = iter(add_places(db, places))
+    return [
+        _Arrived(email, thread, {mailbox: next(uids) for mailbox in arrival.mailboxes})
+        for arrival, email, thread in zip(arrivals, emails, threads, strict=True)
+    ]
+
+
+def _hashed(references: Sequence[bytes]) -> list[bytes]:
+    return [blake2b(name, digest_size=12).digest() for name in references]
+
+
+def _keep(
+    db: Connection, arrivals: Sequence[_Arrival], emails: Sequence[int], threads: Sequence[int]
+) -> None:
+    """Keep what all places of each message share."""
+    rows: list[tuple[int, str, int | None, int, float, int, bytes]] = []
+    contents: list[tuple[int, str, bytes]] = []
+    for arrival, email, thread in zip(arrivals, emails, threads, strict=True):
+        message = arrival.message
+        row = (
+            email,
+            arrival.account,
+            None if thread == email else thread,
+            message.size,
+            arrival.now if message.received is None else message.received,
+            len(arrival.mailboxes),
+            message.summary,
+        )
+        if message.octets is None:
+            _name(db, row)
+        else:
+            rows.append(row)
+            contents.append((email * PIECES, arrival.account, message.octets))
+    bulk(db, "INSERT INTO store_emails VALUES {rows}", rows)
+    bulk(db, "INSERT INTO store_contents VALUES {rows}", contents)
+
+
+def _name(db: Connection, row: tuple[int, str, int | None, int, float, int, bytes]) -> None:
+    """Make an email of a content that has arrived in pieces."""
+    email, account, *facts = row
+    waited = "DELETE FROM store_unnamed WHERE account = ? AND email = ? AND modseq = 0"
+    if not db.execute(waited, (account, email)):
+        raise StoreFailed(f"the content of {email_id(email)} was swept away too soon")
+    db.execute(
+        "UPDATE store_emails SET thread = ?, size = ?, received = ?, places = ?, summary = ?"
+        " WHERE account = ? AND email = ?",
+        (*facts, account, email),
+    )

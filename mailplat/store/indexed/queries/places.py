@@ -1,0 +1,148 @@
+"""The places that emails have in mailboxes: rows of `store_messages`, and what counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from mailplat.mail.mailbox import DELETED, SEEN, ModSeq, UidSet
+from mailplat.mail.people import AccountId
+from mailplat.sql import Connection, bulk
+from mailplat.store.indexed.queries.changes import What, note
+from mailplat.store.indexed.queries.flags import flag_set, flag_sets
+
+
+@attrs.frozen
+class Place:
+    """A row of `store_messages`, with its email's size."""
+
+    uid: int
+    flags: int
+    email: int
+    size: int
+
+
+@attrs.frozen
+class NewPlace:
+    """An email that is to get a place in a mailbox."""
+
+    account: AccountId
+    mailbox: int
+    modseq: ModSeq
+    email: int
+    flags: frozenset[str]
+    size: int
+    saved: float
+
+
+def places_of(db: Connection, account: AccountId, mailbox: int, uids: UidSet) -> list[Place]:
+    """Return those of the messages that are there."""
+    return [
+        Place(*row)
+        for first, last in uids.intervals
+        for row in db.all(
+            "SELECT m.uid, m.flags, m.email, e.size FROM store_messages m"
+            " JOIN store_emails e ON e.account = m.account AND e.email = m.email"
+            " WHERE m.account = ? AND m.mailbox = ? AND m.uid BETWEEN ? AND ? ORDER BY m.uid",
+            (account, mailbox, first, last),
+        )
+    ]
+
+
+def add_places(db: Connection, places: Sequence[NewPlace]) -> list[int]:
+    """Give each the next UID of its mailbox, in their order; return the UIDs."""
+    uids = _claim_uids(db, places)
+    numbers = {(place.account, place.flags): 0 for place in places}
+    for account, names in numbers:
+        numbers[account, names] = flag_set(db, account, names)
+    rows = [
+        (
+            place.account,
+            place.mailbox,
+            uid,
+            place.modseq,
+            numbers[place.account, place.flags],
+            place.email,
+            place.saved,
+        )
+        for place, uid in zip(places, uids, strict=True)
+    ]
+    bulk(db, "INSERT INTO store_messages VALUES {rows}", rows)
+    ranges: dict[tuple[AccountId, ModSeq, int], tuple[int, int]] = {}
+    for place, uid in zip(places, uids, strict=True):
+        key = (place.account, place.modseq, place.mailbox)
+        ranges[key] = (ranges.get(key, (uid, uid))[0], uid)
+    changes = [(*key, int(What.ADDED), first, last) for key, (first, last) in ranges.items()]
+    bulk(db, "INSERT INTO store_changes VALUES {rows} ON CONFLICT DO NOTHING", changes)
+    return uids
+
+
+def _claim_uids(db: Connection, places: Sequence[NewPlace]) -> list[int]:
+    """Count the places in their mailboxes, and return the UIDs that they get."""
+    counts: dict[tuple[AccountId, int], list[int]] = {}
+    for place in places:
+        row = counts.setdefault((place.account, place.mailbox), [0, 0, 0, 0, 0])
+        row[0] += 1
+        row[1] += SEEN not in place.flags
+        row[2] += DELETED in place.flags
+        row[3] += place.size
+        row[4] = place.modseq
+    claimed = bulk(
+        db,
+        "UPDATE store_mailboxes SET uid_next = uid_next + column3,"
+        " messages = messages + column3, unseen = unseen + column4,"
+        " deleted = deleted + column5, size = size + column6, modseq = column7"
+        " FROM (VALUES {rows}) WHERE account = column1 AND mailbox = column2"
+        " RETURNING account, mailbox, uid_next",
+        [(*key, *row) for key, row in sorted(counts.items())],
+    )
+    following = {
+        (account, mailbox): next_uid - counts[account, mailbox][0]
+        for account, mailbox, next_uid in claimed
+    }
+    uids: list[int] = []
+    for place in places:
+        uid = following[place.account, place.mailbox]
+        following[place.account, place.mailbox] = uid + 1
+        uids.append(uid)
+    return uids
+
+
+def drop_places(
+    db: Connection, account: AccountId, mailbox: int, places: Sequence[Place], modseq: ModSeq
+) -> UidSet:
+    """Remove places; contents without any other are left to the sweep."""
+    gone = UidSet.from_sorted(place.uid for place in places)
+    if not gone:
+        return gone
+    sets = flag_sets(db, account)
+    db.executemany(
+        "DELETE FROM store_messages WHERE account = ? AND mailbox = ? AND uid BETWEEN ? AND ?",
+        [(account, mailbox, first, last) for first, last in gone.intervals],
+    )
+    emails = [(account, place.email) for place in places]
+    db.executemany(
+        "UPDATE store_emails SET places = places - 1 WHERE account = ? AND email = ?", emails
+    )
+    db.executemany(
+        "INSERT INTO store_unnamed SELECT account, email, ? FROM store_emails"
+        " WHERE account = ? AND email = ? AND places = 0 ON CONFLICT DO NOTHING",
+        [(modseq, *email) for email in emails],
+    )
+    db.execute(
+        "UPDATE store_mailboxes SET messages = messages - ?, unseen = unseen - ?,"
+        " deleted = deleted - ?, size = size - ?, modseq = ?"
+        " WHERE account = ? AND mailbox = ?",
+        (
+            len(places),
+            sum(SEEN not in sets[place.flags] for place in places),
+            sum(DELETED in sets[place.flags] for place in places),
+            sum(place.size for place in places),
+            modseq,
+            account,
+            mailbox,
+        ),
+    )
+    note(db, account, modseq, mailbox, What.REMOVED, gone)
+    return gone
