@@ -16,7 +16,8 @@ from mailplat.mail.people import AccountId
 from mailplat.sql import Connection, Row, SqliteDatabase
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
-from mailplat.testing.contracts.account import ALICE, BIG, HELLO, AccountContract
+from mailplat.testing.contracts.account import AccountContract
+from mailplat.testing.contracts.accounts import ALICE, BIG, HELLO
 from mailplat.testing.contracts.store import StoreContract
 from mailplat.testing.fakes import FakeBus, new_message
 from mailplat.testing.fixtures import async_yield_fixture

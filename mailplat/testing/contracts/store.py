@@ -27,7 +27,7 @@ from mailplat.mail.mailbox import (
 from mailplat.mail.people import AccountId
 from mailplat.mail.status import DELIVERED
 from mailplat.mail.summary import summarise
-from mailplat.testing.contracts.account import (
+from mailplat.testing.contracts.accounts import (
     ALICE,
     ALL,
     BIG,
