@@ -6,8 +6,9 @@ that really waits.  The session's coroutines are driven here by hand, so that
 an answer that need not wait costs no Deferred.
 
 **Back-pressure.**  We read on while an answer is being made, so that we notice
-when the peer leaves, until the engine holds `Limits.unread` octets.  A peer
-that leaves more than `Limits.unsent` octets unread is not served any further,
+when the peer leaves, until the engine holds `Limits.unread` octets.  No more
+than `Limits.unsent` octets of replies are made before they are sent and others
+get their turn; a peer that leaves as many unread is not served any further,
 and is dropped after `Limits.unsent_patience` seconds without progress.
 
 **Time.**  A deadline counts from the last reply and not from the last octet;
@@ -20,7 +21,6 @@ a session shields what may not be.
 from __future__ import annotations
 
 import math
-import socket
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from ipaddress import IPv6Address as Ipv6
@@ -37,9 +37,7 @@ from twisted.internet.interfaces import (
     IDelayedCall,
     IHandshakeListener,
     IOpenSSLServerConnectionCreator,
-    IPushProducer,
     IReactorTime,
-    ISystemHandle,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -49,10 +47,10 @@ from zope.interface import implementer
 from mailplat.mail.errors import MailError
 from mailplat.mail.limits import Limits
 from mailplat.mail.transit import Peer
+from mailplat.portals.outgoing import Outgoing
 from mailplat.portals.tls import channel_binding
 from mailplat.wire.engine import After, Engine, TimedOut
 
-PIECE = 16384  # octets handed to a busy transport at once; one of them gone is progress
 TURN = 256  # events answered before others get their turn
 
 
@@ -163,35 +161,25 @@ class Terms:
     ended: Callable[[Shell], None] = _nothing
 
 
-@implementer(IPushProducer, IHandshakeListener)
+@implementer(IHandshakeListener)
 class Shell(Protocol):
-    """One connection: carries octets between a transport, an engine and a session.
-
-    On a plain connection octets go to the socket at once, as long as nothing
-    lies unsent.  What it does not take waits in ``_unsent`` and is handed to the
-    transport piece by piece, to which we are a pull producer until none is left.
-    Under TLS, and where there is no socket, the transport is written to until
-    it tells us, its push producer, that it has enough.
-    """
+    """One connection: carries octets between a transport, an engine and a session."""
 
     __slots__ = (
         "_arrived",
-        "_blocked",
         "_closing",
         "_due",
         "_engine",
         "_farewell",
+        "_outgoing",
         "_owing",
         "_paused",
-        "_ready",
         "_room",
         "_session",
         "_since",
-        "_socket",
         "_stopped",
         "_terms",
         "_timer",
-        "_unsent",
         "_waiting",
         "_work",
         "connected",
@@ -201,6 +189,7 @@ class Shell(Protocol):
 
     log = Logger()
     transport: Any
+    _outgoing: Outgoing
 
     def __init__(self, terms: Terms, peer: Peer | None = None) -> None:
         self.peer = peer or Peer()
@@ -210,7 +199,6 @@ class Shell(Protocol):
         self._work: Coroutine[Deferred[Any], Any, None] | None = None
         self._waiting: Deferred[Any] | None = None  # what the work waits for
         self._owing = False  # the last event only added to what will be answered
-        self._ready: list[bytes] = []  # replies that will leave together
         self._farewell: MailError | None = None  # why to close as soon as we are idle
         self._closing = False
         self._paused = False  # we have stopped reading
@@ -219,19 +207,12 @@ class Shell(Protocol):
         self._stopped = 0.0  # when the work began to wait, which is no time of the peer's
         self._due = math.inf  # when we have waited long enough
         self._timer: IDelayedCall | None = None
-        self._socket: socket.socket | None = None  # where octets may go at once
-        self._unsent = bytearray()
-        self._blocked = False  # the transport has enough for now
         self._room: Deferred[None] | None = None  # fired when the transport has taken some
 
     # What Twisted tells us.
 
     def connectionMade(self) -> None:
-        self._socket = _socket_of(self.transport)
-        if self._socket:
-            self.transport.setTcpNoDelay(True)
-        else:
-            self.transport.registerProducer(self, True)
+        self._outgoing = Outgoing(self.transport, self._progress)
         if self._terms.implicit:
             self._start_tls()
         else:
@@ -252,7 +233,7 @@ class Shell(Protocol):
             self.transport.pauseProducing()
 
     def handshakeCompleted(self) -> None:
-        self.transport.registerProducer(self, True)
+        self._outgoing.resume()
         self._begin(self._meet(_secured_by(self.transport.getHandle())))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -260,6 +241,7 @@ class Shell(Protocol):
         if self._timer:
             self._timer.cancel()
             self._timer = None
+        self._outgoing.forget()
         try:
             if self._waiting:
                 self._waiting.cancel()
@@ -271,10 +253,9 @@ class Shell(Protocol):
 
     async def write(self, octets: bytes) -> None:
         """Send octets behind the replies made so far; wait while too much lies unsent."""
-        self._flush()
-        self._send(octets)
-        if self._blocked or not self.connected:
-            await self._until_unsent_is(self._terms.limits.unsent)
+        self._outgoing.gather(octets)
+        if self._outgoing.gathered > self._terms.limits.unsent or not self.connected:
+            await self._let_others_go_on()
 
     def farewell(self, error: MailError) -> None:
         """Say why and close, at once if nothing is under way, else as soon as it is done."""
@@ -320,25 +301,17 @@ class Shell(Protocol):
             self.abort()
             return
         self._forget_session()
-        if self._socket:
-            self._socket = None
-        else:
-            self.transport.unregisterProducer()
+        self._outgoing.hand_over()
         self._wait(self._terms.limits.handshake_patience)
         self.transport.startTLS(self._terms.tls)
 
     def _close(self) -> None:
         self._closing = True
-        self._flush()
-        if self._blocked or not self._socket:
+        self._outgoing.flush()
+        if self._outgoing.blocked or not self._outgoing.is_direct:
             self._wait(self._terms.limits.unsent_patience)
-        if not self._unsent:
-            self._lose()
-
-    def _lose(self) -> None:
-        if not self._socket:
-            self.transport.unregisterProducer()
-        self.transport.loseConnection()
+        if not self._outgoing.unsent:
+            self._outgoing.close()
 
     # The work: one coroutine, driven until it really waits.
 
@@ -363,7 +336,7 @@ class Shell(Protocol):
             self._work = None
             self._give_up(error)
         else:
-            self._flush()
+            self._outgoing.flush()
             if self._room is None:
                 self._due = math.inf
             self._stopped = self._terms.clock.seconds()
@@ -372,10 +345,11 @@ class Shell(Protocol):
 
     def _give_up(self, error: Exception) -> None:
         if isinstance(error, CancelledError) and not self.connected:
+            error.__traceback__ = None  # which would keep this connection's frames
             return  # the peer left while we were thinking
         self.log.failure("session died")
         if self.connected and not self._closing:
-            self._ready.append(self._terms.refusal(error))
+            self._outgoing.gather(self._terms.refusal(error))
             self._close()
 
     def _rest(self) -> None:
@@ -384,10 +358,10 @@ class Shell(Protocol):
         if session is None or self._closing or not self.connected:
             return
         if self._farewell and not self._owing:
-            self._ready.append(self._terms.refusal(self._farewell))
+            self._outgoing.gather(self._terms.refusal(self._farewell))
             self._close()
             return
-        self._flush()
+        self._outgoing.flush()
         self._read_on()
         if not self._owing:
             self._begin_to_wait()
@@ -426,7 +400,7 @@ class Shell(Protocol):
         engine = self._engine
         if reply is None or engine is None:
             return
-        self._ready.append(engine.send(reply))
+        self._outgoing.gather(engine.send(reply))
         if engine.after is After.CLOSE:
             if engine.complaint:
                 self.log.info(
@@ -436,12 +410,14 @@ class Shell(Protocol):
                 )
             self._close()
         elif engine.after is After.START_TLS:
-            self._flush()
+            self._outgoing.flush()
             await self._until_unsent_is(0)
             self._start_tls()
+        elif self._outgoing.gathered > self._terms.limits.unsent:
+            await self._let_others_go_on()
 
     async def _let_others_go_on(self) -> None:
-        self._flush()
+        self._outgoing.flush()
         await self._until_unsent_is(self._terms.limits.unsent)
         turn: Deferred[None] = Deferred()
         self._terms.clock.callLater(0, _fire, turn)
@@ -449,64 +425,20 @@ class Shell(Protocol):
 
     # Octets out.
 
-    def _flush(self) -> None:
-        if self._ready:
-            octets = b"".join(self._ready)
-            self._ready.clear()
-            self._send(octets)
-
-    def _send(self, octets: bytes) -> None:
-        if not self.connected:
-            return
-        if self._blocked:
-            self._unsent += octets
-        elif self._socket is None:
-            self.transport.write(octets)
-        else:
-            rest = octets[_send_at_once(self._socket, octets) :]
-            if rest:
-                self._unsent += rest
-                self._blocked = True
-                self.transport.registerProducer(self, False)
-
-    def pauseProducing(self) -> None:
-        self._blocked = True
-
-    def resumeProducing(self) -> None:
-        """Hand on what lies unsent, now that the transport has room."""
-        if self._socket:
-            self._hand_on_a_piece()
-            if not self._blocked:
-                self.transport.unregisterProducer()
-        else:
-            self._blocked = False
-            while self._unsent and not self._blocked:
-                self._hand_on_a_piece()
-        self._progress()
-
-    def _hand_on_a_piece(self) -> None:
-        piece = bytes(self._unsent[:PIECE])
-        del self._unsent[:PIECE]
-        if piece:
-            self.transport.write(piece)
-        else:
-            self._blocked = False
-
     def _progress(self) -> None:
+        """Hear that the transport has taken some octets."""
         if self._room:
             room, self._room = self._room, None
             room.callback(None)
         elif self._closing:
             self._wait(self._terms.limits.unsent_patience)
-            if not self._unsent:
-                self._lose()
-
-    def stopProducing(self) -> None:
-        """Nothing to stop: `connectionLost` follows."""
+            if not self._outgoing.unsent:
+                self._outgoing.close()
 
     async def _until_unsent_is(self, limit: int) -> None:
         """Wait until at most ``limit`` octets lie unsent; at 0 the transport too has room."""
-        while self.connected and self._blocked and len(self._unsent) >= limit:
+        outgoing = self._outgoing
+        while self.connected and outgoing.blocked and outgoing.unsent >= limit:
             room: Deferred[None] = Deferred()
             self._room = room
             self._wait(self._terms.limits.unsent_patience)
@@ -559,22 +491,9 @@ class Shell(Protocol):
         return self._arrived >= seconds * self._terms.limits.slowest
 
 
-def _socket_of(transport: object) -> socket.socket | None:
-    handle = transport.getHandle() if ISystemHandle.providedBy(transport) else None
-    return handle if isinstance(handle, socket.socket) else None
-
-
 def _fire(turn: Deferred[None]) -> None:
     if not turn.called:
         turn.callback(None)
-
-
-def _send_at_once(handle: socket.socket, octets: bytes) -> int:
-    """Return how many octets the socket took; what is wrong with it its transport will find."""
-    try:
-        return handle.send(octets)
-    except OSError:
-        return 0
 
 
 def _secured_by(tls: OpenSSLConnection) -> Secured:

@@ -26,7 +26,7 @@ from mailplat.testing.programs import LOOPBACK, House, Program
 MIB = 1 << 20
 GROWTH = 64 * MIB
 ANSWERED_WITHIN = 2.0  # seconds
-PEOPLE = ("ann", "ben")
+PEOPLE = ("ann", "ben", "una")
 PASSWORD = "secret enough"
 ATTACKER, BYSTANDER = "127.0.0.2", "127.0.0.3"
 LIMITS = {
@@ -303,6 +303,34 @@ def test_replies_that_nobody_reads(house: House) -> None:
             while sent < 256 * MIB:
                 sent += client.line.send(b"MAIL FROM:<>\r\nRSET\r\n" * 1000)
     assert sent < 64 * MIB
+
+
+def fill(house: House, name: str, count: int) -> None:
+    """Put so many small messages into a maildrop."""
+    envelope = b"MAIL FROM:<>\r\nRCPT TO:<%s@example.org>\r\nDATA\r\n" % name.encode()
+    with dial(house) as client:
+        client.say(HELLO, "250")
+        for _ in range(count):
+            client.line.sendall(envelope)
+            for code in ("250", "250", "354"):
+                client.hear(code)
+            client.say(b"Subject: one of many\r\n\r\n.\r\n", "250")
+
+
+def test_listings_that_nobody_reads(house: House) -> None:
+    """A great maildrop's identifiers, asked for again and again by many at once."""
+    fill(house, "una", 2000)
+    login = f"USER una@example.org\r\nPASS {PASSWORD}\r\n".encode()
+    with contextlib.ExitStack() as open_ones:
+        for number in range(40):
+            source = f"127.0.1.{1 + number}"
+            client = open_ones.enter_context(
+                dial(house, source, service="pop3", greeting="+OK")
+            )
+            client.line.sendall(login + b"UIDL\r\n" * 256)
+            client.hear("+OK")
+            client.hear("+OK 2000")
+        assert len(messages(house, "una")) == 2000
 
 
 def test_a_thousand_recipients(house: House) -> None:

@@ -189,6 +189,26 @@ def test_long_groups_give_others_their_turn(scene: Scene) -> None:
     assert scene.session.heard == [b"a"] * 600
 
 
+def test_long_replies_leave_and_give_others_their_turn(scene: Scene) -> None:
+    scene.said()
+    line = b"x" * 600 + b"\n"
+    assert scene.hear(line * 9) == [line * 2]
+    scene.clock.advance(0)
+    assert scene.said() == [line * 2, line * 2, line * 2, line]
+
+
+def test_long_replies_are_made_only_for_who_reads_them(scene: Scene) -> None:
+    scene.said()
+    scene.transport.narrow = True
+    scene.hear((b"x" * 600 + b"\n") * 100)
+    scene.clock.pump([0] * 100)
+    assert len(scene.session.heard) < 10
+    scene.shell.connectionLost()
+    assert scene.shell._outgoing.unsent == 0
+    scene.clock.pump([0] * 5)
+    assert len(scene.session.heard) < 10
+
+
 def test_the_peer_that_leaves_cancels_the_answer(scene: Scene) -> None:
     scene.hear(b"wait\n")
     waited = scene.session.waits[0]
@@ -284,7 +304,8 @@ def test_impatience_that_grows_is_honoured(scene: Scene) -> None:
 def test_a_peer_that_does_not_read_is_no_longer_served(scene: Scene) -> None:
     scene.said()
     scene.transport.narrow = True
-    assert scene.hear(b"big\na\n") == [b"x" * 999 + b"\n"]
+    assert scene.hear(b"big\na\n") == [(b"x" * 999 + b"\n") * 2]
+    scene.clock.advance(0)
     scene.clock.advance(59)
     assert not scene.transport.aborting
     scene.clock.advance(1)
@@ -298,8 +319,8 @@ def test_a_peer_that_reads_slowly_gets_everything(scene: Scene) -> None:
     scene.hear(b"big\na\n")
     while scene.session.heard[-1] != b"a":
         scene.clock.advance(50)
-        scene.shell.resumeProducing()
-    scene.shell.resumeProducing()
+        scene.transport.producer.resumeProducing()
+    scene.transport.producer.resumeProducing()
     assert scene.transport.value() == b"hello\n" + (b"x" * 999 + b"\n") * 20 + b"done\na\n"
 
 

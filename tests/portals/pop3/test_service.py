@@ -113,7 +113,7 @@ async def test_a_client_that_does_not_read_is_waited_for(
     [shell] = portal._shells
     for _ in range(20):
         await until(live.clock, 0.01)
-        assert len(shell._unsent) < 200_000
+        assert shell._outgoing.unsent < 200_000
     client.transport.resumeProducing()
     await client.closed
     assert client.heard.count(b"\r\n.\r\n") == 20
