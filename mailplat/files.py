@@ -10,7 +10,9 @@ from __future__ import annotations
 import errno
 import math
 import os
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
@@ -32,14 +34,44 @@ TO_MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class File:
-    """An open file of ours, closed at the latest when nobody holds it any more."""
+    """An open file of ours, closed when it is told to, or else when nobody holds it any more.
+
+    Whoever closes it waits for nobody: where a thread is at work on it, the
+    descriptor goes when that is done, so that its number can't come to mean
+    another file meanwhile.
+    """
 
     def __init__(self, path: Path, handle: int) -> None:
         self.path = path
-        self.handle = handle
+        self._handle = handle
+        self._users = 0
+        self._closing = False
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def in_use(self) -> Iterator[int]:
+        """Lend the descriptor; raises `StoreFailed` if the file has been closed."""
+        with self._lock:
+            if self._closing:
+                raise StoreFailed(f"{self.path} has been closed")
+            self._users += 1
+        try:
+            yield self._handle
+        finally:
+            with self._lock:
+                self._users -= 1
+            self._close_if_unused()
 
     def close(self) -> None:
-        handle, self.handle = self.handle, -1
+        with self._lock:
+            self._closing = True
+        self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        with self._lock:
+            if not self._closing or self._users:
+                return
+            handle, self._handle = self._handle, -1
         if handle >= 0:
             os.close(handle)
 
@@ -85,21 +117,24 @@ class Disk:
         self.unlink(path)
         return file
 
-    def write(self, file: File, octets: bytes) -> None:
+    def write(self, file: File, octets: bytes | bytearray) -> None:
         """Put octets behind those that are there."""
         self._refuse_if_bad()
         rest = memoryview(octets)
-        while rest:
-            rest = rest[self._do("write", file.path, os.write, file.handle, rest) :]
+        with file.in_use() as handle:
+            while rest:
+                rest = rest[self._do("write", file.path, os.write, handle, rest) :]
 
     def read(self, file: File, start: int, stop: int) -> bytes:
         """Return the octets from ``start`` up to, not including, ``stop``."""
         size = max(0, stop - start)
-        return self._do("read", file.path, os.pread, file.handle, size, start)
+        with file.in_use() as handle:
+            return self._do("read", file.path, os.pread, handle, size, start)
 
     def sync(self, file: File) -> None:
         """Make the file's octets durable; its name is made so by `sync_folder`."""
-        self._sync("sync", file.path, os.fdatasync, file.handle)
+        with file.in_use() as handle:
+            self._sync("sync", file.path, os.fdatasync, handle)
 
     def link(self, source: Path, target: Path) -> None:
         """Give a file a second name; never replaces another file."""
@@ -189,7 +224,7 @@ class Ask(Protocol):
 
 @implementer(IContent)
 class Spooled:
-    """Content in a file without a name; the file goes when this does."""
+    """Content in a file without a name; the file goes when this is closed, or goes itself."""
 
     def __init__(self, disk: Disk, file: File, size: int, ask: Ask) -> None:
         self._disk = disk
@@ -199,6 +234,9 @@ class Spooled:
 
     def read(self, start: int, stop: int) -> Awaitable[bytes]:
         return self._ask(self._disk.read, self._file, start, min(stop, self.size))
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class Spool:
@@ -245,47 +283,67 @@ class Spool:
         """Return an empty content, to be added to."""
         return Incoming(self)
 
-    async def write(self, file: File | None, octets: bytes) -> File:
-        """Put octets into a content's file, which is made if there is none yet."""
+    async def write(self, file: File | None, octets: bytes | bytearray) -> File:
+        """Put octets into a content's file, which is made if there is none yet.
+
+        A file that can't be written to is closed.
+        """
         return await self._ask(self._write, file, octets)
 
     def content(self, file: File, size: int) -> Content:
         """Return what has been written as a content."""
         return Spooled(self._disk, file, size, self._ask)
 
-    def _write(self, file: File | None, octets: bytes) -> File:
+    def _write(self, file: File | None, octets: bytes | bytearray) -> File:
         file = file or self._disk.create_unnamed(self._folder)
-        self._disk.write(file, octets)
+        try:
+            self._disk.write(file, octets)
+        except BaseException:
+            file.close()
+            raise
         return file
 
 
 class Incoming:
-    """A content that is still arriving.  Dropped unfinished, it leaves nothing."""
+    """A content that is still arriving; whoever began it ends it by `finish` or `close`.
+
+    What is in memory takes no more room than it has octets, in however small
+    pieces they come.
+    """
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
-        self._pieces: list[bytes] = []
-        self._held = 0  # octets in the pieces
+        self._held: bytes | bytearray = b""  # as it came, where it came in one piece
         self._file: File | None = None
         self.size = 0  # octets, in memory and in the file
 
     async def add(self, octets: bytes) -> None:
         """Take more octets.  One call at a time; raises `DiskFull` and `Overloaded`."""
-        self._pieces.append(octets)
-        self._held += len(octets)
+        if not self._held:
+            self._held = octets
+        else:
+            if isinstance(self._held, bytes):
+                self._held = bytearray(self._held)
+            self._held += octets
         self.size += len(octets)
-        if self._held > self._spool.in_memory:
+        if len(self._held) > self._spool.in_memory:
             await self._write_out()
 
     async def finish(self) -> Content:
-        """Return the whole; nothing may be added any more."""
+        """Return the whole, which is to be closed; nothing may be added any more."""
         if self._file is None:
-            return Octets(b"".join(self._pieces))
-        return self._spool.content(await self._write_out(), self.size)
+            return Octets(bytes(self._held))
+        file = await self._write_out()
+        self._file = None
+        return self._spool.content(file, self.size)
+
+    def close(self) -> None:
+        """Leave nothing of what has come; a content that is finished stays."""
+        self._held = b""
+        if self._file:
+            self._file.close()
 
     async def _write_out(self) -> File:
-        octets = b"".join(self._pieces)
-        self._pieces.clear()
-        self._held = 0
+        octets, self._held = self._held, b""
         self._file = await self._spool.write(self._file, octets)
         return self._file

@@ -76,6 +76,14 @@ class IContent(Interface):
         to 1 MiB of what may be large.
         """
 
+    def close() -> None:
+        """Let go of a file or whatever else holds the octets; may be called again.
+
+        That is for whoever the content was made for: a pipeline closes what it
+        has accepted, a session what it has asked a store for.  All others may
+        read until their answer is given, and are to keep no reference.
+        """
+
 
 classImplements(Octets, IContent)
 classImplements(Joined, IContent)
@@ -128,7 +136,8 @@ class IPipeline(Interface):
 
         An outcome that is a success says that the message is durable.  Until
         then the caller's cancelling stops everything; from the first durable
-        step on it stops nothing, and only the answer is lost.
+        step on it stops nothing, and only the answer is lost.  When it is all
+        over the content is closed.
         """
 
     def drop(transit: Transit) -> None:

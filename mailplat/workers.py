@@ -36,12 +36,13 @@ class Job:
 
     def tell(self) -> None:
         """Give whoever asked what came of it, unless they have left; on the reactor."""
+        failure, self.failure = self.failure, None  # whose traceback holds this job
         if self.answer.called:
             return
-        if self.failure is None:
+        if failure is None:
             self.answer.callback(self.outcome)
         else:
-            self.answer.errback(Failure(self.failure))  # type: ignore[no-untyped-call]
+            self.answer.errback(Failure(failure))  # type: ignore[no-untyped-call]
 
 
 class Bench(Protocol):

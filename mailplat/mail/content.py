@@ -20,6 +20,9 @@ class Content(Protocol):
     def read(self, start: int, stop: int) -> Awaitable[bytes]:
         """Return the octets from ``start`` up to, not including, ``stop``."""
 
+    def close(self) -> None:
+        """Let go of what holds the octets, which nobody reads any more."""
+
 
 @attrs.frozen
 class Octets:
@@ -33,6 +36,9 @@ class Octets:
 
     async def read(self, start: int, stop: int) -> bytes:
         return self.octets[start:stop]
+
+    def close(self) -> None:
+        """Nothing to let go of: they may be read as long as anybody holds them."""
 
 
 @attrs.frozen
@@ -57,6 +63,10 @@ class Joined:
             stop -= piece.size
         return b"".join(found)
 
+    def close(self) -> None:
+        for piece in self.pieces:
+            piece.close()
+
 
 @attrs.frozen
 class Piece:
@@ -74,6 +84,9 @@ class Piece:
         return await self.whole.read(
             self.start + max(start, 0), min(self.start + max(stop, 0), self.stop)
         )
+
+    def close(self) -> None:
+        self.whole.close()
 
 
 def join(*pieces: Content) -> Content:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from mailplat.mail.status import Status
+
+E = TypeVar("E")
 
 
 class MailError(Exception):
@@ -20,6 +22,18 @@ class MailError(Exception):
     def __init__(self, detail: str, *, public: str = "") -> None:
         super().__init__(detail)
         self.public = public
+
+
+def bare(error: E) -> E:
+    """Return an error without its traceback and causes: what to keep of one that is over.
+
+    A traceback keeps every frame that the error came through, and with them
+    whatever was at hand there, until garbage is collected.  What is no error
+    stays as it is.
+    """
+    if isinstance(error, BaseException):
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
 
 
 # What the peer said.

@@ -14,7 +14,7 @@ from typing import NewType, Self
 import attrs
 
 from mailplat.mail.content import Content
-from mailplat.mail.errors import MailError, NotPermitted
+from mailplat.mail.errors import MailError, NotPermitted, bare
 from mailplat.mail.people import AccountId
 from mailplat.mail.status import Status
 from mailplat.mail.summary import Summary
@@ -424,3 +424,6 @@ class Outcome:
         """Return what an error makes of a copy; one that is no `MailError` may pass."""
         status = error.status if isinstance(error, MailError) else MailError.status
         return cls(status, str(error), error)
+
+    def __attrs_post_init__(self) -> None:
+        bare(self.error)

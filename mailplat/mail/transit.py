@@ -11,7 +11,7 @@ import attrs
 from mailplat.mail.content import Content, Octets
 from mailplat.mail.edit import Edits
 from mailplat.mail.envelope import Envelope, Recipient
-from mailplat.mail.errors import MailError, NotNow
+from mailplat.mail.errors import MailError, NotNow, bare
 from mailplat.mail.header import Header
 from mailplat.mail.mailbox import Outcome
 from mailplat.mail.message import Message
@@ -63,6 +63,9 @@ class Verdict:
     facts: Mapping[str, object] = NOTHING
     score: float = 0.0
     recipients: Mapping[str, Verdict] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        bare(self.error)
 
     @classmethod
     def keep(cls, edits: Edits | None = None, **facts: object) -> Verdict:

@@ -226,6 +226,7 @@ class Pipeline:
     def _settle(self, transit: Transit, outcomes: Sequence[Outcome]) -> None:
         transit.arrived = transit.arrived or self._now()
         self._bus.publish([MessageSettled(record_of(transit, transit.arrived, outcomes))])
+        transit.original.close()
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.seconds(), UTC)

@@ -36,6 +36,7 @@ class FakeContent:
     fails_at: int | None = None
     promised: int | None = None
     reads: list[tuple[int, int]] = attrs.field(factory=list)
+    closed: bool = False
 
     @property
     def size(self) -> int:
@@ -46,6 +47,9 @@ class FakeContent:
         if self.fails_at is not None and stop > self.fails_at:
             raise StoreFailed(f"made to fail at octet {self.fails_at}")
         return self.octets[start:stop]
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @implementer(IBus)

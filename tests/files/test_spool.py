@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import os
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from twisted.internet.task import Clock
 
 from mailplat.files import Disk, Spool
-from mailplat.mail.content import Octets
-from mailplat.mail.errors import DiskFull
+from mailplat.mail.content import Octets, Piece, join
+from mailplat.mail.errors import DiskFull, StoreFailed
+from mailplat.testing.disk import FakeDisk, Tape, Trouble
 from mailplat.testing.workers import at_once
 
 
@@ -44,14 +49,79 @@ async def test_a_large_content_is_read_back_piece_by_piece(spool: Spool) -> None
     assert await content.read(200, 1000) == b""
 
 
-async def test_what_is_dropped_leaves_nothing(spool: Spool, tmp_path: Path) -> None:
+@pytest.fixture
+def no_garbage_collected() -> Iterator[None]:
+    """Let nothing be closed by luck."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_garbage_collected")
+async def test_what_is_closed_unfinished_leaves_nothing(spool: Spool, tmp_path: Path) -> None:
     before = open_files()
     incoming = spool.begin()
     await incoming.add(b"x" * 11)
     assert open_files() == before + 1
     assert list((tmp_path / "spool").iterdir()) == []
-    del incoming
+    incoming.close()
     assert open_files() == before
+
+
+@pytest.mark.usefixtures("no_garbage_collected")
+async def test_a_finished_content_is_there_until_it_is_closed(spool: Spool) -> None:
+    before = open_files()
+    incoming = spool.begin()
+    await incoming.add(b"x" * 11)
+    content = await incoming.finish()
+    incoming.close()
+    assert await content.read(0, 11) == b"x" * 11
+    around = join(Octets(b"trace"), Piece(content, 1, 11))
+    around.close()
+    assert open_files() == before
+    with pytest.raises(StoreFailed):
+        await around.read(0, 15)
+    content.close()
+
+
+@pytest.mark.usefixtures("no_garbage_collected")
+@pytest.mark.parametrize("at", [2, 3, 4])
+async def test_what_can_not_be_written_leaves_nothing(tmp_path: Path, at: int) -> None:
+    before = open_files()
+    disk = FakeDisk(Tape(tmp_path), Trouble(at, errno.ENOSPC))
+    incoming = Spool(tmp_path, at_once, disk, Clock().seconds, in_memory=10).begin()
+    for _ in range(at - 2):
+        await incoming.add(b"x" * 11)
+    with pytest.raises(DiskFull):
+        await incoming.add(b"x" * 11)
+    assert open_files() == before
+
+
+def test_a_file_at_work_is_closed_behind_it(tmp_path: Path) -> None:
+    file = Disk().create(tmp_path / "one")
+    before = open_files()
+    with file.in_use() as handle:
+        file.close()
+        os.write(handle, b"still ours")
+        assert open_files() == before
+    assert open_files() == before - 1
+    with pytest.raises(StoreFailed), file.in_use():
+        pass
+
+
+async def test_small_pieces_take_no_more_room_than_their_octets(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, at_once, Disk(), Clock().seconds)
+    pieces = [bytes([at % 256] * 3) for at in range(20_000)]
+    incoming = spool.begin()
+    tracemalloc.start()
+    try:
+        for piece in pieces:
+            await incoming.add(bytes(piece))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 2 * incoming.size
+    assert await incoming.finish() == Octets(b"".join(pieces))
 
 
 async def test_what_a_crash_left_goes_at_the_next_start(spool: Spool, tmp_path: Path) -> None:

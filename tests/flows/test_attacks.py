@@ -8,6 +8,7 @@ may have grown by 64 MiB over what it was when idle.
 from __future__ import annotations
 
 import contextlib
+import os
 import poplib
 import random
 import smtplib
@@ -282,6 +283,33 @@ def test_many_contents_of_the_largest_size(house: House) -> None:
         client.begin_content()
         client.line.sendall(content + content)
         client.say(b".\r\n", "552 5.3.4 ")
+
+
+REFUSED = {
+    "a bare LF": b"\n",
+    "a line that is too long": b"x" * 70_000 + b"\r\n",
+    "a header of too many fields": b"",
+}
+
+
+@pytest.mark.parametrize("behind", REFUSED.values(), ids=REFUSED)
+def test_contents_that_are_refused_leave_no_file_open(
+    house: House, server: tuple[Program, int], behind: bytes
+) -> None:
+    descriptors = Path(f"/proc/{server[0].pid}/fd")
+    begin = b"A: b\r\n" * (2000 if not behind else 1) + b"\r\n"
+    content = begin + (b"z" * 62 + b"\r\n") * 3000 + behind + b"\r\n.\r\n"
+
+    def send(number: int) -> None:
+        for _ in range(30):
+            with dial(house, f"127.0.1.{1 + number}") as client:
+                client.begin_content()
+                client.say(content, "55")
+
+    before = len(os.listdir(descriptors))
+    with ThreadPoolExecutor(4) as senders:
+        list(senders.map(send, range(4)))
+    assert len(os.listdir(descriptors)) < before + 10
 
 
 @pytest.mark.parametrize(

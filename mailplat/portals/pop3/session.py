@@ -8,6 +8,7 @@ state, and the only moment at which anything is removed (RFC 1939 section 6).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import attrs
@@ -362,9 +363,10 @@ class Pop3Session:
         if octets is not None and len(octets) <= TOGETHER and self._may_see(octets):
             self._note_retrieved(place, len(octets))
             return Message(self._say("{octets} octets", octets=len(octets)), octets)
-        content = await self._shown(place, octets)
-        reply = await self._sent(self._say("{octets} octets", octets=content.size), content)
-        self._note_retrieved(place, content.size)
+        with closing(await self._content(place, octets)) as content:
+            shown = await self._shown(content)
+            reply = await self._sent(self._say("{octets} octets", octets=shown.size), shown)
+        self._note_retrieved(place, shown.size)
         return reply
 
     def _note_retrieved(self, place: int, octets: int) -> None:
@@ -377,10 +379,11 @@ class Pop3Session:
     def _may_see(self, octets: bytes) -> bool:
         return self._utf8 or octets.isascii()
 
-    async def _shown(self, place: int, octets: bytes | None = None) -> Content:
+    async def _content(self, place: int, octets: bytes | None) -> Content:
+        return await self._maildrop.reader.content(place) if octets is None else Octets(octets)
+
+    async def _shown(self, content: Content) -> Content:
         """Return a message as this client may see it (RFC 6856 section 4)."""
-        reader = self._maildrop.reader
-        content = await reader.content(place) if octets is None else Octets(octets)
         if isinstance(content, Octets) and self._may_see(content.octets):
             return content
         return content if self._utf8 else await downgraded(content)
@@ -406,8 +409,12 @@ class Pop3Session:
 
     async def _top(self, command: pop3.Top) -> Reply:
         """Send the top of what RETR would send (RFC 6858 section 5)."""
-        content = await self._shown(self._maildrop.place(command.number))
-        text, cut = self._say("The top of the message"), TopCut(command.lines)
+        place = self._maildrop.place(command.number)
+        with closing(await self._maildrop.reader.content(place)) as content:
+            return await self._top_of(await self._shown(content), command.lines)
+
+    async def _top_of(self, content: Content, lines: int) -> Reply:
+        text, cut = self._say("The top of the message"), TopCut(lines)
         if isinstance(content, Octets) and content.size <= TOGETHER:
             return Message(text, cut.feed(content.octets) + cut.end())
         transfer, start = Transfer(text), 0

@@ -21,6 +21,7 @@ from mailplat.mail.errors import (
     Refused,
     TooManyErrors,
     TooSlow,
+    bare,
 )
 from mailplat.mail.limits import Limits
 from mailplat.mail.mailbox import Outcome
@@ -280,9 +281,15 @@ class SmtpSession:
     def _give_up(self) -> None:
         """End a transaction that has not led to a message."""
         transit, self._transit = self._transit, None
-        self._incoming = self._failure = self._proof = None
+        self._failure = self._proof = None
+        self._close_content()
         if transit:
             self._desk.pipeline.drop(transit)
+
+    def _close_content(self) -> None:
+        incoming, self._incoming = self._incoming, None
+        if incoming:
+            incoming.close()
 
     # The content.
 
@@ -296,16 +303,17 @@ class SmtpSession:
         try:
             await self._incoming.add(event.octets)
         except MailError as error:
-            self._failure, self._incoming = error, None
+            self._failure = bare(error)
+            self._close_content()
 
     async def _end_of_data(self, event: EndOfData) -> Reply:
         transit, incoming = self._transit, self._incoming
         assert transit
         failure = event.failure or self._failure
+        if failure:
+            return self._refuse_content(transit, failure)
+        assert incoming
         try:
-            if failure:
-                raise failure
-            assert incoming
             await self._complete(transit, incoming)
         except MailError as error:
             return self._refuse_content(transit, error)

@@ -8,6 +8,7 @@ from zope.interface.verify import verifyObject
 from mailplat.interfaces import IPipeline
 from mailplat.mail.mailbox import Outcome
 from mailplat.mail.transit import Disposition, Stage, Verdict
+from mailplat.testing.fakes import FakeContent
 from mailplat.testing.transits import new_transit, recipient
 
 EVERYONE = ("alice@example.org", "bob@example.org")
@@ -52,6 +53,12 @@ class PipelineContract:
         assert len(outcomes) == len(to)
         assert all(isinstance(outcome, Outcome) for outcome in outcomes)
         assert all(outcome.status.is_success for outcome in outcomes)
+
+    async def test_a_content_is_closed_when_all_is_over(self, pipeline: IPipeline) -> None:
+        transit = new_transit(to=EVERYONE)
+        transit.content = content = FakeContent(b"Subject: x\r\n\r\n")
+        await pipeline.accept(transit)
+        assert content.closed
 
     async def test_what_was_refused_can_be_dropped(self, pipeline: IPipeline) -> None:
         transit = new_transit(to=[])

@@ -57,6 +57,8 @@ class Mistake:
 
 Event: TypeAlias = Command | Response | Mistake | Body | EndOfData
 
+LITTLE = 4096  # octets of content to which more may be joined
+
 _LAST = (Hello, Data, StartTls)  # of what a peer may send at once (RFC 2920 section 3.1)
 _LAST_WORDS = (221, 421)  # RFC 5321 section 4.2.3
 _JUNK = (Hello, Noop, Verify, Help, Rset)  # moves no mail
@@ -112,12 +114,21 @@ class Receiver:
         if self._arrived is None:
             self._arrived = deque()  # only now: an idle connection need not have one
         for event in reader.receive(octets):
-            self._arrived.append(event)
             if isinstance(event, Body):
                 self._unheard += len(event.octets)
+                event = self._behind_what_is_unheard(event)
             else:
                 self._content = None
                 self._lines.receive(reader.trailing)
+            self._arrived.append(event)
+
+    def _behind_what_is_unheard(self, body: Body) -> Body:
+        """Join content to a little that came before, so that its many pieces take no room."""
+        last = self._arrived[-1] if self._arrived else None
+        if self._arrived is None or not isinstance(last, Body) or len(last.octets) > LITTLE:
+            return body
+        self._arrived.pop()
+        return Body(last.octets + body.octets)
 
     def next_event(self) -> Event | None:
         """Return what the peer said next, or None until more has arrived."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import gc
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -15,7 +19,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs, formatEvent
 
-from mailplat.mail.errors import DiskFull
+from mailplat.mail.errors import DiskFull, Refused
 from mailplat.mail.events import CredentialsChanged, MessageSettled
 from mailplat.mail.limits import Limits
 from mailplat.mail.mailbox import Outcome
@@ -25,6 +29,7 @@ from mailplat.mail.transit import KEEP, Disposition, Job, Peer, Stage, Verdict
 from mailplat.portals.shell import Shell, Terms
 from mailplat.portals.smtp.session import SmtpSession, decisive
 from mailplat.testing.dialogues import Player
+from mailplat.testing.disk import FakeDisk, Tape, Trouble
 from mailplat.wire.smtp.receiver import Receiver
 
 ALICE, BOB = "alice@example.org", "bob@example.org"
@@ -125,6 +130,93 @@ async def test_a_full_disk_is_told_at_the_end(make_house: Any) -> None:
     )
     assert said[-1].startswith("452 4.3.1 ")
     assert await house.messages(ALICE) == []
+
+
+# What is given up leaves no file open, not even until garbage is collected.
+
+
+LARGE = b"A: b\r\n\r\n" + b"x" * 70 + b"\r\n" + b"y" * 70 + b"\r\n"
+REFUSED: dict[str, list[bytes]] = {
+    "a bare LF": [LARGE, b"\n", b"\r\n.\r\n"],
+    "too large": [LARGE, b"x" * 998 + b"\r\n.\r\n"],
+    "a header too large": [b"A: b\r\n" * 30 + LARGE, b".\r\n"],
+    "hung up on": [LARGE],
+    "reset": [LARGE, b".\r\n", ENVELOPE, b"DATA\r\n", LARGE],
+    "refused by a filter": [b"Bad: yes\r\n" + LARGE, b".\r\n"],
+    "refused for one": [b"Half: yes\r\n" + LARGE, b".\r\n"],
+    "broken": [b"Broken: yes\r\n" + LARGE, b".\r\n"],
+    "accepted": [LARGE, b".\r\n"],
+}
+
+
+class ByField:
+    """A filter that does what a field says."""
+
+    async def judge(self, transit: Any) -> Verdict:
+        refused = Verdict.reject(Refused("it says so"))
+        if transit.header.all(b"Broken"):
+            raise ZeroDivisionError
+        if transit.header.all(b"Half"):
+            return Verdict(recipients={ALICE: refused})
+        return refused if transit.header.all(b"Bad") else KEEP
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture
+def no_garbage_collected() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_garbage_collected")
+@pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("lmtp", [False, True])
+async def test_what_was_sent_leaves_no_file(
+    make_house: Any, content: list[bytes], lmtp: bool
+) -> None:
+    limits = Limits(spool_above=100, message_size=1000, header_fields=10)
+    house = make_house(limits=limits, lmtp=lmtp)
+    house.filters.append(ByField())
+    before = open_files()
+    for _ in range(3):
+        player = house.player()
+        hello = b"LHLO client\r\n" if lmtp else HELLO
+        await talk(player, hello, ENVELOPE, b"DATA\r\n", *content)
+        player.hang_up()
+        assert open_files() == before
+
+
+@pytest.mark.usefixtures("no_garbage_collected")
+@pytest.mark.parametrize("at", [2, 3, 4])
+async def test_a_disk_that_fails_leaves_no_file(
+    make_house: Any, tmp_path: Path, at: int
+) -> None:
+    house = make_house(limits=Limits(spool_above=20))
+    house.spool._disk = FakeDisk(Tape(tmp_path), Trouble(at, errno.ENOSPC))
+    before = open_files()
+    said = await talk(house.player(), HELLO, ENVELOPE, b"DATA\r\n", LARGE, LARGE + b".\r\n")
+    assert said[-1].startswith("452 4.3.1 ")
+    assert open_files() == before
+
+
+@pytest.mark.usefixtures("no_garbage_collected")
+async def test_a_file_is_there_until_all_is_delivered(make_house: Any) -> None:
+    house = make_house(limits=Limits(spool_above=20))
+    house.agent = slow = Slow(house.agent)
+    before = open_files()
+    served, _ = shell(house)
+    for group in (HELLO, ENVELOPE, b"DATA\r\n", LARGE, b".\r\n"):
+        served.dataReceived(group)
+    served.connectionLost()
+    assert open_files() == before + 1
+    slow.going_on.callback(None)
+    assert open_files() == before
+    [message] = await house.messages(ALICE)
+    assert message.endswith(LARGE)
 
 
 # The record.

@@ -1,6 +1,7 @@
 """What the engine makes of a conversation, however it is cut and whatever is said."""
 
 import time
+import tracemalloc
 from collections.abc import Sequence
 
 import attrs
@@ -382,3 +383,26 @@ def test_events_are_values() -> None:
     event = engine.next_event()
     assert isinstance(event, Mail)
     assert event.envelope.sender is None
+
+
+def test_small_pieces_that_nobody_asks_for_take_little_more_room_than_their_octets() -> None:
+    engine = Receiver(attrs.evolve(OFFER, size=1_000_000), Limits())
+    engine.send(GREETING)
+    for line in (b"EHLO client\r\n", b"MAIL FROM:<>\r\n", b"RCPT TO:<a@b>\r\n", b"DATA\r\n"):
+        engine.receive(line)
+        engine.send(reply_to(engine.next_event()))
+    pieces = [b"%d\r\n" % (number % 10) for number in range(20_000)]
+    tracemalloc.start()
+    try:
+        for piece in pieces:
+            engine.receive(piece)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 2 * engine.held
+    found = []
+    while event := engine.next_event():
+        assert isinstance(event, Body)
+        found.append(event.octets)
+    assert b"".join(found) == b"".join(pieces)[:-2]
+    assert len(found) < 20
