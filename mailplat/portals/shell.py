@@ -12,7 +12,7 @@ get their turn; a peer that leaves as many unread is not served any further,
 and is dropped after `Limits.unsent_patience` seconds without progress.
 
 **Time.**  A deadline counts from the last reply and not from the last octet;
-while content flows it moves on only if `Limits.slowest` octets a second came.
+while content comes it moves on if `Limits.slowest` octets a second did.
 
 **Cancelling.**  When the peer has left, what the session waits for is cancelled;
 a session shields what may not be.
@@ -354,10 +354,10 @@ class Shell(Protocol):
 
     def _rest(self) -> None:
         """Nothing is left to answer: send what is ready, and wait for the peer."""
-        session = self._session
-        if session is None or self._closing or not self.connected:
+        engine, session = self._engine, self._session
+        if engine is None or session is None or self._closing or not self.connected:
             return
-        if self._farewell and not self._owing:
+        if self._farewell and not engine.in_content:
             self._outgoing.gather(self._terms.refusal(self._farewell))
             self._close()
             return
@@ -479,11 +479,13 @@ class Shell(Protocol):
             return
         if self._due > self._terms.clock.seconds():
             self._set_timer()
-        elif self._closing or self._work or self._session is None:
+            return
+        engine, session = self._engine, self._session
+        if self._closing or self._work or engine is None or session is None:
             self.abort()  # it does not read, or does not shake hands
-        elif self._owing and self._flows(self._session.patience):
+        elif engine.in_content and self._flows(session.patience):
             self._begin_to_wait()
-            self._wait_until(self._since + self._session.patience)
+            self._wait_until(self._since + session.patience)
         else:
             self._begin(self._answer_last(TimedOut()))
 

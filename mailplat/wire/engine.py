@@ -26,10 +26,15 @@ class Engine(Protocol):
 
     ``after`` says what the last reply asks of the shell, and ``complaint`` what
     was wrong where that is to hang up; it is empty where the peer took its leave.
+    ``in_content`` says whether content is awaited, or in the middle of coming:
+    it may take long as long as it flows, whether anything is made of it or not.
     """
 
     after: After
     complaint: str
+
+    @property
+    def in_content(self) -> bool: ...
 
     @property
     def held(self) -> int:

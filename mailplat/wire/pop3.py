@@ -392,6 +392,8 @@ class Pop3Engine:
 
     __slots__ = ("_challenged", "_limit", "_lines", "after", "complaint")
 
+    in_content = False  # nothing that clients say is long
+
     def __init__(self, limits: Limits) -> None:
         self.after = After.GO_ON
         self.complaint = ""

@@ -34,6 +34,7 @@ class Lines:
     """An engine: each line is an event; some replies ask for more than to be sent."""
 
     held: int = 0
+    in_content: bool = False
     after: After = After.GO_ON
     complaint: str = ""
     _octets: bytes = b""

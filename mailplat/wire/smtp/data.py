@@ -35,8 +35,10 @@ class DotReader:
     Feed it whatever arrived; how the stream was cut never changes what comes
     out.  Only CRLF ends a line, so nobody can hide a second message behind a
     bare LF.  A message that breaks a rule is read to its real end and refused
-    there: its rest is never taken for commands.  It looks at chunks, never at
-    single lines, and holds back at most four octets, which may be the end's.
+    there: its rest is never taken for commands.  Where twice the octets that a
+    message may have bring no end, none is looked for any more (`is_endless`).
+    It looks at chunks, never at single lines, and holds back at most four
+    octets, which may be the end's.
     """
 
     line: int  # octets in one line, its CRLF counted and its extra dot not
@@ -59,6 +61,11 @@ class DotReader:
         if self._read > self.size:
             return MessageTooLarge(f"over {self.size} octets")
         return None
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether so much was read that whoever sends it can't mean a message."""
+        return self._read > 2 * self.size
 
     def receive(self, octets: bytes) -> list[Body | EndOfData]:
         """Return what ``octets`` complete; nothing may be fed behind the end."""

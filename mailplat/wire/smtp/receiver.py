@@ -71,7 +71,8 @@ class Receiver:
     What comes out of turn it makes a `Mistake`; what a command has changed it
     learns from the reply.  Errors and commands that move no mail, RSET in the
     middle of a transaction among them, are counted until a message is accepted;
-    past their limit the reply becomes a 421.
+    past their limit the reply becomes a 421, as it does behind content that
+    does not end.
     """
 
     offer: Offer
@@ -92,6 +93,7 @@ class Receiver:
     _errors: int = attrs.field(default=0, init=False)
     _junk: int = attrs.field(default=0, init=False)
     _leaving: bool = attrs.field(default=False, init=False)  # after the next reply
+    _flooded: bool = attrs.field(default=False, init=False)  # by content without an end
 
     def __attrs_post_init__(self) -> None:
         self._lines = Lines(self.limits.sasl_line)
@@ -100,6 +102,11 @@ class Receiver:
     def held(self) -> int:
         """How many octets have been received and not yet been given out."""
         return self._lines.held + self._unheard
+
+    @property
+    def in_content(self) -> bool:
+        """Whether content is awaited or coming."""
+        return self._content is not None
 
     # Octets in, events out.
 
@@ -121,6 +128,10 @@ class Receiver:
                 self._content = None
                 self._lines.receive(reader.trailing)
             self._arrived.append(event)
+        if reader.is_endless and self._content:
+            self._content = None
+            self._flooded = self._leaving = self._lines.endless = True
+            self._arrived.append(EndOfData(reader.failure))
 
     def _behind_what_is_unheard(self, body: Body) -> Body:
         """Join content to a little that came before, so that its many pieces take no room."""
@@ -222,6 +233,8 @@ class Receiver:
 
     def _counted(self, event: Event | None, reply: Reply) -> Reply:
         limits = self.limits
+        if self._flooded:
+            return _enough("content without an end")
         if reply.code >= 500:
             self._errors += 1
             most = limits.errors_logged_in if self._is_trusted else limits.errors

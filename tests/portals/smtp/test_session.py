@@ -385,6 +385,37 @@ async def test_content_that_only_trickles_ends(house: Any) -> None:
     assert await house.messages(ALICE) == []
 
 
+async def test_content_that_is_refused_has_its_time_while_it_flows(house: Any) -> None:
+    served, transport = shell(house)
+    for group in (HELLO, ENVELOPE, b"DATA\r\n", b"a bare\nLF\r\n"):
+        served.dataReceived(group)
+    for _ in range(100):
+        served.dataReceived(b"x" * 5000 + b"\r\n")
+        house.clock.advance(10)
+    assert b"421" not in transport.value()
+    served.dataReceived(b".\r\n")
+    assert b"550 5.5.2 " in transport.value()
+
+
+@pytest.mark.parametrize("begun", [b"a bare\nLF\r\n", b"x" * 1001 + b"\r\n"])
+async def test_content_without_an_end_is_not_read_for_ever(
+    make_house: Any, begun: bytes
+) -> None:
+    house = make_house(limits=Limits(message_size=1000))
+    served, transport = shell(house)
+    for group in (HELLO, ENVELOPE, b"DATA\r\n", begun):
+        served.dataReceived(group)
+    for _ in range(25):
+        assert b"421" not in transport.value()
+        served.dataReceived(b"x" * 78 + b"\r\n")
+        if transport.disconnecting:
+            break
+    assert transport.value().endswith(b"421 4.7.0 Too many mistakes, goodbye\r\n")
+    assert transport.disconnecting
+    [record] = records(house)
+    assert record.decisions[-1].disposition is Disposition.REJECT
+
+
 async def test_in_a_crowd_there_is_less_patience(make_house: Any) -> None:
     house = make_house(limits=Limits(connections=2))
     desk = house.desk()

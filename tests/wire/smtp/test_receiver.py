@@ -385,12 +385,18 @@ def test_events_are_values() -> None:
     assert event.envelope.sender is None
 
 
-def test_small_pieces_that_nobody_asks_for_take_little_more_room_than_their_octets() -> None:
-    engine = Receiver(attrs.evolve(OFFER, size=1_000_000), Limits())
+def in_content(offer: Offer) -> Receiver:
+    """Return an engine to which a message is about to be said."""
+    engine = Receiver(offer, Limits())
     engine.send(GREETING)
     for line in (b"EHLO client\r\n", b"MAIL FROM:<>\r\n", b"RCPT TO:<a@b>\r\n", b"DATA\r\n"):
         engine.receive(line)
         engine.send(reply_to(engine.next_event()))
+    return engine
+
+
+def test_small_pieces_that_nobody_asks_for_take_little_more_room_than_their_octets() -> None:
+    engine = in_content(attrs.evolve(OFFER, size=1_000_000))
     pieces = [b"%d\r\n" % (number % 10) for number in range(20_000)]
     tracemalloc.start()
     try:
@@ -406,3 +412,21 @@ def test_small_pieces_that_nobody_asks_for_take_little_more_room_than_their_octe
         found.append(event.octets)
     assert b"".join(found) == b"".join(pieces)[:-2]
     assert len(found) < 20
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 4000])
+def test_content_ends_a_session_at_twice_the_size_of_a_message(size: int) -> None:
+    engine = in_content(OFFER)
+    content = b"x" * 70 + b"\r\n"
+    events: list[Event] = []
+    for at in range(0, 3000, size):
+        engine.receive((content * 60)[at : at + size])
+        while event := engine.next_event():
+            events.append(event)
+            if isinstance(event, EndOfData):
+                assert at < 2100
+                reply = engine.send(Reply.refusing(event.failure or errors.MailError("")))
+                assert reply.startswith(b"421 ")
+                assert engine.after is After.CLOSE
+    assert events[-1] == EndOfData(errors.MessageTooLarge(""))
+    assert engine.held == 0
