@@ -46,9 +46,9 @@ from mailplat.mail.events import CredentialsChanged
 from mailplat.mail.people import Account, AccountId
 from mailplat.mail.transit import Peer
 from mailplat.plugin import ConfigError, Settings
+from mailplat.portals.connection import Connection
 from mailplat.portals.doorkeeper import Doorkeeper, lies_in, network_of
 from mailplat.portals.guessers import FREE_GUESSES, Guessers
-from mailplat.portals.shell import Connection
 from mailplat.wire.sasl import MECHANISMS, Exchange, Password
 
 PROVEN_FOR = 600.0  # seconds

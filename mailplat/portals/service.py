@@ -16,8 +16,9 @@ from mailplat.interfaces import IPortal
 from mailplat.mail.errors import MailError, ShuttingDown
 from mailplat.mail.limits import Limits
 from mailplat.plugin import ConfigError, Settings
+from mailplat.portals.connection import Connection, peer_of
 from mailplat.portals.doorkeeper import Doorkeeper
-from mailplat.portals.shell import Connection, Session, Shell, Terms, peer_of
+from mailplat.portals.shell import Session, Shell, Terms
 from mailplat.portals.tls import Certificates
 from mailplat.wire.engine import Engine
 

@@ -22,18 +22,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Coroutine
-from functools import lru_cache
-from ipaddress import IPv6Address as Ipv6
-from sys import intern
 from typing import Any, TypeAlias
 from typing import Protocol as Shape
 
 import attrs
-from OpenSSL.SSL import Connection as OpenSSLConnection
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
-    IAddress,
     IDelayedCall,
     IHandshakeListener,
     IOpenSSLServerConnectionCreator,
@@ -47,8 +41,8 @@ from zope.interface import implementer
 from mailplat.mail.errors import MailError
 from mailplat.mail.limits import Limits
 from mailplat.mail.transit import Peer
+from mailplat.portals.connection import Connection, Secured, local_end
 from mailplat.portals.outgoing import Outgoing
-from mailplat.portals.tls import channel_binding
 from mailplat.wire.engine import After, Engine, TimedOut
 
 TURN = 256  # events answered before others get their turn
@@ -69,65 +63,6 @@ class Session(Shape):
 
     def lost(self) -> None:
         """Hear that the connection, or its time before STARTTLS, is over; called once."""
-
-
-@attrs.frozen
-class Secured:
-    """How a connection is secured."""
-
-    version: str  # as OpenSSL spells it: "TLSv1.3"
-    cipher: str
-    name: str = ""  # what the client asked for by SNI
-
-
-def peer_of(address: IAddress) -> Peer:
-    """Return an address in the house's words, IPv4 never in IPv6's clothes."""
-    match address:
-        case IPv4Address():
-            return Peer(address.host, address.port)
-        case IPv6Address():
-            mapped = Ipv6(address.host).ipv4_mapped
-            return Peer(str(mapped) if mapped else address.host, address.port)
-        case UNIXAddress():
-            return Peer(path=(address.name or b"").decode("utf-8", "replace"))
-        case _:
-            return Peer()
-
-
-_shared = lru_cache(256)(Peer)  # the local ends of all connections of a listener are one value
-
-
-class Connection:
-    """What a session may know of its connection, and do to it."""
-
-    __slots__ = ("_shell", "local", "peer", "secured")
-
-    def __init__(
-        self, peer: Peer, local: Peer, secured: Secured | None, shell: Shell | None = None
-    ) -> None:
-        self.peer = peer
-        self.local = local
-        self.secured = secured
-        self._shell = shell
-
-    async def write(self, octets: bytes) -> None:
-        """Send octets of an answer ahead of its end; waits while too much lies unsent."""
-        if self._shell:
-            await self._shell.write(octets)
-
-    def end(self, error: MailError) -> None:
-        """Say why and close; what is under way is cut off, and `Session.lost` called."""
-        if self._shell:
-            self._shell.end(error)
-
-    def binding(self, kind: str) -> bytes:
-        """Return channel-binding data, by its name in RFC 5929 or 9266.
-
-        Raises `LookupError` where there is none, as on plain connections.
-        """
-        if self._shell is None or self.secured is None:
-            raise LookupError(kind)
-        return channel_binding(self._shell.transport.getHandle(), kind)
 
 
 Connect: TypeAlias = Callable[[Connection], tuple[Engine, Session]]
@@ -234,7 +169,7 @@ class Shell(Protocol):
 
     def handshakeCompleted(self) -> None:
         self._outgoing.resume()
-        self._begin(self._meet(_secured_by(self.transport.getHandle())))
+        self._begin(self._meet(Secured.by(self.transport.getHandle())))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.connected = 0
@@ -276,11 +211,9 @@ class Shell(Protocol):
     # The session's life.
 
     def _open(self, secured: Secured | None) -> Session:
-        local = peer_of(self.transport.getHost())
+        local = local_end(self.transport.getHost())
         peer = self.peer if self.peer.host else Peer(path=local.path)
-        connection = Connection(
-            peer, _shared(local.host, local.port, local.path), secured, self
-        )
+        connection = Connection(peer, local, secured, self)
         self._engine, self._session = self._terms.connect(connection)
         return self._session
 
@@ -496,11 +429,3 @@ class Shell(Protocol):
 def _fire(turn: Deferred[None]) -> None:
     if not turn.called:
         turn.callback(None)
-
-
-def _secured_by(tls: OpenSSLConnection) -> Secured:
-    return Secured(
-        intern(tls.get_protocol_version_name()),
-        intern(tls.get_cipher_name() or ""),
-        (tls.get_servername() or b"").decode("ascii", "replace"),
-    )

@@ -48,10 +48,10 @@ from mailplat.mail.mailbox import (
 )
 from mailplat.mail.people import AccountId
 from mailplat.mail.transit import Job, Peer
+from mailplat.portals.connection import Connection
 from mailplat.portals.doorkeeper import Doorkeeper
 from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.pop3.service import Pop3Portal, Pop3PortalSettings
-from mailplat.portals.shell import Connection
 from mailplat.sql import SqliteDatabase
 from mailplat.store.indexed.queries.audit import audit
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings

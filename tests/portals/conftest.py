@@ -20,10 +20,10 @@ from zope.interface import implementer
 from mailplat.interfaces import House
 from mailplat.mail.limits import Limits
 from mailplat.mail.transit import Peer
+from mailplat.portals.connection import Connection
 from mailplat.portals.doorkeeper import Doorkeeper
 from mailplat.portals.listen import Listener, open_listener
 from mailplat.portals.service import LinePortal, PortalSettings
-from mailplat.portals.shell import Connection
 from mailplat.portals.tls import Certificates, TlsSettings, make_self_signed
 from mailplat.testing.fixtures import async_yield_fixture
 from mailplat.wire.engine import After

@@ -30,9 +30,9 @@ from mailplat.mail.limits import Limits
 from mailplat.mail.people import Account, AccountId, Domain, Place
 from mailplat.mail.transit import Peer
 from mailplat.plugin import ConfigError
+from mailplat.portals.connection import Connection, Secured
 from mailplat.portals.doorkeeper import Doorkeeper
 from mailplat.portals.login import IProven, Logins, LoginSettings
-from mailplat.portals.shell import Connection, Secured
 
 STRANGER = Peer("192.0.2.1", 4000)
 LOCAL = Peer("127.0.0.1", 4000)

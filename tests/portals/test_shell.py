@@ -13,7 +13,8 @@ from twisted.internet.testing import StringTransport
 from mailplat.mail.errors import MailError, ShuttingDown
 from mailplat.mail.limits import Limits
 from mailplat.mail.transit import Peer
-from mailplat.portals.shell import Connection, Shell, Terms, peer_of
+from mailplat.portals.connection import Connection, peer_of
+from mailplat.portals.shell import Shell, Terms
 from mailplat.wire.engine import After, TimedOut
 
 LIMITS = Limits(unread=100, unsent=1000)

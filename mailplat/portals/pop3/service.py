@@ -16,13 +16,13 @@ from mailplat.mail.errors import NotPermitted
 from mailplat.mail.limits import Limits
 from mailplat.mail.mailbox import INBOX, proper_name
 from mailplat.plugin import Duration, Instance
+from mailplat.portals.connection import Connection
 from mailplat.portals.doorkeeper import Doorkeeper
 from mailplat.portals.login import Logins
 from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.pop3.maildrop import Maildrops, Removal, expunge, hide, move_to
 from mailplat.portals.pop3.session import Pop3Session, Rules, Visit
 from mailplat.portals.service import LinePortal, PortalSettings
-from mailplat.portals.shell import Connection
 from mailplat.portals.tls import Certificates
 from mailplat.wire.pop3 import Err, Pop3Engine
 from mailplat.wire.replies import text_for, words_for

@@ -42,10 +42,10 @@ from mailplat.wire.pop3 import (
 from mailplat.wire.replies import text_for, words_for
 
 if TYPE_CHECKING:  # a session knows no Twisted, and these do
+    from mailplat.portals.connection import Connection
     from mailplat.portals.login import Logins, Proof
     from mailplat.portals.pop3.attendance import Attendance
     from mailplat.portals.pop3.maildrop import Maildrop, Maildrops
-    from mailplat.portals.shell import Connection
 
 PROTOCOL = "POP3"
 ALWAYS = (

@@ -12,10 +12,11 @@ from mailplat.files import Spool
 from mailplat.interfaces import House, IPipeline
 from mailplat.mail.limits import Limits
 from mailplat.plugin import Instance, InstanceName
+from mailplat.portals.connection import Connection
 from mailplat.portals.doorkeeper import Doorkeeper
 from mailplat.portals.login import Logins
 from mailplat.portals.service import LinePortal, PortalSettings
-from mailplat.portals.shell import Connection, Session
+from mailplat.portals.shell import Session
 from mailplat.portals.smtp.session import Desk, SmtpSession
 from mailplat.portals.tls import Certificates
 from mailplat.wire.engine import Engine

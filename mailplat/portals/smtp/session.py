@@ -52,8 +52,8 @@ if TYPE_CHECKING:  # a session knows no Twisted, and these do
     from mailplat.files import Incoming, Spool
     from mailplat.interfaces import IPipeline
     from mailplat.mail.people import Account
+    from mailplat.portals.connection import Connection
     from mailplat.portals.login import Logins, Proof
-    from mailplat.portals.shell import Connection
 
 ACCEPTED = Status(2, 0, 0)
 

@@ -21,11 +21,11 @@ from mailplat.mail.limits import Limits
 from mailplat.mail.mailbox import INBOX
 from mailplat.mail.people import Account, AccountId, Domain, Place
 from mailplat.mail.transit import Peer
+from mailplat.portals.connection import Connection, Secured
 from mailplat.portals.doorkeeper import Doorkeeper
 from mailplat.portals.login import Logins, LoginSettings
 from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.pop3.service import Pop3Portal, Pop3PortalSettings
-from mailplat.portals.shell import Connection, Secured
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
 from mailplat.store.memory import MemoryStore
 from mailplat.testing.fakes import new_message

@@ -30,9 +30,9 @@ from mailplat.pipeline.pipeline import Pipeline
 from mailplat.pipeline.policies.recipients import Recipients
 from mailplat.pipeline.policies.relaying import Relaying
 from mailplat.pipeline.policies.senders import Senders
+from mailplat.portals.connection import Secured
 from mailplat.portals.doorkeeper import Doorkeeper
 from mailplat.portals.login import Logins, LoginSettings
-from mailplat.portals.shell import Secured
 from mailplat.portals.smtp.session import Desk, SmtpSession
 from mailplat.store.memory import MemoryStore
 from mailplat.testing.dialogues import Line, Player
