@@ -138,6 +138,7 @@ class Pop3Portal(LinePortal):
             take_retrieved=expire == timedelta(),
             to_the_end=_to_the_end,
             tell=self._tell,
+            seconds=clock.seconds,
         )
 
     def connect(self, connection: Connection) -> tuple[Pop3Engine, Pop3Session]:

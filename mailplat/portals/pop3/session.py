@@ -20,6 +20,7 @@ from mailplat.mail.errors import (
     LoginFailed,
     MailError,
     TooManyErrors,
+    TooSlow,
     UnknownCommand,
 )
 from mailplat.mail.limits import Limits
@@ -105,6 +106,7 @@ class Rules:
     to_the_end: Callable[[Coroutine[Any, Any, None]], Awaitable[None]]
     """Waits for work that goes on even where the waiting is cancelled."""
     tell: Callable[[Visit], None]
+    seconds: Callable[[], float]
 
 
 class Pop3Session:
@@ -113,12 +115,13 @@ class Pop3Session:
     __slots__ = (
         "_account",
         "_connection",
+        "_deadline",
         "_drop",
         "_failed",
         "_language",
-        "_mistakes",
         "_name",
         "_proof",
+        "_refusals",
         "_retrieved",
         "_rules",
         "_utf8",
@@ -130,7 +133,7 @@ class Pop3Session:
         self._connection = connection
         self._language = ENGLISH
         self._utf8 = False
-        self._mistakes = 0
+        self._refusals = 0
         self._failed = 0  # logins
         self._name: bytes | None = None  # what USER said
         self._proof: Proof | None = None
@@ -138,12 +141,17 @@ class Pop3Session:
         self._drop: Maildrop | None = None
         self._visit: Visit | None = None
         self._retrieved: set[int] = set()
+        self._deadline = rules.seconds() + rules.limits.login_patience  # for a login
 
     @property
     def patience(self) -> float:
-        """Seconds that the client has for its next command (RFC 1939 section 3)."""
-        limits = self._rules.limits
-        return limits.pop3_patience if self._has_drop else limits.login_patience
+        """Seconds that the client has for its next command (RFC 1939 section 3).
+
+        Before it has logged in no command buys it more time.
+        """
+        if self._has_drop:
+            return self._rules.limits.pop3_patience
+        return max(self._deadline - self._rules.seconds(), 0)
 
     @property
     def _has_drop(self) -> bool:
@@ -162,12 +170,15 @@ class Pop3Session:
         if isinstance(event, TimedOut):
             self._end("timed out")
             return None
+        if not self._has_drop and not self.patience:
+            return self._err(TooSlow("no login in time"), After.CLOSE)
         commands = self._TRANSACTION if self._has_drop else self._AUTHORIZATION
-        command = commands.get(type(event))
+        command = commands.get(type(event)) or Pop3Session._out_of_turn
         try:
-            return await command(self, event) if command else self._out_of_turn(event)
+            reply = await command(self, event)
         except MailError as error:
-            return self._err(error)
+            reply = self._err(error)
+        return self._counted(reply) if isinstance(reply, Err) else reply
 
     def lost(self) -> None:
         """Let go of everything; what was marked stays in the maildrop."""
@@ -196,19 +207,20 @@ class Pop3Session:
 
     # Both states.
 
-    async def _mistaken(self, wrong: pop3.Wrong) -> Reply:
-        return self._note_mistake(wrong.error)
-
-    def _out_of_turn(self, command: object) -> Reply:
-        name = type(command).__name__.upper()
-        return self._note_mistake(BadSequence(f"{name} in this state"))
-
-    def _note_mistake(self, error: MailError) -> Reply:
-        self._mistakes += 1
+    def _counted(self, refusal: Err) -> Err:
+        """Hang up on who has been refused too often, whatever for."""
+        self._refusals += 1
         limits = self._rules.limits
-        if self._mistakes > (limits.errors_logged_in if self._has_drop else limits.errors):
-            return self._err(TooManyErrors(f"{self._mistakes} mistakes"), After.CLOSE)
-        return self._err(error)
+        most = limits.errors_logged_in if self._has_drop else limits.errors
+        if self._refusals <= most or refusal.after is After.CLOSE:
+            return refusal
+        return self._err(TooManyErrors(f"{self._refusals} refusals"), After.CLOSE)
+
+    async def _mistaken(self, wrong: pop3.Wrong) -> Reply:
+        raise wrong.error
+
+    async def _out_of_turn(self, command: object) -> Reply:
+        raise BadSequence(f"{type(command).__name__.upper()} in this state")
 
     async def _capa(self, _: pop3.Capa) -> Reply:
         rules, connection = self._rules, self._connection
@@ -242,9 +254,9 @@ class Pop3Session:
 
     async def _stls(self, _: pop3.Stls) -> Reply:
         if not self._rules.tls:
-            return self._note_mistake(UnknownCommand("STLS where no TLS is offered"))
+            raise UnknownCommand("STLS where no TLS is offered")
         if self._connection.secured:
-            return self._note_mistake(BadSequence("STLS under TLS"))
+            raise BadSequence("STLS under TLS")
         return Ok(self._say("Begin TLS now"), After.START_TLS)
 
     async def _utf8_mode(self, _: pop3.Utf8) -> Reply:
@@ -261,7 +273,7 @@ class Pop3Session:
         self._insist_on_user_command()
         name, self._name = self._name, None
         if name is None:
-            return self._note_mistake(BadSequence("PASS without USER"))
+            raise BadSequence("PASS without USER")
         try:
             account = await self._rules.logins.by_password(
                 _text(name), command.password, peer=self._connection.peer, protocol=PROTOCOL
@@ -311,9 +323,9 @@ class Pop3Session:
             raise
         self._account, self._drop, self._proof = account, drop, None
         self._visit = Visit(account.name, self._connection.peer, len(drop))
-        return self._counted(drop)
+        return self._welcome(drop)
 
-    def _counted(self, drop: Maildrop) -> Ok:
+    def _welcome(self, drop: Maildrop) -> Ok:
         return self._ok(
             "{messages} messages ({octets} octets)", messages=drop.messages, octets=drop.octets
         )
@@ -340,7 +352,7 @@ class Pop3Session:
         drop = self._maildrop
         if command.number is not None:
             return Ok(f"{command.number} {drop.size(drop.place(command.number))}")
-        return await self._listing(self._counted(drop).text, drop.sizes)
+        return await self._listing(self._welcome(drop).text, drop.sizes)
 
     async def _uidl(self, command: pop3.Uidl) -> Reply:
         drop = self._maildrop
@@ -430,7 +442,7 @@ class Pop3Session:
 
     async def _rset(self, _: pop3.Rset) -> Reply:
         self._maildrop.unmark_all()
-        return self._counted(self._maildrop)
+        return self._welcome(self._maildrop)
 
     async def _update(self, _: pop3.Quit) -> Reply:
         """Remove what is marked, durably, and only then say so (RFC 1939 section 6)."""

@@ -6,10 +6,12 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
+from twisted.internet.testing import StringTransport
 
 from mailplat.mail.errors import DiskFull, LoginUnavailable, StoreFailed
 from mailplat.mail.mailbox import INBOX, SEEN, Change, FlagChange, UidSet
 from mailplat.portals.pop3 import reader, session
+from mailplat.portals.shell import Shell, Terms
 from mailplat.testing.fixtures import async_fixture
 
 pytestmark = pytest.mark.parametrize("scene", ["memory", "sqlite"], indirect=True)
@@ -368,7 +370,7 @@ async def test_portals_with_other_login_delays_do_not_shorten_one(scene: Any) ->
     early = scene.client(slow)
     assert (await early.log_in()).startswith(b"-ERR [LOGIN-DELAY]")
     scene.clock.advance(540)
-    assert (await early.log_in()).startswith(b"+OK")
+    assert (await scene.client(slow).log_in()).startswith(b"+OK")
 
 
 # The AUTHORIZATION state ------------------------------------------------------------
@@ -503,12 +505,62 @@ async def test_failed_auth_counts_as_a_failed_login(scene: Any) -> None:
     assert client.closed
 
 
-async def test_too_many_mistakes_end_the_connection(scene: Any) -> None:
+TOO_MANY = b"-ERR [SYS/TEMP] Too many mistakes, goodbye\r\n"
+
+
+@pytest.mark.parametrize(
+    "line", ["XYZZY", "RETR 1", "LANG xx", "PASS x", "AUTH XYZZY", "AUTH PLAIN !", "STLS"]
+)
+async def test_too_many_refusals_end_the_connection(scene: Any, line: str) -> None:
     client = scene.client()
     for _ in range(10):
-        assert await client.say("XYZZY") == b"-ERR Unknown command\r\n"
-    assert await client.say("XYZZY") == b"-ERR [SYS/TEMP] Too many mistakes, goodbye\r\n"
+        heard = await client.say(line)
+        assert heard.startswith(b"-ERR")
+        assert heard != TOO_MANY
+        assert not client.closed
+    assert await client.say(line) == TOO_MANY
     assert client.closed
+
+
+async def test_names_that_may_not_be_said_count(scene: Any) -> None:
+    client = scene.client(user_command=False)
+    assert (await client.say(*["USER alice"] * 99)).endswith(TOO_MANY)
+    assert client.closed
+
+
+@pytest.mark.parametrize("line", ["RETR 99999", "LIST 7", "DELE 7", "XYZZY", "LANG xx", "STLS"])
+async def test_too_many_refusals_after_the_login_end_the_connection(
+    client: Any, line: str
+) -> None:
+    heard = await client.say(*[line] * 99)
+    assert heard.count(b"-ERR") == 21
+    assert heard.endswith(TOO_MANY)
+    assert client.closed
+
+
+async def test_no_command_buys_more_time_for_the_login(scene: Any) -> None:
+    client = scene.client()
+    assert client.session.patience == 60
+    scene.clock.advance(40)
+    await client.say("USER alice")
+    assert client.session.patience == 20
+    scene.clock.advance(20)
+    assert client.session.patience == 0
+    late = b"-ERR [SYS/TEMP] Waited too long for you, goodbye\r\n"
+    assert await client.say("PASS sesame", "USER alice") == late
+    assert client.closed
+
+
+async def test_who_talks_all_the_time_without_a_login_is_left(scene: Any) -> None:
+    terms = Terms(connect=scene.portal().connect, clock=scene.clock, limits=scene.limits)
+    served, transport = Shell(terms), StringTransport()
+    served.makeConnection(transport)
+    for _ in range(5):
+        scene.clock.advance(11)
+        served.dataReceived(b"USER alice\r\nCAPA\r\n")
+    assert not transport.disconnecting
+    scene.clock.advance(5)
+    assert transport.disconnecting
 
 
 # Capabilities and languages -----------------------------------------------------------
