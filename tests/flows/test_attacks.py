@@ -382,6 +382,15 @@ def test_a_thousand_recipients(house: House) -> None:
     assert len(messages(house, "ben")) == 1
 
 
+def test_recipients_without_end(house: House) -> None:
+    with dial(house) as client:
+        client.say(HELLO, "250")
+        with contextlib.suppress(ConnectionError):
+            client.line.sendall(b"MAIL FROM:<>\r\n" + b"RCPT TO:<ben@example.org>\r\n" * 9999)
+        codes = [answer[:3] for answer in client.rest()]
+    assert codes == ["250"] * 101 + ["452"] * 1010 + ["421"]
+
+
 @pytest.mark.parametrize(
     ("line", "most"),
     [(b"NOOP\r\n", 30), (b"VRFY ann\r\n", 30), (b"XYZZY\r\n", 10), (b"RCPT TO:<a@b>\r\n", 10)],

@@ -69,10 +69,10 @@ class Receiver:
     """The engine of one connection, from its greeting on, or from STARTTLS on.
 
     What comes out of turn it makes a `Mistake`; what a command has changed it
-    learns from the reply.  Errors and commands that move no mail, RSET in the
-    middle of a transaction among them, are counted until a message is accepted;
-    past their limit the reply becomes a 421, as it does behind content that
-    does not end.
+    learns from the reply.  Errors, refusals for now, and commands that move no
+    mail, RSET in the middle of a transaction among them, are counted until a
+    message is accepted; past their limit the reply becomes a 421, as it does
+    behind content that does not end.
     """
 
     offer: Offer
@@ -91,6 +91,7 @@ class Receiver:
     _in_transaction: bool = attrs.field(default=False, init=False)
     _recipients: int = attrs.field(default=0, init=False)
     _errors: int = attrs.field(default=0, init=False)
+    _deferrals: int = attrs.field(default=0, init=False)
     _junk: int = attrs.field(default=0, init=False)
     _leaving: bool = attrs.field(default=False, init=False)  # after the next reply
     _flooded: bool = attrs.field(default=False, init=False)  # by content without an end
@@ -235,7 +236,9 @@ class Receiver:
         limits = self.limits
         if self._flooded:
             return _enough("content without an end")
-        if reply.code >= 500:
+        is_deferral = 400 <= reply.code < 500
+        self._deferrals += is_deferral
+        if reply.code >= 500 or (is_deferral and self._deferrals > limits.deferrals):
             self._errors += 1
             most = limits.errors_logged_in if self._is_trusted else limits.errors
             return _enough(f"{most} errors") if self._errors > most else reply
@@ -256,7 +259,7 @@ class Receiver:
             case EndOfData():
                 self._in_transaction, self._arrived = False, None
                 if reply.is_success:
-                    self._errors = self._junk = 0
+                    self._errors = self._deferrals = self._junk = 0
             case Hello() if reply.is_success:
                 self._hello, self._in_transaction = event.verb, False
             case Rset():

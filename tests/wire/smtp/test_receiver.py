@@ -96,8 +96,8 @@ class Talk:
         return self.codes, self.events, self.content, self.engine.after
 
 
-def talk(*groups: bytes, offer: Offer = OFFER) -> Talk:
-    talk = Talk(Receiver(offer, SMALL))
+def talk(*groups: bytes, offer: Offer = OFFER, limits: Limits = SMALL) -> Talk:
+    talk = Talk(Receiver(offer, limits))
     for group in groups:
         talk.hear(group)
     return talk
@@ -309,13 +309,27 @@ def test_an_accepted_message_makes_up_for_mistakes() -> None:
         assert conversation.hear(MESSAGE) == [250]
 
 
+def test_recipients_above_the_limit_may_be_sent_separately_but_not_without_end() -> None:
+    limits = attrs.evolve(SMALL, deferrals=20)
+    codes = talk(HELLO, b"MAIL FROM:<>\r\n" + b"RCPT TO:<a@b>\r\n" * 999, limits=limits).codes
+    assert codes == [220, 250, 250] + [250] * 2 + [452] * (20 + 4) + [421]
+
+
+@pytest.mark.parametrize(("above", "last"), [(20, 250), (24, 250), (25, 421)])
+def test_what_is_accepted_is_no_mistake(above: int, last: int) -> None:
+    limits = attrs.evolve(SMALL, deferrals=20)
+    group = b"MAIL FROM:<>\r\n" + b"RCPT TO:<a@b>\r\n" * (2 + above)
+    codes = talk(HELLO, group, DATA, MESSAGE, group, DATA, MESSAGE, limits=limits).codes
+    assert codes[-1] == last
+
+
 def test_transactions_that_are_given_up_are_junk() -> None:
     codes = talk(HELLO, b"MAIL FROM:<>\r\nRSET\r\n" * 50).codes
     assert codes[-1] == 421
     assert codes.count(250) <= 2 * SMALL.junk_commands + 2
 
 
-@pytest.mark.parametrize("count", [2, 3, 2000])
+@pytest.mark.parametrize("count", [2, 3, 1002])
 def test_recipients_beyond_the_limit_may_come_later(count: int) -> None:
     """452 is no mistake of the peer, so it isn't counted as one (RFC 5321, 4.5.3.1.10)."""
     group = b"MAIL FROM:<>\r\n" + b"RCPT TO:<c@d>\r\n" * count + b"DATA\r\n"
