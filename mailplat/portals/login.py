@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from ipaddress import ip_network
 from typing import Any, Literal, TypeAlias, cast
 
@@ -176,22 +177,23 @@ class Logins:
         network = network_of(peer.host)
         counted = not self._doorkeeper.is_uncounted(peer.host)
         written = _one_spelling(name)
-        if counted:
-            await self._by_network.wait(network)
-        await self._by_name.wait(written)
-        try:
-            account = await self._ask_portal(name, password)
-        except LoginFailed:
-            self.log.info(
-                "{protocol} login of {name} by {peer} failed",
-                protocol=protocol,
-                name=name[:SHOWN],
-                peer=peer,
-            )
+        with ExitStack() as turns:
             if counted:
-                self._by_network.wrong(network, secret)
-            self._by_name.wrong(written, secret)
-            raise
+                turns.enter_context(await self._by_network.turn(network))
+            turns.enter_context(await self._by_name.turn(written))
+            try:
+                account = await self._ask_portal(name, password)
+            except LoginFailed:
+                self.log.info(
+                    "{protocol} login of {name} by {peer} failed",
+                    protocol=protocol,
+                    name=name[:SHOWN],
+                    peer=peer,
+                )
+                if counted:
+                    self._by_network.wrong(network, secret)
+                self._by_name.wrong(written, secret)
+                raise
         self._by_name.right(written)
         self._remember(secret, account)
         return account

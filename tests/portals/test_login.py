@@ -274,10 +274,79 @@ async def test_more_connections_buy_no_more_guesses(scene: Scene) -> None:
     for number in range(100):
         login = scene.login(f"{number}@example.org", b"x", STRANGER)
         login.addErrback(lambda failure: reasons.append(failure.type))
-    assert reasons == [LoginUnavailable] * 40
-    scene.clock.pump([1] * 60)
-    assert scene.people.compared == 61
-    assert reasons[40:] == [LoginFailed] * 60
+    tries = []
+    for second in range(1, 61):
+        before = scene.people.compared
+        scene.clock.advance(1)
+        tries += [second] * (scene.people.compared - before)
+    assert tries == [1, 2, 3, 4, 6, 10, 18, 33, 48]
+    assert reasons.count(LoginFailed) == 9
+    scene.clock.advance(0)
+    assert reasons.count(LoginUnavailable) == 91
+    assert not scene.clock.getDelayedCalls()
+
+
+async def test_a_burst_of_first_tries_is_not_free(scene: Scene) -> None:
+    scene.people.hold = Deferred()
+    logins = [scene.login(f"{number}@example.org", b"x", STRANGER) for number in range(20)]
+    assert scene.people.compared == 4
+    scene.people.hold.callback(None)
+    scene.clock.advance(0)
+    assert scene.people.compared == 4
+    scene.clock.advance(8)
+    assert scene.people.compared == 5
+    for login in logins:
+        login.addErrback(lambda _: None)
+        login.cancel()
+    scene.clock.advance(0)
+    assert not scene.clock.getDelayedCalls()
+    assert not scene.logins._by_network._tries
+    assert not scene.logins._by_name._tries
+
+
+async def test_many_who_log_in_at_once_wait_only_for_each_other(scene: Scene) -> None:
+    names = [f"{number}@example.org" for number in range(20)]
+    for name in names:
+        scene.people.add(name, b"right")
+    scene.people.hold = Deferred()
+    logins = [scene.login(name, b"right", STRANGER) for name in names]
+    hold, scene.people.hold = scene.people.hold, None
+    hold.callback(None)
+    scene.clock.advance(0)
+    assert all(login.called for login in logins)
+    assert not scene.logins._by_network._tries
+
+
+async def test_a_burst_of_tries_of_one_name_is_not_free(scene: Scene) -> None:
+    scene.people.hold = Deferred()
+    for number in range(100):
+        login = scene.login("alice@example.org", b"%d" % number, Peer(f"198.51.100.{number}"))
+        login.addErrback(lambda _: None)
+    assert scene.people.compared == 6
+    scene.clock.pump([1] * 8)
+    assert scene.people.compared == 10
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+async def test_who_leaves_the_line_leaves_no_gap(scene: Scene, turns: int) -> None:
+    names = [f"{number}@example.org" for number in range(9)]
+    for name in names:
+        scene.people.add(name, b"right")
+    scene.people.hold = Deferred()
+    logins = [scene.login(name, b"right", STRANGER) for name in names]
+    hold, scene.people.hold = scene.people.hold, Deferred()
+    if turns:
+        hold.callback(None)
+    logins[4].addErrback(lambda _: None)
+    logins[4].cancel()
+    if not turns:
+        hold.callback(None)
+    scene.clock.advance(0)
+    assert scene.people.compared == 8
+    scene.people.hold.callback(None)
+    scene.clock.advance(0)
+    assert all(login.called for login in logins)
+    assert not scene.logins._by_network._tries
 
 
 async def test_neighbours_and_proven_ones_do_not_wait(scene: Scene) -> None:
