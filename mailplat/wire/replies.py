@@ -45,6 +45,8 @@ class Words:
         """Return the SMTP code for this moment."""
         if moment is Moment.CONNECT:  # RFC 5321 section 4.3.2 allows these two
             return 421 if self.smtp < 500 else 554
+        if moment is Moment.LOGIN and 450 <= self.smtp < 500:  # RFC 4954 section 6
+            return 454
         return self.at.get(moment, self.smtp)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from twisted.internet.testing import StringTransport
 
-from mailplat.mail.errors import DiskFull, LoginUnavailable, StoreFailed
+from mailplat.mail.errors import DiskFull, LoginUnavailable, Overloaded, StoreFailed
 from mailplat.mail.mailbox import INBOX, SEEN, Change, FlagChange, UidSet
 from mailplat.portals.pop3 import reader, session
 from mailplat.portals.shell import Shell, Terms
@@ -427,6 +427,11 @@ async def test_three_wrong_passwords_end_the_connection(scene: Any) -> None:
         assert not client.closed, attempt
         assert (await client.log_in("alice", f"wrong{attempt}")).startswith(b"-ERR [AUTH]")
     assert client.closed
+
+
+async def test_a_login_for_which_there_is_no_time(scene: Any) -> None:
+    scene.people.trouble = Overloaded("all hashing")
+    assert await scene.client().log_in() == b"-ERR [SYS/TEMP] Too busy, try again later\r\n"
 
 
 async def test_a_login_that_can_not_be_checked(scene: Any) -> None:
