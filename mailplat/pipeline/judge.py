@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from mailplat.mail.edit import Edits, with_header
 from mailplat.mail.errors import MailError, NotNow, Refused
 from mailplat.mail.transit import KEEP, Decision, Disposition, Stage, Transit, Verdict
-from mailplat.pipeline.waiting import Withdrawn, begin, within
+from mailplat.pipeline.waiting import NO_ACCIDENT, Escaped, Withdrawn, begin, within
 from mailplat.workers import Workers
 
 SLOW = 0.05  # seconds for which nobody may hold the reactor unnamed
@@ -119,6 +119,10 @@ class Judge:
             return begin(answer) if inspect.iscoroutine(answer) else answer
         except CancelledError as error:
             raise Withdrawn("it was cancelled before it waited") from error
+        except NO_ACCIDENT:
+            raise
+        except BaseException as error:
+            raise Escaped(repr(error)) from error
 
     async def _ask_in_a_thread(self, question: tuple[object, ...]) -> object:
         answer = await self.workers.run(self.component.judge, *question)
@@ -149,7 +153,12 @@ class Judge:
 def amend(transit: Transit, edits: Edits) -> None:
     """Make these changes to the content; raises whatever a step raises, and then changes nothing."""
     if edits:
-        header = edits.apply(transit.header)
+        try:
+            header = edits.apply(transit.header)
+        except NO_ACCIDENT:
+            raise
+        except BaseException as error:
+            raise Escaped(repr(error)) from error
         transit.content = with_header(transit.content, transit.header, header)
         transit.header = header
 

@@ -19,6 +19,14 @@ class Withdrawn(Exception):
     """What we waited for was cancelled by itself, and not by us."""
 
 
+class Escaped(Exception):
+    """What we waited for raised something that is no `Exception`, as generators are closed by."""
+
+
+NO_ACCIDENT = (Exception, SystemExit, KeyboardInterrupt)
+"""What may be raised by anybody, as opposed to what must not pass through our own coroutines."""
+
+
 def begin(coroutine: Coroutine[Any, Any, T]) -> T | Deferred[T]:
     """Run a coroutine up to where it waits; return its result, if it got so far.
 
@@ -51,7 +59,8 @@ def within(work: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T
 
     Out of time it is cancelled, and if it goes on none the less nobody waits for
     it.  A cancelling that comes from within is `Withdrawn`, so that `CancelledError`
-    always means that whoever waits has been cancelled.
+    always means that whoever waits has been cancelled; and `GeneratorExit` and the
+    like are `Escaped`.
     """
     cancelled = False
 
@@ -78,6 +87,8 @@ def within(work: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T
             answer.callback(result)
         elif isinstance(result.value, CancelledError) and not cancelled:
             answer.errback(Withdrawn("what it waited for was cancelled"))
+        elif not isinstance(result.value, NO_ACCIDENT):
+            answer.errback(Escaped(repr(result.value)))
         else:
             answer.errback(result)
 

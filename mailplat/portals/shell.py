@@ -265,7 +265,9 @@ class Shell(Protocol):
         except StopIteration:
             self._work = None
             self._rest()
-        except Exception as error:  # noqa: BLE001 - whatever it is ends this connection only
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is ends this connection only
             self._work = None
             self._give_up(error)
         else:
@@ -276,13 +278,14 @@ class Shell(Protocol):
             self._waiting = waiting
             waiting.addBoth(self._go_on)
 
-    def _give_up(self, error: Exception) -> None:
+    def _give_up(self, error: BaseException) -> None:
         if isinstance(error, CancelledError) and not self.connected:
             error.__traceback__ = None  # which would keep this connection's frames
             return  # the peer left while we were thinking
         self.log.failure("session died")
         if self.connected and not self._closing:
-            self._outgoing.gather(self._terms.refusal(error))
+            known = error if isinstance(error, Exception) else MailError(repr(error))
+            self._outgoing.gather(self._terms.refusal(known))
             self._close()
 
     def _rest(self) -> None:

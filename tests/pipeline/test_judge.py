@@ -20,6 +20,10 @@ from mailplat.testing.transits import new_transit
 from mailplat.workers import Workers
 
 
+def raises(error: BaseException) -> Any:
+    raise error
+
+
 @attrs.define
 class Says:
     """A filter that returns or raises what it was made with."""
@@ -61,6 +65,12 @@ WRONG = [
         id="edits for one",
     ),
     pytest.param(CancelledError(), "Withdrawn", id="cancelled"),
+    pytest.param(GeneratorExit(), "Escaped: GeneratorExit()", id="generator exit"),
+    pytest.param(
+        Verdict.keep(Edits((lambda _lines: raises(GeneratorExit()),))),
+        "Escaped: GeneratorExit()",
+        id="generator exit of an edit",
+    ),
 ]
 
 
@@ -183,6 +193,39 @@ async def test_a_cancelling_from_within_is_an_error(bench: Any) -> None:
     waiting.cancel()
     assert (await answer).disposition is Disposition.DEFER
     assert transit.decisions[0].detail.startswith("Withdrawn")
+
+
+class Evil(BaseException):
+    """Nothing that anybody should catch."""
+
+
+@pytest.mark.parametrize("error", [GeneratorExit("evil"), Evil("evil"), SystemExit("evil")])
+@pytest.mark.parametrize("on_error", ["defer", "keep"])
+async def test_whatever_is_raised_later_is_an_answer(
+    bench: Any, error: BaseException, on_error: Any
+) -> None:
+    waiting: list[Deferred[None]] = [Deferred(), Deferred()]
+
+    class Waits:
+        async def judge(self, _transit: Transit) -> Verdict:
+            await waiting[0]
+            await waiting[1]
+            raise error
+
+    class Blocks:
+        def judge(self, _transit: Transit) -> Verdict:
+            raise error
+
+    transit = new_transit()
+    answer = Deferred.fromCoroutine(ask(bench.judge(Waits(), on_error=on_error), transit))
+    for one in waiting:
+        assert not answer.called
+        one.callback(None)
+    assert (await answer).disposition.value == on_error
+    verdict = await ask(bench.judge(Blocks(), on_error=on_error), transit)
+    assert verdict.disposition.value == on_error
+    for decision in transit.decisions:
+        assert "evil" in decision.detail
 
 
 async def test_what_has_its_answer_at_once_arms_no_timer(bench: Any) -> None:

@@ -78,6 +78,8 @@ class Echo:
                 return b"done"
             case b"break":
                 raise ZeroDivisionError
+            case b"escape":
+                raise GeneratorExit
             case b"quit":
                 return b"bye"
             case TimedOut():
@@ -232,6 +234,12 @@ def test_quit_closes_after_the_reply(scene: Scene) -> None:
 def test_a_session_that_breaks_ends_its_connection(scene: Scene) -> None:
     scene.said()
     assert scene.hear(b"a\nbreak\nb\n") == [b"a\nZeroDivisionError\n"]
+    assert scene.transport.disconnecting
+
+
+def test_a_session_that_raises_what_is_no_exception_ends_its_connection(scene: Scene) -> None:
+    scene.said()
+    assert scene.hear(b"a\nescape\nb\n") == [b"a\nMailError\n"]
     assert scene.transport.disconnecting
 
 
