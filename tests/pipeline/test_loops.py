@@ -18,7 +18,8 @@ GUARD = LoopGuard(LoopGuardSettings())
 
 @pytest.mark.parametrize(("hops", "kept"), [(0, True), (100, True), (101, False), (900, False)])
 async def test_a_message_may_make_so_many_hops(hops: int, kept: bool) -> None:
-    verdict = await GUARD.judge(new_transit(b"received: by x; now\r\n" * hops + HELLO))
+    ours = b"Received: from x by mx.example.org; now\r\n"
+    verdict = await GUARD.judge(new_transit(ours + b"received: by x; now\r\n" * hops + HELLO))
     assert (verdict is KEEP) is kept
     assert isinstance(verdict.error, RoutingLoop) is not kept
 

@@ -15,7 +15,9 @@ from mailplat.plugin import Settings
 class LoopGuardSettings(Settings):
     """Keys of ``[filters.NAME] use = "loops"``."""
 
-    max_hops: int = Field(100, ge=1, description="Received fields a message may bear.")
+    max_hops: int = Field(
+        100, ge=1, description="Received fields a message may bear when it comes."
+    )
 
 
 @implementer(IFilter)
@@ -23,14 +25,14 @@ class LoopGuardSettings(Settings):
 class LoopGuard:
     """Counts Received fields, and knows by Delivered-To who had the message before.
 
-    More than ``max_hops`` of the first is a loop for everyone; a recipient among
-    the second has one of their own (RFC 9228).
+    More than ``max_hops`` of the first, beside the portal's own on top, is a loop
+    for everyone; a recipient among the second has one of their own (RFC 9228).
     """
 
     settings: LoopGuardSettings
 
     async def judge(self, transit: Transit) -> Verdict:
-        hops = transit.header.count(b"Received")
+        hops = transit.header.count(b"Received") - 1
         if hops > self.settings.max_hops:
             return Verdict.reject(RoutingLoop(f"{hops} hops"))
         fields = transit.header.all(b"Delivered-To")
