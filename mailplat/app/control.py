@@ -17,16 +17,18 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IListeningPort, IReactorSocket, ITransport
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, ITransport
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from mailplat.app.foundation import IReactor
 from mailplat.mail.errors import MailError, ShuttingDown
 
 SOCKET = "control.sock"
 LONGEST = 1 << 20  # octets of a request or of an answer
 PATIENCE = 30.0  # seconds to wait for a server that is starting or stopping
+SAID_WITHIN = 10.0  # seconds for a request to come whole, and for its answer to be taken
 
 Run = Callable[[str, dict[str, Any], bool], Awaitable[Any]]
 """Runs an operation by its name; the last says whether it is asked for once more."""
@@ -54,11 +56,14 @@ class _Control(Protocol):
     log = Logger()
     transport: ITransport
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, reactor: IReactor) -> None:
         self._run = run
+        self._reactor = reactor
         self._held = b""
+        self._deadline: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
+        self._set_deadline()
         handle: socket.socket = self.transport.getHandle()  # type: ignore[attr-defined]
         format_ = "3i"
         credentials = handle.getsockopt(
@@ -76,10 +81,21 @@ class _Control(Protocol):
             self.transport.loseConnection()
         elif end:
             self._held = b""
+            self._end_deadline()
             Deferred.fromCoroutine(self._answer(line)).addErrback(self._give_up)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._held = b""
+        self._end_deadline()
+        self.connected = 0
+
+    def _set_deadline(self) -> None:
+        abort = self.transport.abortConnection  # type: ignore[attr-defined]
+        self._deadline = self._reactor.callLater(SAID_WITHIN, abort)
+
+    def _end_deadline(self) -> None:
+        if self._deadline and self._deadline.active():
+            self._deadline.cancel()
 
     async def _answer(self, line: bytes) -> None:
         try:
@@ -95,15 +111,17 @@ class _Control(Protocol):
             if not isinstance(error, MailError):
                 self.log.failure("an operation failed")
             answer = {"problem": problem_text(error)}
-        self.transport.write(json.dumps(answer).encode() + b"\n")
-        self.transport.loseConnection()
+        if self.connected:
+            self._set_deadline()
+            self.transport.write(json.dumps(answer).encode() + b"\n")
+            self.transport.loseConnection()
 
     def _give_up(self, failure: Failure) -> None:
         self.log.failure("an answer could not be given", failure)
         self.transport.loseConnection()
 
 
-def listen(reactor: IReactorSocket, state: Path, run: Run) -> IListeningPort:
+def listen(reactor: IReactor, state: Path, run: Run) -> IListeningPort:
     """Hear operations until the port is closed; only whoever holds the lock may call this."""
     path = state / SOCKET
     path.unlink(missing_ok=True)
@@ -111,7 +129,7 @@ def listen(reactor: IReactorSocket, state: Path, run: Run) -> IListeningPort:
         door.bind(_short(path))
         door.listen(64)
         door.setblocking(False)
-        port = reactor.adoptStreamPort(door.fileno(), socket.AF_UNIX, _Factory(run))
+        port = reactor.adoptStreamPort(door.fileno(), socket.AF_UNIX, _Factory(run, reactor))
     path.chmod(0o600)
     return port
 
@@ -130,11 +148,12 @@ def _short(path: Path) -> str:
 class _Factory(ServerFactory):
     noisy = False
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, reactor: IReactor) -> None:
         self._run = run
+        self._reactor = reactor
 
     def buildProtocol(self, addr: object) -> _Control:
-        return _Control(self._run)
+        return _Control(self._run, self._reactor)
 
 
 # The other side --------------------------------------------------------------

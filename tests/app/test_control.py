@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,27 @@ async def test_nonsense_harms_nobody(reactor: Any, tmp_path: Path, octets: bytes
     said = await deferToThread(send)
     assert said == b"" or said.startswith(b'{"problem": ')
     assert (await deferToThread(ask, tmp_path, "do", {}, False))["operation"] == "do"
+    await maybeDeferred(port.stopListening)
+
+
+@pytest.mark.parametrize(
+    "octets", [b"", b"[", b'{"operation": "much", "arguments": {}, "repeated": false}\n']
+)
+async def test_who_says_or_hears_only_half_is_not_waited_for(
+    reactor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, octets: bytes
+) -> None:
+    async def much(*_: object) -> str:
+        return "x" * (1 << 22)
+
+    monkeypatch.setattr(control, "SAID_WITHIN", 0.05)
+    port = listen(reactor, tmp_path, much)
+    with socket.socket(socket.AF_UNIX) as channel:
+        channel.connect(str(tmp_path / control.SOCKET))
+        channel.sendall(octets)
+        end = select.poll()
+        end.register(channel, 0)  # nothing but its end
+        [(_, events)] = await deferToThread(end.poll, 30_000)
+        assert events & select.POLLHUP
     await maybeDeferred(port.stopListening)
 
 
