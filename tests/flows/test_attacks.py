@@ -223,7 +223,8 @@ def test_a_second_message_hidden_in_the_first(house: House, false_end: bytes) ->
         [message] = found
         assert message.startswith(b"Return-Path: <carol@example.net>")
         assert message.endswith(b"inner")
-    assert answers == ["250" if found else "550", "221"]
+    assert answers[0] in (["250"] if found else ["550", "554"])
+    assert answers[1:] == ["221"]
 
 
 def test_http(house: House) -> None:

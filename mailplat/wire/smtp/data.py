@@ -6,7 +6,13 @@ from io import IncrementalNewlineDecoder
 
 import attrs
 
-from mailplat.mail.errors import BareLineEnd, LineTooLong, MailError, MessageTooLarge
+from mailplat.mail.errors import (
+    BadContent,
+    BareLineEnd,
+    LineTooLong,
+    MailError,
+    MessageTooLarge,
+)
 
 CRLF = b"\r\n"
 DOT = b"\r\n."  # begins a line: the last one, or one with a dot too many
@@ -50,6 +56,7 @@ class DotReader:
     _column: int = attrs.field(default=0, init=False)  # octets read of an unfinished line
     _bare: bool = attrs.field(default=False, init=False)
     _long: bool = attrs.field(default=False, init=False)
+    _has_nul: bool = attrs.field(default=False, init=False)
 
     @property
     def failure(self) -> MailError | None:
@@ -58,6 +65,8 @@ class DotReader:
             return BareLineEnd("a CR or LF outside CRLF")
         if self._long:
             return LineTooLong(f"a line of over {self.line} octets")
+        if self._has_nul:
+            return BadContent("a NUL, which no line may have (RFC 2045 section 2.8)")
         if self._read > self.size:
             return MessageTooLarge(f"over {self.size} octets")
         return None
@@ -80,6 +89,7 @@ class DotReader:
 
     def _body(self, piece: bytes, has_dots: bool) -> list[Body | EndOfData]:
         self._bare = self._bare or _line_ends(piece) not in (None, "\r\n")
+        self._has_nul = self._has_nul or b"\0" in piece
         body = piece.replace(DOT, CRLF) if has_dots else piece
         self._long = self._long or self._has_long_line(body)
         self._read += len(body)

@@ -94,12 +94,27 @@ async def test_a_name_in_the_greeting_cannot_forge_a_field(house: Any) -> None:
 
 
 async def test_what_was_sent_is_what_is_kept(house: Any) -> None:
-    body = bytes(range(128, 256)) + b"\0 \t\r\n..\r\n.x\r\n\r\n"
+    body = bytes(range(128, 256)) + b"\x01 \t\r\n..\r\n.x\r\n\r\n"
     stuffed = body.replace(b"\r\n.", b"\r\n..")
     sent = b"A: b\r\n\r\n" + stuffed + b".\r\n"
     await talk(house.player(), HELLO, ENVELOPE, b"DATA\r\n", sent)
     [message] = await house.messages(ALICE)
     assert message.endswith(b"A: b\r\n\r\n" + body)
+
+
+@pytest.mark.parametrize("content", [b"Sub\0ject: x\r\n\r\n", b"A: b\r\n\r\n\0\r\n"])
+async def test_a_nul_is_no_text(house: Any, content: bytes) -> None:
+    """RFC 5322 section 4 has it in no message since 2001, RFC 2045 in no transfer encoding."""
+    said = await talk(house.player(), HELLO, ENVELOPE, b"DATA\r\n", content + b".\r\n")
+    assert said[-1] == "554 5.6.0 Message malformed"
+    assert await house.messages(ALICE) == []
+
+
+@pytest.mark.parametrize(("hops", "code"), [(100, "250 2.0.0"), (101, "554 5.4.6")])
+async def test_a_message_may_have_come_a_long_way(house: Any, hops: int, code: str) -> None:
+    content = b"Received: by x; now\r\n" * hops + b"\r\n.\r\n"
+    said = await talk(house.player(), HELLO, ENVELOPE, b"DATA\r\n", content)
+    assert said[-1].startswith(code)
 
 
 # Large contents.

@@ -36,6 +36,7 @@ def outcome(pieces: Sequence[bytes], line: int = LINE, size: int = SIZE) -> Outc
 @example(b"xxxxx\r\n\n" + b"aaaa\r\n" * 9 + b".\r\nQUIT\r\n")
 @example(b".\r\n")
 @example(b"..\r\n.\r\n")
+@example(b"a\r\n\0\r\n.\r\n")
 def test_cuts_do_not_matter(stream: bytes) -> None:
     same_however_cut(stream, outcome)
 
@@ -51,6 +52,8 @@ def test_cuts_do_not_matter(stream: bytes) -> None:
         (b"a\r\n..\r\n.\r\n", (b"a\r\n.\r\n", b"")),
         (b"xxxx\r\n.\r\n", (b"xxxx\r\n", b"")),
         (b"xxxxx\r\n.\r\n", ("LineTooLong", b"")),
+        (b"x\0x\r\n.\r\nQUIT", ("BadContent", b"QUIT")),
+        (b"\0", ("unfinished", b"")),
         (b".xxxx\r\n.\r\n", (b"xxxx\r\n", b"")),
         (b"aaaa\r\n" * 3 + b"\r\n.\r\n", (b"aaaa\r\n" * 3 + b"\r\n", b"")),
         (b"aaaa\r\n" * 3 + b"a\r\n.\r\n", ("MessageTooLarge", b"")),
