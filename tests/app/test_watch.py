@@ -58,6 +58,36 @@ async def test_an_idle_reactor_is_no_hold_up(reactor: Any) -> None:
     assert not [event for event in events if "where" in event]
 
 
+@pytest.mark.parametrize(
+    ("work", "fewest", "most"),
+    [((0.0, 1), 15, 25), ((0.0, 5), 350, 450), ((0.003, 0), 350, 450)],
+)
+def test_an_idle_server_is_left_to_sleep(
+    work: tuple[float, int], fewest: int, most: int
+) -> None:
+    """It wakes up twice a second after a second of quiet, and forty times while it works."""
+    clock, ticks = Clock(), 0
+
+    def usage() -> tuple[float, int]:
+        nonlocal ticks
+        ticks += 1
+        return work[0] * ticks, work[1] * ticks
+
+    before = signal.getsignal(signal.SIGALRM)
+    watch = HoldUps(clock, usage)
+    watch.start()
+    try:
+        clock.pump([0.025] * 48)
+        ticks_of_the_first_second, ticks = ticks, 0
+        clock.pump([0.025] * 400)
+    finally:
+        watch.stop()
+        signal.signal(signal.SIGALRM, before)
+    assert ticks_of_the_first_second >= 40
+    assert fewest <= ticks <= most
+    assert not clock.getDelayedCalls()
+
+
 @pytest.mark.parametrize("abstract", [True, False])
 def test_systemd_hears_of_us(tmp_path: Path, abstract: bool) -> None:
     name = f"\0{tmp_path}" if abstract else str(tmp_path / "notify")
