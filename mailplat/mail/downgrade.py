@@ -12,16 +12,18 @@ from collections.abc import Callable, Iterator
 
 from mailplat.mail.content import Content, Octets, Piece, join
 from mailplat.mail.header import Field, Header, body_begins, name_of
-from mailplat.mail.limits import KIB, MIB
+from mailplat.mail.limits import KIB
 from mailplat.mail.words import decoded, encoded, encoded_words, folded
 
 USUAL_HEADER = 64 * KIB  # octets in which nearly every header has ended
-LONGEST_HEADER = MIB  # octets in which a header must have ended to be changed
+ADDED = 4 * KIB  # octets of trace fields that a header may have got here
 NOBODY = b" <invalid@internationalized-address.invalid>"  # RFC 6858 section 3.1
 
 
-async def downgraded(content: Content) -> Content:
+async def downgraded(content: Content, longest: int) -> Content:
     """Return a message as a client without UTF-8 may see it; most stay as they are.
+
+    So does one whose header had more than ``longest`` octets (`Limits.header_size`).
 
     Only the header is changed so far, and of that only fields which are UTF-8
     outside ASCII: octets in any other character set were never allowed there,
@@ -30,7 +32,7 @@ async def downgraded(content: Content) -> Content:
     start = await content.read(0, min(content.size, USUAL_HEADER))
     end = body_begins(start)
     if end == len(start) < content.size:
-        start = await content.read(0, min(content.size, LONGEST_HEADER))
+        start = await content.read(0, min(content.size, longest + ADDED))
         end = body_begins(start)
     if start[:end].isascii() or (end == len(start) < content.size):
         return content

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from mailplat.mail.content import Joined, Octets, whole
 from mailplat.mail.downgrade import (
-    LONGEST_HEADER,
     USUAL_HEADER,
     downgraded,
     downgraded_header,
 )
+from mailplat.mail.limits import KIB, MIB
 from mailplat.mail.words import decoded
 from mailplat.testing.fakes import FakeContent
 
@@ -134,29 +134,36 @@ def test_whatever_stands_there_becomes_one_ascii_field_or_none(name: str, body: 
         assert found == f"{name}:{body}\r\n".encode()
 
 
-@pytest.mark.parametrize("size", [0, 1000, LONGEST_HEADER, LONGEST_HEADER + 1000])
+@pytest.mark.parametrize("size", [0, 1000, MIB, MIB + 1000])
 async def test_the_body_stays_as_it_was(size: int) -> None:
     body = "é".encode() * size
     kept = b"Subject: x\r\n\r\n" + body
     content = Octets(kept)
-    assert await downgraded(content) is content
-    found = await downgraded(FakeContent("Subject: é\r\n\r\n".encode() + body))
+    assert await downgraded(content, MIB) is content
+    found = await downgraded(FakeContent("Subject: é\r\n\r\n".encode() + body), MIB)
     assert await whole(found) == b"Subject: =?utf-8?b?w6k=?=\r\n\r\n" + body
     assert isinstance(found, Joined if size > USUAL_HEADER / 2 else Octets)
 
 
 async def test_of_a_large_message_only_the_header_is_read() -> None:
     content = FakeContent("Subject: é\r\n\r\n".encode() + b"x\r\n" * 1_000_000)
-    await downgraded(content)
+    await downgraded(content, MIB)
     assert content.reads == [(0, USUAL_HEADER)]
 
 
 async def test_a_long_header_is_downgraded() -> None:
     header = b"X: x\r\n" * 20_000 + "Subject: é\r\n\r\n".encode()
-    found = await whole(await downgraded(Octets(header + b"body\r\n")))
+    found = await whole(await downgraded(Octets(header + b"body\r\n"), MIB))
     assert found.endswith(b"X: x\r\nSubject: =?utf-8?b?w6k=?=\r\n\r\nbody\r\n")
 
 
+async def test_how_long_a_header_may_be_is_the_operators_business() -> None:
+    header = b"X: x\r\n" * 20_000 + "Subject: é\r\n\r\n".encode()
+    content = Octets(header + b"body\r\n")
+    assert await downgraded(content, len(header)) is not content
+    assert await downgraded(content, len(header) - 4 * KIB - 1) is content
+
+
 async def test_a_header_without_end_is_not_touched() -> None:
-    content = Octets(b"S: \xc3\xa9\r\n" + b"X: x\r\n" * (LONGEST_HEADER // 5))
-    assert await downgraded(content) is content
+    content = Octets(b"S: \xc3\xa9\r\n" + b"X: x\r\n" * (MIB // 5))
+    assert await downgraded(content, MIB) is content

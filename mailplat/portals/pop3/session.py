@@ -398,7 +398,9 @@ class Pop3Session:
         """Return a message as this client may see it (RFC 6856 section 4)."""
         if isinstance(content, Octets) and self._may_see(content.octets):
             return content
-        return content if self._utf8 else await downgraded(content)
+        if self._utf8:
+            return content
+        return await downgraded(content, self._rules.limits.header_size)
 
     async def _sent(self, text: str, content: Content) -> Reply:
         if isinstance(content, Octets) and content.size <= TOGETHER:
