@@ -14,3 +14,6 @@ The house has floors, and imports point down:
 """
 
 __version__ = "0.1.0.dev0"
+
+READY = "mailplat is ready"
+"""What the server logs when every door is open, for whoever has started it."""

@@ -17,6 +17,7 @@ from mailplat.app.tables import AGENTS, DIRECTORY, PORTALS, STORES, TABLES, Hous
 from mailplat.files import Disk
 from mailplat.mail.address import domain_of
 from mailplat.mail.errors import BadAddress, MailError
+from mailplat.mail.ports import STANDARD_PORTS
 from mailplat.portals.tls import make_self_signed
 
 CONFIG = "mailplat.toml"
@@ -27,28 +28,33 @@ class Door:
     """A portal of a new house."""
 
     use: str
-    standard_port: int
+    service: str  # a key of `STANDARD_PORTS`
     set: Mapping[str, object]
-    service: str = ""  # of the SRV record that tells clients of it (RFC 6186, 8314)
+    announced: bool = False  # to clients, by an SRV record (RFC 6186, 8314)
+
+    @property
+    def standard_port(self) -> int:
+        """Where clients look for it."""
+        return STANDARD_PORTS[self.service]
 
 
 DOORS = {
-    "mx": Door("smtp", 25, {"tls": "starttls", "pipeline": "inbound"}),
+    "mx": Door("smtp", "smtp", {"tls": "starttls", "pipeline": "inbound"}),
     "submission": Door(
         "smtp",
-        587,
+        "submission",
         {"tls": "starttls", "login": "required", "pipeline": "outbound"},
-        "_submission._tcp",
+        announced=True,
     ),
     "submissions": Door(
         "smtp",
-        465,
+        "submissions",
         {"tls": "implicit", "login": "required", "pipeline": "outbound"},
-        "_submissions._tcp",
+        announced=True,
     ),
-    "lmtp": Door("lmtp", 24, {"tls": "off", "pipeline": "inbound"}),
-    "pop3": Door("pop3", 110, {"tls": "starttls"}, "_pop3._tcp"),
-    "pop3s": Door("pop3", 995, {"tls": "implicit"}, "_pop3s._tcp"),
+    "lmtp": Door("lmtp", "lmtp", {"tls": "off", "pipeline": "inbound"}),
+    "pop3": Door("pop3", "pop3", {"tls": "starttls"}, announced=True),
+    "pop3s": Door("pop3", "pop3s", {"tls": "implicit"}, announced=True),
 }
 
 PIPELINES = {
@@ -205,8 +211,9 @@ def dns_records(configuration: Configuration, domain: str) -> list[dict[str, Any
     for entry in configuration.entries_of(PORTALS):
         door = DOORS.get(entry.name)
         port = getattr(entry.settings, "port", None)
-        if door and door.service and port:
-            records.append((f"{door.service}.{domain}.", "SRV", f"0 1 {port} {host}."))
+        if door and door.announced and port:
+            name = f"_{door.service}._tcp.{domain}."
+            records.append((name, "SRV", f"0 1 {port} {host}."))
     return [dict(zip(("name", "type", "value"), record, strict=True)) for record in records]
 
 

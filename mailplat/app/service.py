@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, Logger
 
+from mailplat import READY
 from mailplat.app import config, control
 from mailplat.app.config import Configuration
 from mailplat.app.foundation import Foundation, IReactor
@@ -43,7 +44,6 @@ from mailplat.portals.tls import Certificates
 
 SWITCH_INTERVAL = 0.0005  # seconds; beside a busy thread each wake-up costs that much, not 5 ms
 GARBAGE = (50_000, 20, 100)  # objects to begin with; little of ours is circular, so look seldom
-READY = "mailplat is ready"
 
 
 @attrs.define(eq=False)

@@ -17,22 +17,11 @@ from typing import Self
 
 import attrs
 
+from mailplat import READY
+from mailplat.mail.ports import STANDARD_PORTS
+
 LOOPBACK = "127.0.0.1"
 NOBODY = 65534  # who owns the maildirs: Postfix's virtual(8) and Dovecot refuse to be root
-STANDARD_PORTS = {
-    "smtp": 25,
-    "submission": 587,
-    "submissions": 465,
-    "lmtp": 24,
-    "pop3": 110,
-    "pop3s": 995,
-    "imap": 143,
-    "imaps": 993,
-    "managesieve": 4190,
-    "http": 80,
-    "https": 443,
-}
-READY = "mailplat is ready"  # what the server logs when every port is open
 PORTS = range(10_000, 28_000)  # below those that the kernel hands to clients
 
 

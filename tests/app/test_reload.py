@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
+from mailplat.mail.ports import STANDARD_PORTS
 from mailplat.portals.tls import make_self_signed
-from mailplat.testing.programs import STANDARD_PORTS, House, Program, wait_until
+from mailplat.testing.programs import House, Program, wait_until
 
 ALICE = "alice@example.org"
 SENDERS = 4
