@@ -115,10 +115,13 @@ class _Errand(Generic[T]):
         self.answer: Deferred[T] = Deferred()
         waiting.addBoth(self._go_on)
 
-    def _go_on(self, _outcome: object) -> None:
-        """Go on where it waited; it takes the outcome out of the Deferred itself."""
+    def _go_on(self, outcome: object) -> None:
+        """Go on where it waited; a result it takes out of the Deferred itself."""
         try:
-            waiting = self._coroutine.send(None)
+            if isinstance(outcome, Failure) and outcome.value:
+                waiting = self._coroutine.throw(outcome.value)
+            else:
+                waiting = self._coroutine.send(None)
         except StopIteration as end:
             self.answer.callback(end.value)
         except BaseException:  # noqa: BLE001 - whatever it is belongs to who waits

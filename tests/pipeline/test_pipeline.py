@@ -16,6 +16,7 @@ from mailplat.mail.content import Joined, Octets
 from mailplat.mail.edit import Edits
 from mailplat.mail.errors import (
     BadContent,
+    DiskFull,
     HeaderTooLarge,
     NotNow,
     Overloaded,
@@ -26,6 +27,7 @@ from mailplat.mail.limits import Limits
 from mailplat.mail.mailbox import Outcome
 from mailplat.mail.status import DELIVERED
 from mailplat.mail.transit import KEEP, Disposition, Job, Stage, Transit, Verdict
+from mailplat.pipeline.waiting import begin_for_good
 from mailplat.testing.contracts.pipeline import PipelineContract
 from mailplat.testing.transits import HELLO, new_transit, recipient
 
@@ -492,3 +494,18 @@ class TestPipeline(PipelineContract):
         refuse = Policy(Verdict.reject(Refused("everyone")), Stage.SENDER, Stage.RECIPIENT)
         pipeline: IPipeline = bench.pipeline(policies=[refuse])
         return pipeline
+
+
+async def test_what_fails_while_a_message_is_carried_is_told_as_it_is() -> None:
+    waiting: Deferred[None] = Deferred()
+
+    async def carry() -> str:
+        try:
+            await waiting
+        except DiskFull as error:
+            return str(error)
+        return ""
+
+    answer = begin_for_good(carry())
+    waiting.errback(DiskFull("no room"))
+    assert await answer == "no room"
