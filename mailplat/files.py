@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailplat.interfaces import IContent
@@ -30,6 +31,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNNAMED_REFUSED = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT)
 BETWEEN_LOOKS = 1.0  # seconds for which we believe how much room there was
 TO_READ = os.O_RDONLY | os.O_CLOEXEC
+TO_ALLOCATE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 TO_MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -97,6 +99,7 @@ class Disk:
     def __init__(self, on_bad: Callable[[Exception], None] = lambda _error: None) -> None:
         self._on_bad = on_bad
         self._bad: Exception | None = None
+        self.owed = 0  # octets that are to be taken for a `Reserve` before there is room
 
     def create(self, path: Path) -> File:
         """Make a new file that only we may read."""
@@ -159,10 +162,17 @@ class Disk:
         finally:
             os.close(handle)
 
+    def allocate(self, path: Path, octets: int) -> None:
+        """Make a file that takes so much room, or leave it if it does so already."""
+        self._refuse_if_bad()
+        handle = self._do("allocate", path, os.open, path, TO_ALLOCATE, 0o600)
+        with File(path, handle):
+            self._do("allocate", path, os.posix_fallocate, handle, 0, octets)
+
     def room(self, folder: Path) -> int:
-        """Return how many octets we may still write there."""
+        """Return how many octets we may still write there; below zero where some are owed."""
         found = self._do("room", folder, os.statvfs, folder)
-        return found.f_bavail * found.f_frsize
+        return found.f_bavail * found.f_frsize - self.owed
 
     def replace(self, path: Path, octets: bytes) -> None:
         """Make the file hold ``octets``, durably; a crash leaves it as it was or as it shall be."""
@@ -212,6 +222,58 @@ def _translated(step: str, path: Path, error: OSError) -> Exception:
     if error.errno == errno.EEXIST:
         return AlreadyExists(detail)
     return StoreFailed(detail)
+
+
+class Reserve:
+    """Room that is kept on a disk for what makes room, since removing needs some too.
+
+    It is a file that is given up when the disk is full, and made again when there
+    is twice as much room; until then the disk owes it.  Used by one thread, blocks.
+    """
+
+    log = Logger()
+
+    def __init__(self, disk: Disk, path: Path, octets: int) -> None:
+        self._disk = disk
+        self._path = path
+        self._octets = octets
+        disk.owed = octets
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is nothing to be given up."""
+        return self._disk.owed > 0
+
+    def take(self) -> None:
+        """Take the room, if it is to be had; an earlier process may have taken it already."""
+        try:
+            if self._path.exists() or self._disk.room(self._path.parent) >= self._octets:
+                self._disk.allocate(self._path, self._octets)
+                self._disk.owed = 0
+        except (DiskFull, StoreFailed) as error:
+            self._give_up()
+            self.log.warn("no room is kept for removing mail: {error}", error=str(error))
+
+    def take_again(self) -> None:
+        """Take the room, if it was given up and is to be had again."""
+        self.take()
+        if not self.is_missing:
+            self.log.info("room for removing mail is kept again")
+
+    def give_up(self) -> bool:
+        """Let what makes room have the room; return whether there was any."""
+        if self.is_missing:
+            return False
+        self.log.warn("the disk is full: only what makes room is written now")
+        return self._give_up()
+
+    def _give_up(self) -> bool:
+        self._disk.owed = self._octets
+        try:
+            self._disk.unlink(self._path)
+        except StoreFailed:
+            return False
+        return True
 
 
 class Ask(Protocol):

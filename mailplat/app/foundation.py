@@ -18,9 +18,12 @@ from mailplat.app.config import Configuration
 from mailplat.app.lock import Lock
 from mailplat.app.tables import DatabaseSettings
 from mailplat.bus import Bus
-from mailplat.files import Disk
+from mailplat.files import Disk, Reserve
+from mailplat.mail.limits import MIB
 from mailplat.sql import SqliteDatabase
 from mailplat.workers import Workers
+
+RESERVE = 16 * MIB  # octets kept on the disk for what makes room
 
 
 class IReactor(IReactorTime, IReactorCore, IReactorFromThreads, IReactorSocket):
@@ -66,13 +69,15 @@ class Foundation:
         state = configuration.house.state
         url = configuration.table(DatabaseSettings).url
         path = state / url.removeprefix("sqlite:")
+        disk = Disk()
+        reserve = Reserve(disk, path.with_name("reserve"), RESERVE)
         return cls(
             state=state,
             reactor=reactor,
             lock=lock,
             workers=Workers(reactor),
-            disk=Disk(),
-            database=SqliteDatabase(path, reactor, on_bad=on_bad),
+            disk=disk,
+            database=SqliteDatabase(path, reactor, on_bad=on_bad, reserve=reserve),
             journal=SqliteDatabase(state / "journal.db", reactor, durable=False, readers=1),
             bus=Bus(reactor),
         )

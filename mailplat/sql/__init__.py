@@ -1,7 +1,14 @@
 """Runs SQL off the reactor: units of work, group commit, migrations by room."""
 
 from mailplat.sql.bulk import bulk
-from mailplat.sql.database import Connection, Database, Row, UnusableDatabase, Value
+from mailplat.sql.database import (
+    Connection,
+    Database,
+    Row,
+    UnusableDatabase,
+    Value,
+    makes_room,
+)
 from mailplat.sql.migrations import SchemaTooNew, steps_of
 from mailplat.sql.sqlite import SqliteDatabase
 
@@ -14,5 +21,6 @@ __all__ = [
     "UnusableDatabase",
     "Value",
     "bulk",
+    "makes_room",
     "steps_of",
 ]

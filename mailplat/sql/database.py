@@ -19,6 +19,18 @@ Value: TypeAlias = bytes | str | int | float | None
 Row: TypeAlias = tuple[Any, ...]
 
 
+ROOM_MAKERS: set[object] = set()
+"""The units that make room on the disk."""
+
+U = TypeVar("U", bound=Callable[..., object])
+
+
+def makes_room(unit: U) -> U:
+    """Say of a unit that it makes room, so that it is done also where there is none."""
+    ROOM_MAKERS.add(unit)
+    return unit
+
+
 class Connection(Protocol):
     """What a unit of work may do, the same on every kind of database.
 

@@ -10,9 +10,10 @@ from typing import Any
 import apsw
 import attrs
 
+from mailplat.files import Reserve
 from mailplat.mail.errors import DiskFull, MailError, StoreFailed
 from mailplat.sql.connection import SqliteConnection
-from mailplat.sql.database import Connection
+from mailplat.sql.database import ROOM_MAKERS, Connection
 from mailplat.workers import Job
 
 CHECKPOINT = 4000  # pages in the write-ahead log before they go into the database
@@ -43,9 +44,13 @@ class Writer:
     """
 
     def __init__(
-        self, connection: SqliteConnection, on_bad: Callable[[Exception], None]
+        self,
+        connection: SqliteConnection,
+        on_bad: Callable[[Exception], None],
+        reserve: Reserve | None = None,
     ) -> None:
         self._connection = connection
+        self._reserve = reserve
         self._on_bad = on_bad
         self._bad: Exception | None = None
         self._logged = 0  # pages in the write-ahead log
@@ -56,31 +61,48 @@ class Writer:
         """Run the jobs' units and commit them together.
 
         A group that didn't fit on the disk is undone as a whole; its units run
-        again one by one, so that only those fail that are too large.
+        again one by one, so that only those fail that are too large.  What makes
+        room may use the reserve.
         """
         try:
             self._run(jobs)
         except (apsw.Error, MailError) as error:
-            if not _is_full(error):
+            if not is_full(error):
                 self._note(error)
                 _refuse(jobs, StoreFailed(f"the database could not commit: {error}"))
             elif len(jobs) == 1:
-                _refuse(jobs, DiskFull(str(error)))
+                if self._has_found_room(jobs[0]):
+                    self.serve(jobs)
+                else:
+                    _refuse(jobs, DiskFull(str(error)))
             else:
                 self._empty_log()
                 for job in jobs:
                     self.serve([job])
 
     def rest(self) -> None:
-        """Move the write-ahead log into the database when it has grown long."""
-        if self._logged >= self._empty_log_at:
+        """Move the write-ahead log into the database when it has grown long.
+
+        While the reserve is missing it may not grow.
+        """
+        in_need = self._reserve is not None and self._reserve.is_missing
+        if in_need or self._logged >= self._empty_log_at:
             self._empty_log()
+        if self._reserve and in_need:
+            self._reserve.take_again()
 
     def close(self) -> None:
         if self._bad:
             self._connection.native.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         with suppress(apsw.Error):  # what could not be moved stays in the log
             self._connection.close()
+
+    def _has_found_room(self, job: Job) -> bool:
+        return (
+            job.function in ROOM_MAKERS
+            and self._reserve is not None
+            and self._reserve.give_up()
+        )
 
     def _run(self, jobs: Sequence[Job]) -> None:
         if self._bad:
@@ -146,7 +168,7 @@ class Writer:
 
     def _note(self, error: Exception) -> None:
         """Remember a failure after which nothing more may be written."""
-        if isinstance(error, DAMAGE) and not _is_full(error) and not self._bad:
+        if isinstance(error, DAMAGE) and not is_full(error) and not self._bad:
             self._bad = error
             self._on_bad(error)
 
@@ -161,7 +183,7 @@ def _what_is_alike(job: Job) -> object:
     return job.function
 
 
-def _is_full(error: Exception) -> bool:
+def is_full(error: BaseException) -> bool:
     """Whether there was no room; SQLite says it otherwise of its shared memory file."""
     if isinstance(error, apsw.IOError):
         return bool(getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE)

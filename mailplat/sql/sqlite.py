@@ -12,10 +12,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
+from mailplat.files import Reserve
 from mailplat.mail.errors import StoreFailed
-from mailplat.sql.connection import open_reader, open_writer
-from mailplat.sql.database import Connection, Database
-from mailplat.sql.group import Reader, Together, Writer
+from mailplat.sql.connection import SqliteConnection, open_reader, open_writer
+from mailplat.sql.database import Connection, Database, UnusableDatabase
+from mailplat.sql.group import Reader, Together, Writer, is_full
 from mailplat.workers import Crew
 
 P = ParamSpec("P")
@@ -33,7 +34,8 @@ class SqliteDatabase(Database):
     ``durable=False`` is for what may be forgotten: its commits sync nothing.
     ``on_bad`` is called on the reactor, once, when the disk has failed and
     nothing will be written any more; the process should answer who waits, and
-    end.  ``vfs`` names another way to the disk, for tests of faults and crashes.
+    end.  ``reserve`` is room for the units that `makes_room` marks.  ``vfs`` names
+    another way to the disk, for tests of faults and crashes.
     """
 
     log = Logger()
@@ -45,6 +47,7 @@ class SqliteDatabase(Database):
         *,
         durable: bool = True,
         on_bad: Callable[[Exception], None] = lambda _error: None,
+        reserve: Reserve | None = None,
         readers: int = 3,
         waiting: int = 4096,
         group: int = 256,
@@ -55,6 +58,7 @@ class SqliteDatabase(Database):
         self._reactor = reactor
         self._durable = durable
         self._tell_bad = on_bad
+        self._reserve = reserve
         self._vfs = vfs
         self._writer = crew(
             reactor,
@@ -114,8 +118,19 @@ class SqliteDatabase(Database):
         await self._writer.stop()
 
     def _make_writer(self) -> Writer:
-        connection = open_writer(self._path, durable=self._durable, vfs=self._vfs)
-        return Writer(connection, self._turn_bad)
+        if self._reserve:
+            self._reserve.take()
+        return Writer(self._open_writer(), self._turn_bad, self._reserve)
+
+    def _open_writer(self) -> SqliteConnection:
+        """Open the file, on a full disk with the help of the reserve."""
+        try:
+            return open_writer(self._path, durable=self._durable, vfs=self._vfs)
+        except UnusableDatabase as problem:
+            needs_room = problem.__cause__ is not None and is_full(problem.__cause__)
+            if not (needs_room and self._reserve and self._reserve.give_up()):
+                raise
+        return open_writer(self._path, durable=self._durable, vfs=self._vfs)
 
     def _turn_bad(self, error: Exception) -> None:
         self.log.critical(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from twisted.internet.task import Clock
 
-from mailplat.files import Disk, Spool
+from mailplat.files import Disk, Reserve, Spool
 from mailplat.mail.errors import AlreadyExists, DiskFull, MailError, StoreFailed
 from mailplat.testing.disk import FakeDisk, Name, Rename, Sync, SyncFolder, Tape, Trouble, Write
 from mailplat.testing.workers import at_once
@@ -140,3 +142,67 @@ async def test_whatever_step_fails_a_spooled_content_is_whole_or_refused(
             assert octets == b"".join(b"%05d" % number for number in range(20))
             return
     raise AssertionError("it never succeeded")
+
+
+# The reserve.
+
+
+class Narrow(FakeDisk):
+    """A disk on which so many octets are free."""
+
+    free = 0
+
+    def perform(self, step: str, path: Path, call: Callable[..., Any], *args: Any) -> Any:
+        if step == "room":
+            return SimpleNamespace(f_bavail=self.free, f_frsize=1)
+        return super().perform(step, path, call, *args)
+
+
+RESERVED = 100_000
+
+
+def reserve_on(disk: Narrow, folder: Path, free: int) -> Reserve:
+    disk.free = free
+    return Reserve(disk, folder / "reserve", RESERVED)
+
+
+def test_a_reserve_takes_room_that_it_gives_up_once(tmp_path: Path) -> None:
+    disk = Narrow(Tape(tmp_path))
+    reserve = reserve_on(disk, tmp_path, 2 * RESERVED)
+    reserve.take()
+    assert (tmp_path / "reserve").stat().st_blocks * 512 >= RESERVED
+    assert disk.room(tmp_path) == disk.free
+    assert reserve.give_up()
+    assert not (tmp_path / "reserve").exists()
+    assert not reserve.give_up()
+    assert disk.room(tmp_path) == disk.free - RESERVED
+
+
+def test_a_reserve_is_taken_again_when_there_is_twice_the_room(tmp_path: Path) -> None:
+    disk = Narrow(Tape(tmp_path))
+    reserve = reserve_on(disk, tmp_path, 2 * RESERVED)
+    reserve.take()
+    reserve.give_up()
+    disk.free = 2 * RESERVED - 1
+    reserve.take_again()
+    assert reserve.is_missing
+    disk.free += 1
+    reserve.take_again()
+    assert not reserve.is_missing
+    assert reserve.give_up()
+
+
+def test_a_reserve_of_an_earlier_process_is_kept_on_a_full_disk(tmp_path: Path) -> None:
+    reserve_on(Narrow(Tape(tmp_path)), tmp_path, 2 * RESERVED).take()
+    reserve = reserve_on(Narrow(Tape(tmp_path)), tmp_path, 0)
+    reserve.take()
+    assert not reserve.is_missing
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_disk_that_has_no_room_for_a_reserve_is_no_obstacle(tmp_path: Path, at: int) -> None:
+    disk = Narrow(Tape(tmp_path), Trouble(at, errno.ENOSPC, for_good=True, kind="allocate"))
+    reserve = reserve_on(disk, tmp_path, 2 * RESERVED)
+    reserve.take()
+    assert reserve.is_missing is (at < 3)
+    assert (tmp_path / "reserve").exists() is (at == 3)

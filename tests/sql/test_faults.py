@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import attrs
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 
+from mailplat.files import Disk, Reserve
 from mailplat.mail.errors import DiskFull, StoreFailed
-from mailplat.sql import Connection, SqliteDatabase
+from mailplat.sql import Connection, SqliteDatabase, makes_room
 from mailplat.testing.disk import FakeVfs, Tape, Trouble, quick_folder
 from mailplat.testing.fixtures import async_yield_fixture
 from mailplat.testing.workers import database_at_once
@@ -139,6 +141,46 @@ async def test_a_full_disk_is_refused_and_passes(
     await database.write(add, 2)
     assert told == []
     assert await database.read(seen) == {2}
+
+
+@attrs.define
+class Full(Trouble):
+    """There is no room as long as a reserve takes it."""
+
+    reserve: Path = Path()
+
+    def meet(self, kind: str) -> bool:
+        return kind == "write" and self.reserve.exists()
+
+
+@makes_room
+def make_room(db: Connection, number: int) -> None:
+    remove(db, number)
+
+
+async def test_what_makes_room_may_use_the_reserve(tmp_path: Path) -> None:
+    with FakeVfs(Tape(tmp_path)) as vfs:
+        disk = Disk()
+        reserve = Reserve(disk, tmp_path / "reserve", 1_000_000)
+        path = tmp_path / "mail.db"
+        database = database_at_once(path, vfs=vfs.name, reserve=reserve)
+        await database.open()
+        await database.migrate("tests", TABLE)
+        await database.write(add, 1)
+        vfs.trouble = Full(error=errno.ENOSPC, reserve=tmp_path / "reserve")
+        with pytest.raises(DiskFull):
+            await database.write(remove, 1)
+        assert not reserve.is_missing
+        disk.room = lambda _folder: 0  # type: ignore[method-assign]
+        await database.write(make_room, 1)
+        assert reserve.is_missing
+        assert await database.read(seen) == set()
+        del disk.room
+        await database.write(add, 2)
+        assert not reserve.is_missing
+        with pytest.raises(DiskFull):
+            await database.write(add, 3)
+        await database.close()
 
 
 async def test_a_unit_that_does_not_fit_fails_alone(tmp_path: Path) -> None:

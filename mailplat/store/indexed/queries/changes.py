@@ -9,7 +9,7 @@ import attrs
 from mailplat.mail.errors import NoSuchMailbox
 from mailplat.mail.mailbox import Changes, MailboxChanges, MailboxId, ModSeq, UidSet
 from mailplat.mail.people import AccountId
-from mailplat.sql import Connection
+from mailplat.sql import Connection, makes_room
 
 NO_UIDS = UidSet(((0, 0),))  # for what is said of a mailbox as a whole
 KEPT_CHANGES = 100_000  # mod-sequences that `changes` can go back
@@ -134,6 +134,7 @@ def _summed(newest: ModSeq, seen: dict[tuple[int, int], list[tuple[int, int]]]) 
     )
 
 
+@makes_room
 def forget_changes(db: Connection) -> bool:
     """Forget one account's oldest changes, if it has very many; return whether it had.
 

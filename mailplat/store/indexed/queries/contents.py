@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mailplat.mail.errors import NoSuchMessage
 from mailplat.mail.mailbox import ModSeq
 from mailplat.mail.people import AccountId
-from mailplat.sql import Connection, Row
+from mailplat.sql import Connection, Row, makes_room
 from mailplat.store.indexed.queries.changes import email_id
 from mailplat.store.indexed.queries.mailboxes import ensure_account
 
@@ -61,6 +61,7 @@ def pieces(
     return [octets for [octets] in rows]
 
 
+@makes_room
 def drop_content(db: Connection, account: AccountId, email: int) -> None:
     """Forget a content, unless a message has come to name it after all."""
     _forget(
@@ -72,6 +73,7 @@ def drop_content(db: Connection, account: AccountId, email: int) -> None:
     )
 
 
+@makes_room
 def sweep(db: Connection, account: AccountId, since: ModSeq | None) -> bool:
     """Forget some contents without a name that nobody reads; return whether there is more.
 
@@ -86,6 +88,7 @@ def sweep(db: Connection, account: AccountId, since: ModSeq | None) -> bool:
     return len(rows) == SWEPT_AT_ONCE
 
 
+@makes_room
 def sweep_all(db: Connection) -> bool:
     """Forget some contents without a name, of any account, when nobody reads yet."""
     rows = db.all("SELECT account, email FROM store_unnamed LIMIT ?", (SWEPT_AT_ONCE,))
@@ -105,6 +108,7 @@ def _forget(db: Connection, emails: Sequence[Row]) -> None:
         )
 
 
+@makes_room
 def begin_removal(db: Connection, account: AccountId) -> None:
     """Note that an account's mail is to be forgotten, so that a crash can't stop it."""
     db.execute("INSERT INTO store_removals VALUES (?) ON CONFLICT DO NOTHING", (account,))
@@ -115,6 +119,7 @@ def removals(db: Connection) -> list[AccountId]:
     return [AccountId(account) for [account] in db.all("SELECT account FROM store_removals")]
 
 
+@makes_room
 def go_on_removing(db: Connection, account: AccountId) -> bool:
     """Forget some of an account's mail; return whether there is more."""
     places = db.all(

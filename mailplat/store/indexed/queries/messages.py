@@ -5,7 +5,7 @@ from __future__ import annotations
 from mailplat.mail.errors import NotPermitted
 from mailplat.mail.mailbox import SEPARATOR, MailboxId, ModSeq, Moved, Role, UidSet
 from mailplat.mail.people import AccountId
-from mailplat.sql import Connection
+from mailplat.sql import Connection, makes_room
 from mailplat.store.indexed.queries.changes import (
     Done,
     What,
@@ -62,6 +62,7 @@ def move(
     return Done(moved, modseq, frozenset({target} if keep else {identity, target}))
 
 
+@makes_room
 def expunge(
     db: Connection, account: AccountId, identity: MailboxId, uids: UidSet, now: float
 ) -> Done:
@@ -74,6 +75,7 @@ def expunge(
     return Done(drop_places(db, account, number, places, modseq), modseq, frozenset({identity}))
 
 
+@makes_room
 def remove(db: Connection, account: AccountId, identity: MailboxId, now: float) -> Done:
     """Remove a mailbox and its messages (see `IAccount.remove`)."""
     box = mailbox(db, account, identity)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mailplat.mail.people import AccountId
-from mailplat.sql import Connection, Row
+from mailplat.sql import Connection, Row, makes_room
 from mailplat.store.indexed.queries.threads import root_of
 
 AT_ONCE = 1000  # rows looked at in one unit of work
 
 
+@makes_room
 def forget_keys(db: Connection, last: Row, before: float) -> Row | None:
     """Forget the keys of deliveries made before a time.
 
@@ -32,6 +33,7 @@ def forget_keys(db: Connection, last: Row, before: float) -> Row | None:
     return _behind(rows)
 
 
+@makes_room
 def forget_references(db: Connection, last: Row) -> Row | None:
     """Forget the references of threads that have no email any more.
 

@@ -1,0 +1,121 @@
+"""A server on a disk of its own that is really full: what it refuses, and what it still does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import poplib
+import smtplib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+from mailplat.testing.programs import LOOPBACK, House, wait_until
+
+PASSWORD = "secret enough"
+ANN = "ann@example.org"
+LIMITS = {"message_size": '"1 MiB"', "uncounted_networks": "[]"}
+DISK = 64  # MiB
+MESSAGES = 100
+MESSAGE = b"Subject: one of many\r\n\r\n" + b"x" * 60_000 + b"\r\n"
+
+
+@attrs.frozen
+class SmallDisk:
+    """A house whose state lies on a small disk, and a ballast that fills it."""
+
+    house: House
+
+    @property
+    def state(self) -> Path:
+        return self.house.folder / "state"
+
+    @property
+    def ballast(self) -> Path:
+        return self.state / "ballast"
+
+    @property
+    def reserve(self) -> Path:
+        return self.state / "reserve"
+
+    def has_reserve(self) -> bool:
+        return self.reserve.exists() and self.reserve.stat().st_blocks * 512 == 16 << 20
+
+    def fill(self) -> None:
+        """Leave not one page free."""
+        with self.ballast.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"x" * 4096)
+
+    def room(self) -> int:
+        return os.statvfs(self.state).f_bfree
+
+    def send(self) -> int:
+        """Send a message; return the code that it was refused with, or 250."""
+        with smtplib.SMTP(LOOPBACK, self.house.port("smtp")) as client:
+            try:
+                client.sendmail("carol@example.net", [ANN], MESSAGE)
+            except smtplib.SMTPResponseException as refused:
+                return refused.smtp_code
+        return 250
+
+    @contextlib.contextmanager
+    def maildrop(self) -> Iterator[poplib.POP3]:
+        with contextlib.closing(poplib.POP3(LOOPBACK, self.house.port("pop3"))) as client:
+            client.user(ANN)
+            client.pass_(PASSWORD)
+            yield client
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[SmallDisk]:
+    house = House(tmp_path / "house")
+    house.make({"ann": PASSWORD}, LIMITS)
+    small = SmallDisk(house)
+    kept = tmp_path / "kept"
+    small.state.rename(kept)
+    small.state.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}m,mode=700", "tmpfs", small.state]
+    mounted = subprocess.run(command, capture_output=True, text=True)
+    if mounted.returncode:
+        give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        give_up(f"no disk of its own may be mounted here: {mounted.stderr.strip()}")
+    try:
+        for path in kept.iterdir():
+            path.rename(tmp_path / path.name)
+        subprocess.run(["cp", "-a", *tmp_path.glob("mail.db*"), small.state], check=True)
+        yield small
+    finally:
+        subprocess.run(["umount", small.state], check=True)
+
+
+def test_mail_can_be_deleted_on_a_full_disk(small: SmallDisk) -> None:
+    with small.house.start():
+        for _ in range(MESSAGES):
+            assert small.send() == 250
+        small.fill()
+        assert small.room() == 0
+        assert small.send() == 452
+        with small.maildrop() as client:
+            for number in range(1, MESSAGES + 1):
+                client.dele(number)
+            assert client.quit().startswith(b"+OK")
+        with small.maildrop() as client:
+            assert client.stat() == (0, 0)
+        assert not small.reserve.exists()
+        small.ballast.unlink()
+        wait_until(lambda: small.send() == 250, "mail is taken again")
+        wait_until(small.has_reserve, "room is kept again")
+
+
+def test_a_full_disk_is_no_obstacle_to_a_start(small: SmallDisk) -> None:
+    with small.house.start():
+        assert small.send() == 250
+        assert small.has_reserve()
+    small.fill()
+    with small.house.start(), small.maildrop() as client:
+        client.dele(1)
+        assert client.quit().startswith(b"+OK")
