@@ -84,7 +84,7 @@ NO_KEY = rf"INSERT INTO {re.escape(KEYS)} {ROWS}", r"SELECT * FROM (VALUES \1)"
         NO_KEY,
         (rf"INSERT INTO store_contents {ROWS}", r"SELECT * FROM (VALUES \1)"),
         (rf"INSERT INTO store_contents {ROWS}",
-         r"INSERT INTO store_contents SELECT column1, column2, 0 FROM (VALUES \1)"),
+         r"INSERT INTO store_contents SELECT column1, column2, substr(column3, 2) FROM (VALUES \1)"),
         (rf"INSERT INTO store_changes {ROWS}",
          r"INSERT INTO store_changes SELECT * FROM (VALUES \1) WHERE 0"),
         (r"messages = messages \+ column3", "messages = messages"),
