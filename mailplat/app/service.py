@@ -22,7 +22,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, Logger
 
 from mailplat import READY
-from mailplat.app import config, control
+from mailplat.app import config, control, memory
 from mailplat.app.config import Configuration
 from mailplat.app.foundation import Foundation, IReactor
 from mailplat.app.holdups import HoldUps
@@ -90,6 +90,7 @@ class MailService(Service):
         Service.startService(self)  # type: ignore[no-untyped-call]
         sys.setswitchinterval(SWITCH_INTERVAL)
         gc.set_threshold(*GARBAGE)
+        memory.give_back()
         atexit.register(self._end_with_status)
         self._notifier = Notifier.of(os.environ)
         self._holdups = HoldUps(self.reactor)

@@ -277,19 +277,32 @@ def test_content_without_an_end(house: House) -> None:
     assert sent < 120 * MIB
 
 
+def send_at_once(house: House, content: bytes, count: int) -> None:
+    """Let so many clients send the same content, which is accepted."""
+
+    def send(_number: int) -> None:
+        with dial(house) as client:
+            client.begin_content()
+            client.say(content, "250")
+
+    with ThreadPoolExecutor(count) as senders:
+        list(senders.map(send, range(count)))
+
+
+@pytest.mark.parametrize("size", [12 * MIB, pytest.param(49 * MIB, marks=pytest.mark.long)])
+def test_large_contents_from_twenty_at_once(house: House, size: int) -> None:
+    """None of them is in memory as a whole, nor are large parts of all of them."""
+    send_at_once(
+        house, b"Subject: large\r\n\r\n" + (b"z" * 62 + b"\r\n") * (size // 64) + b".\r\n", 20
+    )
+
+
 def test_many_contents_of_the_largest_size(house: House) -> None:
     """Each of them is accepted, and none of them is ever in memory as a whole."""
     content = (b"Subject: large\r\n\r\n" + b"x" * 998 + b"\r\n") + b"y" * 998 + b"\r\n"
     content += (b"z" * 62 + b"\r\n") * ((50 * MIB - 4096) // 64)
 
-    def send(_number: int) -> None:
-        with dial(house) as client:
-            client.begin_content()
-            client.line.sendall(content)
-            client.say(b".\r\n", "250")
-
-    with ThreadPoolExecutor(3) as senders:
-        list(senders.map(send, range(3)))
+    send_at_once(house, content + b".\r\n", 3)
     with dial(house) as client:
         client.begin_content()
         client.line.sendall(content + content[: len(content) // 2])

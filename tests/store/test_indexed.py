@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import attrs
 import pytest
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 
 from mailplat.interfaces import IBus, IMailStore
 from mailplat.mail.mailbox import Delivery, ModSeq, UidSet
@@ -19,7 +21,7 @@ from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
 from mailplat.testing.contracts.account import AccountContract
 from mailplat.testing.contracts.accounts import ALICE, BIG, HELLO
 from mailplat.testing.contracts.store import StoreContract
-from mailplat.testing.fakes import FakeBus, new_message
+from mailplat.testing.fakes import FakeBus, FakeContent, new_message
 from mailplat.testing.fixtures import async_yield_fixture
 
 BOB = AccountId("bob")
@@ -56,6 +58,37 @@ class TestSqliteStore(StoreContract):
     ) -> AsyncIterator[IMailStore]:
         async with opened(tmp_path, reactor, bus) as store:
             yield store
+
+
+class Watched(FakeContent):
+    """A large content that is read slowly, and counts the reads that wait."""
+
+    def __init__(self, waiting: list[Deferred[None]]) -> None:
+        super().__init__(BIG)
+        self.waiting = waiting
+
+    async def read(self, start: int, stop: int) -> bytes:
+        turn: Deferred[None] = Deferred()
+        self.waiting.append(turn)
+        await turn
+        return await super().read(start, stop)
+
+
+async def test_few_large_contents_are_in_memory_at_once(
+    tmp_path: Path, reactor: IReactorFromThreads
+) -> None:
+    waiting: list[Deferred[None]] = []
+    async with opened(tmp_path, reactor, FakeBus()) as store:
+        messages = [attrs.evolve(HELLO, content=Watched(waiting)) for _ in range(20)]
+        work = [Deferred.fromCoroutine(store.keep(ALICE, message)) for message in messages]
+        most = 0
+        while not all(one.called for one in work):
+            turns, waiting[:] = list(waiting), []
+            most = max(most, len(turns))
+            for turn in turns:
+                turn.callback(None)
+            await deferLater(reactor, 0)
+        assert most == 4
 
 
 class TestForgetting:

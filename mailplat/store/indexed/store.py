@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -25,6 +25,8 @@ from mailplat.store.indexed.contents import SMALL, split
 from mailplat.store.indexed.queries.arrivals import Order, Stored
 from mailplat.store.indexed.queries.changes import Done
 from mailplat.store.indexed.sweeper import Sweeper
+
+LARGE_AT_ONCE = 4  # contents that are copied piece by piece at the same time, some MiB each
 
 
 class IndexedStoreSettings(Settings):
@@ -56,6 +58,7 @@ class IndexedStore:
         self._bus = bus
         self._clock = clock
         self.sweeper = Sweeper(database, clock)
+        self._copying = DeferredSemaphore(LARGE_AT_ONCE)
 
     async def prepare(self) -> None:
         """Bring the tables up to date, and end what a crash left half done."""
@@ -110,7 +113,11 @@ class IndexedStore:
         if content.size <= SMALL:
             octets = await whole(content)
         else:
-            email = await self._keep_pieces(account, content)
+            await self._copying.acquire()
+            try:
+                email = await self._keep_pieces(account, content)
+            finally:
+                self._copying.release()
         return Stored(
             content.size,
             message.summary.octets,
