@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
-import pkgutil
 import re
 from binascii import Error as BadBase64
 from binascii import a2b_base64, a2b_qp, b2a_base64
 from collections.abc import Iterable, Iterator
-from encodings import __path__ as codec_modules
-from encodings.aliases import aliases
-from functools import cache
 from itertools import groupby
+
+from mailplat.mail.charsets import charset_of, text_of
 
 LINE = 78  # octets a line should keep to, its CRLF not counted (RFC 5322 section 2.1.1)
 LONGEST_LINE = 998  # and may not pass
@@ -23,11 +20,6 @@ _LINE_ENDS = re.compile(r"[\t\r\n]+")
 _UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _RUN = re.compile(r" *+[^ ]++")
 _NAME = re.compile(rb"[!-9;-~]{1,70}")
-
-_SLOW_OR_ODD = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"}
-_CHARSETS = (
-    {module.name for module in pkgutil.iter_modules(codec_modules)} | aliases.keys()
-) - _SLOW_OR_ODD
 
 
 # To text ---------------------------------------------------------------------
@@ -44,7 +36,7 @@ def decoded(body: bytes) -> str:
     texts: list[str] = []
     for charset, parts in groupby(_pieces(body), key=lambda piece: piece[0]):
         octets = b"".join(part for _, part in parts)
-        texts.append(_in_charset(octets, charset) if charset else _raw(octets))
+        texts.append(text_of(octets, charset) if charset else _raw(octets))
     return "".join(texts)
 
 
@@ -87,38 +79,6 @@ def _word(match: re.Match[bytes]) -> tuple[str, bytes] | None:
         return charset, a2b_base64(match[3] + b"==")
     except BadBase64:
         return None
-
-
-def charset_of(name: str) -> str:
-    """Return Python's name of a character set, or nothing if it has none.
-
-    Only names of codecs that are there are looked up, so that strangers' names
-    neither import anything nor are remembered.
-    """
-    known = name.lower().replace("-", "_").replace(" ", "_").replace(".", "_")
-    return _codec(known) if known in _CHARSETS else ""
-
-
-@cache
-def _codec(name: str) -> str:
-    try:
-        found = codecs.lookup(name).name
-        b" ".decode(found)  # refuses what turns octets into octets, such as zlib
-    except UnicodeDecodeError:
-        return found  # it wants more than one octet
-    except LookupError:
-        return ""
-    return "" if found.replace("-", "_") in _SLOW_OR_ODD else found
-
-
-def _in_charset(octets: bytes, charset: str) -> str:
-    try:
-        text = octets.decode(charset, "replace")
-        return text.encode("utf-8", "replace").decode(
-            "utf-8"
-        )  # UTF-7 may have hidden surrogates
-    except (UnicodeError, ValueError):
-        return _raw(octets)
 
 
 def _raw(octets: bytes) -> str:

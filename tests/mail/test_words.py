@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailplat.mail.header import Header
-from mailplat.mail.words import charset_of, decoded, encoded, shown
+from mailplat.mail.words import decoded, encoded, shown
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"])) | st.lists(
     st.sampled_from(["=?", "?=", " ", "  ", "é", "漢", "a", "word " * 20, "x" * 1100])
@@ -58,26 +58,6 @@ def test_nothing_is_raised(octets: bytes) -> None:
 
 def test_what_is_shown_is_one_harmless_line() -> None:
     assert shown(b"=?utf-8?q?a=0D=0Ab=1B[0mc=00?=") == "a b\ufffd[0mc\ufffd"
-
-
-@pytest.mark.parametrize(
-    ("name", "codec"),
-    [
-        ("UTF-8", "utf-8"),
-        ("latin1", "iso8859-1"),
-        ("KS_C_5601-1987", "euc_kr"),
-        ("us-ascii", "ascii"),
-        ("hex", ""),
-        ("rot13", ""),
-        ("idna", ""),
-        ("unicode_escape", ""),
-        ("aliases", ""),
-        ("../../etc", ""),
-        ("", ""),
-    ],
-)
-def test_charsets_are_those_of_python_that_are_text(name: str, codec: str) -> None:
-    assert charset_of(name) == codec
 
 
 @given(texts)
