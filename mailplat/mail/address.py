@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from functools import lru_cache
 from typing import Self
 
@@ -65,6 +66,27 @@ def _literal(text: str) -> str:
         raise BadAddress(f"no address literal: {text!r}") from None
 
 
+@lru_cache(maxsize=4096)
+def shown_domain(domain: str) -> str:
+    """Return a domain with its A-labels as U-labels, for people to read.
+
+    A label that is none, or that IDNA 2008 would not have made, stays as it is
+    (RFC 5891 section 5.4).  For comparison and log files use `domain_of`.
+    """
+    if "xn--" not in domain.lower():
+        return domain
+    return ".".join(map(_shown_label, domain[:DOMAIN].split("."))) + domain[DOMAIN:]
+
+
+def _shown_label(label: str) -> str:
+    if label[:4].lower() != "xn--":
+        return label
+    try:
+        return idna.ulabel(label)
+    except UnicodeError:  # idna.IDNAError is one
+        return label
+
+
 @attrs.frozen
 class Address:
     """A mailbox as the envelope names it: local part, unquoted, and domain.
@@ -105,7 +127,15 @@ class Address:
     @property
     def key(self) -> str:
         """What two spellings of one local mailbox have in common."""
-        return f"{self.local.casefold()}@{self.domain}"
+        local = self.local
+        if not local.isascii():
+            local = unicodedata.normalize("NFC", local)  # RFC 6532 section 3.1
+        return f"{local.casefold()}@{self.domain}"
+
+    @property
+    def shown(self) -> str:
+        """The address for people to read, its domain in U-labels."""
+        return f"{self._text[: -len(self.domain)]}{shown_domain(self.domain)}"
 
     @property
     def is_ascii(self) -> bool:

@@ -16,6 +16,9 @@ from typing import Self
 import attrs
 
 _LOGICAL_LINE = re.compile(rb"[^\n]*+\n(?:[ \t][^\n]*+\n?+)*+|[^\n]++")
+_FIELD = re.compile(  # a field with its name, or another logical line
+    rb"(([!-9;-~]++)[ \t]*+:[^\n]*+\n?+(?:[ \t][^\n]*+\n?+)*+)|" + _LOGICAL_LINE.pattern
+)
 _NAME = re.compile(rb"[!-9;-~]+")  # RFC 5322 section 2.2
 _UNFOLD = re.compile(rb"\r?\n(?=[ \t])")
 
@@ -68,34 +71,45 @@ class Header:
         return tuple(_LOGICAL_LINE.findall(self.octets))
 
     @cached_property
-    def _index(self) -> dict[bytes, list[bytes]]:
-        """The octets of the fields by their names in lower case."""
-        index: dict[bytes, list[bytes]] = {}
-        for line in self.lines:
-            name, colon, _ = line.partition(b":")
-            if colon:
-                index.setdefault(name.rstrip(b" \t").lower(), []).append(line)
+    def _index(self) -> dict[bytes, list[tuple[bytes, bytes]]]:
+        """The octets and names of the fields, by their names in lower case."""
+        index: dict[bytes, list[tuple[bytes, bytes]]] = {}
+        for field in _FIELD.findall(self.octets):
+            key = field[1].lower()
+            if key in index:
+                index[key].append(field)
+            else:
+                index[key] = [field]
+        index.pop(b"", None)
         return index
 
     @property
     def fields(self) -> tuple[Field, ...]:
         """All fields, topmost first."""
-        named = ((name_of(line), line) for line in self.lines)
-        return tuple(Field(name, line) for name, line in named if name)
+        return tuple(Field(name, line) for line, name in _FIELD.findall(self.octets) if name)
+
+    @property
+    def names(self) -> tuple[bytes, ...]:
+        """The names of all fields in lower case, each once."""
+        return tuple(self._index)
 
     def all(self, name: bytes) -> tuple[Field, ...]:
         """Return the fields of that name, whatever its case, topmost first."""
-        return tuple(Field(name_of(line), line) for line in self._index.get(name.lower(), ()))
+        return tuple(Field(name, line) for line, name in self._index.get(name.lower(), ()))
 
     def first(self, name: bytes) -> Field | None:
         """Return the topmost field of that name, or None."""
-        lines = self._index.get(name.lower())
-        return Field(name_of(lines[0]), lines[0]) if lines else None
+        found = self._index.get(name.lower())
+        return Field(found[0][1], found[0][0]) if found else None
 
     def body(self, name: bytes) -> bytes:
         """Return the `Field.body` of the topmost field of that name; empty without one."""
-        lines = self._index.get(name.lower())
-        return _body_of(lines[0]) if lines else b""
+        found = self._index.get(name.lower())
+        return _body_of(found[0][0]) if found else b""
+
+    def bodies(self, name: bytes) -> list[bytes]:
+        """Return the `Field.body` of every field of that name, topmost first."""
+        return [_body_of(line) for line, _ in self._index.get(name.lower(), ())]
 
     def count(self, name: bytes) -> int:
         """Return how many fields bear that name."""

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import re
 
+from mailplat.mail.addresslist import USUAL, AddressList, addresses_in
+from mailplat.mail.header import Header
+
 LONGEST_QUOTED = 1000  # octets; longer ones are sent as literals, which no line limit stops
 
 _PLAIN = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-!#-\[\]-\x7f]*+")
@@ -39,3 +42,79 @@ def astring(octets: bytes) -> bytes:
     if len(octets) <= LONGEST_QUOTED and _ATOM.fullmatch(octets) and octets.upper() != b"NIL":
         return octets
     return quoted(octets)
+
+
+# Envelopes ---------------------------------------------------------------------
+
+_ADDRESS_FIELDS = (b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc")
+_NO_MAILBOX, _NO_HOST = b"MISSING_MAILBOX", b"MISSING_DOMAIN"
+
+
+def envelope(header: Header) -> bytes:
+    """Return a header's ENVELOPE (RFC 9051 section 7.5.2).
+
+    All fields of one name are read as one list of addresses, so that nobody is
+    shown another author than the one whom others have checked; of other fields
+    the topmost counts.  docs/mime.md says how it was settled what the RFC
+    leaves open.
+    """
+    lists = [_lists(header.bodies(name)) for name in _ADDRESS_FIELDS]
+    author, sender, reply_to, *receivers = lists
+    return b"(%b %b %b %b %b %b %b %b)" % (
+        _text(header, b"date"),
+        _text(header, b"subject"),
+        author,
+        author if sender == b"NIL" else sender,
+        author if reply_to == b"NIL" else reply_to,
+        b" ".join(receivers),
+        _text(header, b"in-reply-to"),
+        _text(header, b"message-id"),
+    )
+
+
+def _text(header: Header, name: bytes) -> bytes:
+    bodies = header.bodies(name)
+    return quoted(bodies[0]) if bodies else b"NIL"
+
+
+def _lists(bodies: list[bytes]) -> bytes:
+    written = b"".join(
+        [_usual_list(body) or address_list(addresses_in(body)) for body in bodies]
+    )
+    return b"(%b)" % written if written else b"NIL"
+
+
+def _usual_list(body: bytes) -> bytes:
+    """Return what `address_list` would if all addresses are as most are, otherwise nothing."""
+    written, at, end = b"", 0, len(body)
+    usual = body.isascii() and end <= LONGEST_QUOTED
+    while usual and at < end and (match := USUAL.match(body, at)):
+        string, phrase, local, domain, bare, its_domain = match.groups()
+        if name := string or phrase:
+            written += b'("%b" NIL "%b" "%b")' % (name, local, domain)
+        else:
+            written += b'(NIL NIL "%b" "%b")' % (local or bare, domain or its_domain)
+        at = match.end()
+    return written if at == end else b""
+
+
+def address_list(addresses: AddressList) -> bytes:
+    """Return addresses and groups as an ENVELOPE has them, without the outer parentheses."""
+    single = [
+        b"(%b %b %b %b)"
+        % (
+            quoted(one.name),
+            quoted(one.route),
+            quoted(one.local or _NO_MAILBOX),
+            quoted(one.domain or _NO_HOST),
+        )
+        for one in addresses.addresses
+    ]
+    written, at = [], 0
+    for group in addresses.groups:
+        written += single[at : group.start]
+        written.append(b"(NIL NIL %b NIL)" % quoted(group.name))
+        written += single[group.start : group.stop]
+        written.append(b"(NIL NIL NIL NIL)")
+        at = group.stop
+    return b"".join(written + single[at:])

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailplat.mail.imapwords import LONGEST_QUOTED, astring, quoted
+from mailplat.mail.addresslist import addresses_in
+from mailplat.mail.header import Header
+from mailplat.mail.imapwords import LONGEST_QUOTED, address_list, astring, envelope, quoted
 
 LOST = b"\xef\xbf\xbd"
 
@@ -82,3 +84,91 @@ def test_time_is_linear(unit: bytes) -> None:
     began = time.thread_time()
     quoted(octets), astring(octets)
     assert time.thread_time() - began < 0.05
+
+
+RFC3501 = (  # the example of section 8, whose ENVELOPE stands there
+    b"Date: Wed, 17 Jul 1996 02:23:25 -0700 (PDT)\r\n"
+    b"From: Terry Gray <gray@cac.washington.edu>\r\n"
+    b"Subject: IMAP4rev1 WG mtg summary and minutes\r\n"
+    b"To: imap@cac.washington.edu\r\n"
+    b"cc: minutes@CNRI.Reston.VA.US, John Klensin <KLENSIN@MIT.EDU>\r\n"
+    b"Message-Id: <B27397-0100000@cac.washington.edu>\r\n"
+    b"MIME-Version: 1.0\r\n"
+)
+
+
+def envelope_of(octets: bytes) -> bytes:
+    return envelope(Header.parse(octets))
+
+
+def test_the_rfc_s_own_envelope() -> None:
+    terry = b'(("Terry Gray" NIL "gray" "cac.washington.edu"))'
+    assert envelope_of(RFC3501) == (
+        b'("Wed, 17 Jul 1996 02:23:25 -0700 (PDT)"'
+        b' "IMAP4rev1 WG mtg summary and minutes" %b %b %b'
+        b' ((NIL NIL "imap" "cac.washington.edu"))'
+        b' ((NIL NIL "minutes" "CNRI.Reston.VA.US")'
+        b'("John Klensin" NIL "KLENSIN" "MIT.EDU"))'
+        b' NIL NIL "<B27397-0100000@cac.washington.edu>")' % (terry, terry, terry)
+    )
+
+
+NO_HOST = b"MISSING_DOMAIN"
+FROM, SENDER = b'((NIL NIL "a" "b"))', b'((NIL NIL "c" "d"))'
+
+
+@pytest.mark.parametrize(
+    ("octets", "written"),
+    [
+        (b"", b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"),
+        (
+            b"Date:\r\nSubject: \r\nIn-Reply-To:\r\nMessage-ID:\r\nFrom:\r\nTo: ,\r\n",
+            b'("" "" NIL NIL NIL NIL NIL NIL "" "")',
+        ),
+        (
+            b"From: a@b\r\nSender:\r\nReply-To: c@d\r\n",
+            b"(NIL NIL %b %b %b NIL NIL NIL NIL NIL)" % (FROM, FROM, SENDER),
+        ),
+        (
+            b"From: a@b\r\nSender: c@d\r\nFROM : c@d\r\nSubject: 1\r\nSubject: 2\r\n",
+            b'(NIL "1" ((NIL NIL "a" "b")(NIL NIL "c" "d")) %b'
+            b' ((NIL NIL "a" "b")(NIL NIL "c" "d")) NIL NIL NIL NIL NIL)' % SENDER,
+        ),
+        (
+            b"To: x, G: a@b, \"Q \\\" R\" <@r:c@d>;, H:;, \xc3\xa9 <e@f>, a\0b@c\r\n",
+            b'(NIL NIL NIL NIL NIL ((NIL NIL "x" "MISSING_DOMAIN")(NIL NIL "G" NIL)'
+            b'(NIL NIL "a" "b")("Q \\" R" "@r" "c" "d")(NIL NIL NIL NIL)(NIL NIL "H" NIL)'
+            b'(NIL NIL NIL NIL)({2}\r\n\xc3\xa9 NIL "e" "f")(NIL NIL {5}\r\na%bb "c"))'
+            b" NIL NIL NIL NIL)" % LOST,
+        ),
+        (
+            b"Cc: x\r\nBcc: <>\r\nSubject: a\r\n\tb\r\n",
+            b'(NIL "a\tb" NIL NIL NIL NIL ((NIL NIL "x" "%b")) ((NIL NIL "%b" "%b")) NIL NIL)'
+            % (NO_HOST, b"MISSING_MAILBOX", NO_HOST),
+        ),
+    ],
+)  # fmt: skip
+def test_envelopes(octets: bytes, written: bytes) -> None:
+    assert envelope_of(octets) == written
+
+
+ADDRESSES = st.lists(
+    st.sampled_from(
+        [b"a", b"@", b"b.c", b"<", b">", b", ", b'"', b"(", b")", b":", b";", b" ", b"\\", b"\xff",
+         b"Foo Bar <a@b>, ", b'"Foo, Bar" <a@b>', b"a@b,", b"\0", b"=?x?q?y?="]
+    )
+).map(b"".join)  # fmt: skip
+
+
+@given(ADDRESSES)
+def test_the_fast_way_and_the_slow_write_the_same(body: bytes) -> None:
+    written = address_list(addresses_in(body))
+    header = Header.parse(b"To: " + body + b"\r\n")
+    assert envelope(header) == b"(NIL NIL NIL NIL NIL %b NIL NIL NIL NIL)" % (
+        b"(%b)" % written if written else b"NIL"
+    )
+
+
+@given(st.binary() | ADDRESSES.map(lambda body: b"From: " + body))
+def test_nothing_is_raised(octets: bytes) -> None:
+    assert envelope_of(octets).startswith(b"(")

@@ -1,0 +1,284 @@
+"""Addresses in header fields, as people and their programs write them (RFC 5322 section 3.4).
+
+Read is what the grammar allows, today's and the obsolete one (sections 3.4 and
+4.4, RFC 6532, RFC 6854), and what comes besides: addresses without brackets,
+brackets without end, strings and comments that nobody closed, a comma or none
+where the other belongs.  A list is read once from left to right, without
+recursion and in linear time; what is no address is passed over, and said so.
+"""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+
+from mailplat.mail.address import Address
+from mailplat.mail.addresswords import AT, STRING, WORD, Elements
+from mailplat.mail.errors import BadAddress
+from mailplat.mail.words import shown
+
+MOST_ADDRESSES = 10_000  # read of one list
+MOST_WORDS = 15_000  # words and specials of addresses that are not written as usual
+
+_ATEXT = rb"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.]"
+_PHRASE = rb"{0}++(?: {0}++)*+".replace(b"{0}", _ATEXT[:-1] + rb"\x80-\xff]")
+_SPEC = rb"(?!=\?)(%b++)@([A-Za-z0-9.\-]++)" % _ATEXT
+
+# One address as nearly all are written, with the comma behind it: a name in quotes or
+# without, local part and domain in brackets; or these two alone.  The scanner reads it
+# the same, only slower.
+USUAL = re.compile(
+    rb'(?:(?:"([^"\\\x00-\x1f\x7f]++)"|(%b))?+ ?<%b>|%b)'
+    rb"[ \t]*+(?:,[ \t,]*+|(?=;)|\Z)" % (_PHRASE, _SPEC, _SPEC)
+)
+
+_COMMAS = re.compile(rb"[ \t\r\n,]*+")
+_SEPARATORS = re.compile(rb"[ \t\r\n,;]*+")
+_SHOWN = (WORD, STRING, AT)
+
+
+@attrs.frozen
+class NamedAddress:
+    """One mailbox of a list, in raw octets, as IMAP shows it (RFC 9051 section 7.5.2).
+
+    ``name`` is its display name, with encoded words as they stand, or the
+    comment behind an address without a name; None if there is neither.
+    ``route`` is the source route of old (``@a,@b``).  Quotes are gone from name
+    and local part.  What is missing of the address is empty.
+    """
+
+    name: bytes | None
+    route: bytes | None
+    local: bytes
+    domain: bytes
+
+    @property
+    def shown_name(self) -> str:
+        """The display name as one line of harmless text; empty if there is none."""
+        return shown(self.name or b"").strip()
+
+    @property
+    def address(self) -> Address | None:
+        """The mailbox as the envelope would name it; None if it could not."""
+        local, domain = (part.decode("utf-8", "replace") for part in (self.local, self.domain))
+        escaped = local.replace("\\", "\\\\").replace('"', '\\"')
+        try:
+            return Address.parse(f'"{escaped}"@{domain}')
+        except BadAddress:
+            return None
+
+    def is_same_as(self, other: Address | NamedAddress) -> bool:
+        """Return whether both lead to one mailbox, by `Address.key`."""
+        own, theirs = self.address, other if isinstance(other, Address) else other.address
+        return own is not None and theirs is not None and own.key == theirs.key
+
+    @property
+    def shown_address(self) -> str:
+        """Local part and domain as one line of text, the domain in U-labels."""
+        if address := self.address:
+            return address.shown
+        parts = (shown(part) for part in (self.local, self.domain) if part)
+        return "@".join(parts)
+
+    def __str__(self) -> str:
+        name, address = self.shown_name, self.shown_address
+        return f"{name} <{address}>" if name and address else name or address
+
+
+@attrs.frozen
+class Group:
+    """A named group: the addresses from ``start`` up to, not including, ``stop`` of its list."""
+
+    name: bytes
+    start: int
+    stop: int
+
+
+@attrs.frozen
+class AddressList:
+    """What an address list says, in its order.
+
+    ``broken`` says that some of it fits no grammar and was read as well as it
+    could be; ``cut`` that there was more than is read of any list.
+    """
+
+    addresses: tuple[NamedAddress, ...] = ()
+    groups: tuple[Group, ...] = ()
+    broken: bool = False
+    cut: bool = False
+
+
+def addresses_in(body: bytes, most: int = MOST_ADDRESSES) -> AddressList:
+    """Read a field's body, unfolded; nothing is raised, whatever the octets."""
+    return _Reader(Elements(body), most).read()
+
+
+def _usual_address(match: re.Match[bytes]) -> NamedAddress:
+    quoted, phrase, local, domain, bare, its_domain = match.groups()
+    return NamedAddress(quoted or phrase, None, local or bare, domain or its_domain)
+
+
+@attrs.define
+class _Reader:
+    """Reads a list: its elements by `USUAL`, or else word for word."""
+
+    elements: Elements
+    room: int  # how many elements more will be read,
+    words: int = MOST_WORDS  # and words of those that take their time
+    usual: bool = True
+    _addresses: list[NamedAddress] = attrs.Factory(list)
+    _groups: list[Group] = attrs.Factory(list)
+    _group: tuple[bytes, int] | None = None  # name and start of the open one
+    _broken: bool = False
+
+    def read(self) -> AddressList:
+        elements, body = self.elements, self.elements.body
+        self._skip_separators()
+        while elements.at < len(body) and self.room > 0 and self.words > 0:
+            self.room -= 1
+            if self.usual and not elements.kept and (match := USUAL.match(body, elements.at)):
+                self._addresses.append(_usual_address(match))
+                elements.at = match.end()
+            else:
+                elements.advance()
+                self.words -= len(elements.words)
+                self._read_element()
+                self._skip_separators()
+        if self._group:
+            self._end_group(closed=False)
+        broken, cut = self._broken or elements.broken, elements.at < len(body)
+        return AddressList(tuple(self._addresses), tuple(self._groups), broken, cut)
+
+    def _skip_separators(self) -> None:
+        separators = _COMMAS if self._group else _SEPARATORS
+        skipped = separators.match(self.elements.body, self.elements.at)
+        if skipped:
+            self._broken |= b";" in skipped[0]
+            self.elements.at = skipped.end()
+
+    def _read_element(self) -> None:
+        elements = self.elements
+        end, kinds = elements.end, elements.kinds
+        if end == b":":
+            self._begin_group()
+            return
+        opened = kinds.rfind(b"<")
+        if opened >= 0:
+            self._read_brackets(opened)
+        elif AT in kinds:
+            self._read_bare(0)
+        elif kinds:
+            self._read_words()
+        if end == b";":
+            self._end_group(closed=True)
+
+    def _begin_group(self) -> None:
+        if self._group:
+            self._end_group(closed=False)
+        name = self._phrase(0, len(self.elements.words)) or b""
+        self._group = (name, len(self._addresses))
+
+    def _end_group(self, *, closed: bool) -> None:
+        self._broken |= not (closed and self._group)
+        if self._group:
+            self._groups.append(Group(*self._group, len(self._addresses)))
+        self._group = None
+
+    def _add(
+        self, name: bytes | None, local: bytes, domain: bytes, route: bytes | None = None
+    ) -> None:
+        self._broken |= not (local and domain)
+        if len(self._addresses) < MOST_ADDRESSES:
+            self._addresses.append(NamedAddress(name, route, local, domain))
+
+    def _read_brackets(self, opened: int) -> None:
+        """Read an address in angle brackets, with the name before them."""
+        kinds, words = self.elements.kinds, self.elements.words
+        name = self._phrase(0, opened)
+        closed = kinds.find(b">")
+        stop = closed if closed >= 0 else len(kinds)
+        start, route = self._read_route(opened + 1, stop)
+        at = kinds.rfind(b"@", start, stop)
+        if at < 0:
+            self._add(name, self._local_part(start, stop), b"", route)
+        else:
+            end = self._run_end(at + 1, stop)
+            self._broken |= end < stop
+            domain = b"".join(words[at + 1 : end])
+            self._add(name, self._local_part(start, at), domain, route)
+        behind = stop + 1
+        if behind < len(kinds) and not self.elements.kept:
+            self._broken = True
+            if AT in kinds[behind:]:
+                self._read_bare(behind)
+
+    def _read_route(self, start: int, stop: int) -> tuple[int, bytes | None]:
+        """Return where the address begins behind ``start``, and the route before it."""
+        kinds = self.elements.kinds
+        colon = kinds.rfind(b":", start, stop)
+        if colon >= 0:
+            if kinds[start] == AT:
+                return colon + 1, b"".join(self.elements.words[start:colon])
+            self._broken = True  # mailto:
+            return colon + 1, None
+        if kinds.startswith(b"@", start):
+            self._broken = True
+            return self._run_end(start + 1, stop), None
+        return start, None
+
+    def _local_part(self, start: int, stop: int) -> bytes:
+        """Return all that stands before the last @ in brackets."""
+        if self._run_end(start, stop) == stop:
+            return b"".join(self.elements.words[start:stop])
+        self._broken = True
+        return self._phrase(start, stop) or b""
+
+    def _read_bare(self, start: int) -> None:
+        """Read addresses with nothing but white space between them, names before them."""
+        kinds, words = self.elements.kinds, self.elements.words
+        ats = [place for place in range(start, len(kinds)) if kinds[place] == AT]
+        self._broken |= len(ats) > 1
+        first = ats[0]  # where the local part at hand ends
+        for at, following in zip(ats, [*ats[1:], len(kinds)], strict=True):
+            end = self._run_end(at + 1, following)
+            if end == following < len(kinds):  # a domain between two @ and nothing else
+                continue
+            begin = start if self._run_end(start, first) == first else first - 1
+            name = self._phrase(start, begin)
+            self._broken |= name is not None
+            if following == len(kinds):
+                name = name or self.elements.comment
+            self._add(name, b"".join(words[begin:at]), b"".join(words[at + 1 : end]))
+            start, first = end, following
+        self._broken |= start < len(kinds)
+
+    def _read_words(self) -> None:
+        """Read a lone word as a local part, and more of them as a name."""
+        kinds, words, comment = self.elements.kinds, self.elements.words, self.elements.comment
+        if kinds == b"w":
+            self._add(comment, words[0], b"")
+        else:
+            self._add(self._phrase(0, len(words)) or comment, b"", b"")
+
+    def _phrase(self, start: int, stop: int) -> bytes | None:
+        """Return words as a display name; None if they say nothing."""
+        if start == stop:
+            return None
+        words, kinds = self.elements.words[start:stop], self.elements.kinds[start:stop]
+        if not kinds.isalpha():
+            self._broken = True
+            words = [word for word, kind in zip(words, kinds, strict=True) if kind in _SHOWN]
+        name = b" ".join(words)
+        return (name.replace(b" @ ", b"@") if AT in kinds else name) or None
+
+    def _run_end(self, start: int, stop: int) -> int:
+        """Return where the words end that only dots hold together, as in ``a . b``."""
+        kinds, words = self.elements.kinds, self.elements.words
+        end = start + 1 if start < stop else stop
+        while end < stop and (
+            (kinds[end - 1] == WORD and words[end - 1].endswith(b"."))
+            or (kinds[end] == WORD and words[end].startswith(b"."))
+        ):
+            end += 1
+        return end
