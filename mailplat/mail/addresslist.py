@@ -22,8 +22,9 @@ MOST_ADDRESSES = 10_000  # read of one list
 MOST_WORDS = 15_000  # words and specials of addresses that are not written as usual
 
 _ATEXT = rb"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.]"
-_PHRASE = rb"{0}++(?: {0}++)*+".replace(b"{0}", _ATEXT[:-1] + rb"\x80-\xff]")
-_SPEC = rb"(?!=\?)(%b++)@([A-Za-z0-9.\-]++)" % _ATEXT
+_PHRASE = rb"(?!\.){0}++(?: {0}++)*+".replace(b"{0}", _ATEXT[:-1] + rb"\x80-\xff]")
+_DOMAIN = rb"[A-Za-z0-9\-]++(?:\.[A-Za-z0-9\-]++)*+"
+_SPEC = rb"(?!=\?)(%b++)@(%b)" % (_ATEXT, _DOMAIN)
 
 # One address as nearly all are written, with the comma behind it: a name in quotes or
 # without, local part and domain in brackets; or these two alone.  The scanner reads it
@@ -35,6 +36,7 @@ USUAL = re.compile(
 
 _COMMAS = re.compile(rb"[ \t\r\n,]*+")
 _SEPARATORS = re.compile(rb"[ \t\r\n,;]*+")
+_BEHIND_GROUP = re.compile(rb"[ \t\r\n]*+(?:[,(]|\Z)")
 _SHOWN = (WORD, STRING, AT)
 
 
@@ -171,13 +173,14 @@ class _Reader:
         elif kinds:
             self._read_words()
         if end == b";":
-            self._end_group(closed=True)
+            self._end_group(closed=_BEHIND_GROUP.match(elements.body, elements.at) is not None)
 
     def _begin_group(self) -> None:
         if self._group:
             self._end_group(closed=False)
-        name = self._phrase(0, len(self.elements.words)) or b""
-        self._group = (name, len(self._addresses))
+        name = self._phrase(0, len(self.elements.words))
+        self._broken |= name is None
+        self._group = (name or b"", len(self._addresses))
 
     def _end_group(self, *, closed: bool) -> None:
         self._broken |= not (closed and self._group)
@@ -188,7 +191,9 @@ class _Reader:
     def _add(
         self, name: bytes | None, local: bytes, domain: bytes, route: bytes | None = None
     ) -> None:
-        self._broken |= not (local and domain)
+        self._broken |= (
+            not (local and domain) or domain.startswith(b".") or domain.endswith(b".")
+        )
         if len(self._addresses) < MOST_ADDRESSES:
             self._addresses.append(NamedAddress(name, route, local, domain))
 
@@ -246,7 +251,7 @@ class _Reader:
                 continue
             begin = start if self._run_end(start, first) == first else first - 1
             name = self._phrase(start, begin)
-            self._broken |= name is not None
+            self._broken |= begin > start
             if following == len(kinds):
                 name = name or self.elements.comment
             self._add(name, b"".join(words[begin:at]), b"".join(words[at + 1 : end]))
@@ -266,6 +271,7 @@ class _Reader:
         if start == stop:
             return None
         words, kinds = self.elements.words[start:stop], self.elements.kinds[start:stop]
+        self._broken |= kinds[0] == WORD and words[0].startswith(b".")
         if not kinds.isalpha():
             self._broken = True
             words = [word for word, kind in zip(words, kinds, strict=True) if kind in _SHOWN]

@@ -109,6 +109,7 @@ class Elements:
             self._take(STRING, _ESCAPE.sub(rb"\1", word) if b"\\" in word else word)
         elif kind != _STRAY:
             self.broken |= kind == _ENCODED and _NOT_IN_WORDS.search(word) is not None
+            self.broken |= kind == _LITERAL and not self.kinds.endswith(b"@")
             self._take(WORD, word)
         else:
             self.broken = True
@@ -167,5 +168,5 @@ class Elements:
             self._tokens = _tokens(strings=self._strings, comments=False)
             return
         if self.words:
-            self.comment = _ESCAPE.sub(rb"\1", self.body[self.at : at - 1])
+            self.comment = _ESCAPE.sub(rb"\1", self.body[self.at : at - 1]) or None
         self.at = at

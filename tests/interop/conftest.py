@@ -7,13 +7,14 @@ import itertools
 import os
 import poplib
 import subprocess
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import attrs
 import pytest
 
-from mailplat.testing.programs import LOOPBACK, House, program_path
+from mailplat.testing.programs import LOOPBACK, NOBODY, House, program_path
 
 TRACE = (b"Return-Path:", b"Received:", b"Delivered-To:", b"Authentication-Results:")
 PASSWORD = "a long enough secret"
@@ -143,3 +144,46 @@ def assert_same() -> Callable[..., None]:
         assert fields, "no trace fields"
 
     return assert_same
+
+
+@pytest.fixture
+def ask_dovecot(real: Callable[[str, str], str]) -> Iterator[Callable[..., bytes]]:
+    """Let Dovecot's IMAP, without a network or login, answer commands about messages."""
+    doveadm = real("doveadm", "dovecot-core")
+    real("/usr/lib/dovecot/imap", "dovecot-imapd")
+    root = os.geteuid() == 0  # which Dovecot refuses to be
+    owner, group = (NOBODY, NOBODY) if root else (os.geteuid(), os.getegid())
+
+    def ask_dovecot(messages: Sequence[bytes], *commands: bytes) -> bytes:
+        for name in ("run", "state", "mail/cur", "mail/new", "mail/tmp"):
+            (folder / name).mkdir(parents=True)
+        for number, message in enumerate(messages):
+            (folder / f"mail/cur/{number:06}.M0P1.host:2,S").write_bytes(message)
+        for path in (folder / "mail", *(folder / "mail").iterdir()):
+            os.chown(path, owner, group)
+        (folder / "dovecot.conf").write_text(
+            f"base_dir = {folder}/run\nstate_dir = {folder}/state\nlog_path = /dev/stderr\n"
+            f"protocols = imap\nssl = no\nmail_location = maildir:{folder}/mail\n"
+            f"mail_uid = {owner}\nmail_gid = {group}\nfirst_valid_uid = {owner}\n"
+            f"stats_writer_socket_path =\n"
+        )
+        numbered = b"".join(b"%d %b\r\n" % pair for pair in enumerate(commands, 2))
+        with subprocess.Popen(
+            [doveadm, "-c", folder / "dovecot.conf", "exec", "imap"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={"USER": "nobody", "HOME": str(folder / "mail"), "PATH": os.environ["PATH"]},
+        ) as child:
+            assert child.stdin
+            assert child.stdout
+            child.stdin.write(b"1 SELECT INBOX\r\n" + numbered + b"0 LOGOUT\r\n")
+            child.stdin.flush()  # and left open, since Dovecot says no more once it is closed
+            answer = child.stdout.read()
+        assert b"\r\n0 OK" in answer, answer
+        return answer
+
+    with tempfile.TemporaryDirectory(prefix="mailplat-dovecot.") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield ask_dovecot
