@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 
 from mailplat.mail.address import Address
+from mailplat.mail.dates import date_text
 from mailplat.mail.transit import Transit
 
 _UNFIT = re.compile(r"[^A-Za-z0-9.:_\-]+")
 _LONGEST_NAME = 255  # octets of a host's name that go into a trace field
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = (
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-)  # fmt: skip
 
 
 def received(transit: Transit, hostname: str, arrived: datetime) -> bytes:
@@ -53,12 +50,3 @@ def return_path(sender: Address | None) -> bytes:
 def delivered_to(recipient: Address) -> bytes:
     """Return the Delivered-To field, by which a loop is recognised (RFC 9228)."""
     return f"Delivered-To: {recipient}\r\n".encode()
-
-
-def date_text(moment: datetime) -> str:
-    """Return a moment as fields of a message have it (RFC 5322 section 3.3), in UTC."""
-    at = moment.astimezone(UTC)
-    return (
-        f"{_DAYS[at.weekday()]}, {at.day} {_MONTHS[at.month - 1]} {at.year}"
-        f" {at.hour:02}:{at.minute:02}:{at.second:02} +0000"
-    )

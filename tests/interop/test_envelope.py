@@ -41,10 +41,10 @@ def envelopes(answer: bytes) -> Iterator[Any]:
 
 
 def alike(said: Any) -> Any:
-    """Return what was said with runs of white space made one space, and NUL what we make it."""
+    """Return what was said with each run of white space made one space."""
     if isinstance(said, list):
         return [alike(one) for one in said]
-    return said and b" ".join(said.replace(b"\x80", b"\xef\xbf\xbd").split())
+    return said and b" ".join(said.split())
 
 
 # A corpus by the grammar of RFC 5322, obsolete forms with it.

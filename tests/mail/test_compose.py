@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailplat.mail.address import Address
-from mailplat.mail.compose import date_text, delivered_to, received, return_path
+from mailplat.mail.compose import delivered_to, received, return_path
+from mailplat.mail.dates import date_text
 from mailplat.mail.header import Header
 from mailplat.mail.transit import Peer
 from mailplat.testing.transits import new_transit

@@ -9,14 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailplat.mail.content import Octets
-from mailplat.mail.summary import (
-    LONGEST_IDENTIFIER,
-    REFERENCES,
-    Facts,
-    read_summary,
-    summarise,
-    summary_of,
-)
+from mailplat.mail.identifiers import LONGEST_IDENTIFIER, REFERENCES
+from mailplat.mail.summary import Facts, read_summary, summarise, summary_of
 
 REPLY = b"""\
 Received: from a by b;\r
