@@ -1,0 +1,71 @@
+"""Octets by which messages are sorted: their order is the order asked for (RFC 5256, 5957).
+
+They are made once, at arrival, and kept in the summary.  All strings are
+compared by ``i;unicode-casemap``, and by their first `LONGEST_KEY` octets.
+"""
+
+from __future__ import annotations
+
+from mailplat.mail.addresslist import USUAL, addresses_in
+from mailplat.mail.collation import casemapped
+from mailplat.mail.subject import base_subject
+from mailplat.mail.words import decoded
+
+LONGEST_KEY = 200  # octets
+_NUMBER = 5  # octets of a moment or a size
+_LARGEST = (1 << 8 * _NUMBER) - 1
+_HALF = (_LARGEST + 1) // 2  # added to moments, so that those before 1970 come first
+_FEW = 3  # elements of a list among which the first address should be
+
+
+def moment_key(seconds: int) -> bytes:
+    """Return the key of ARRIVAL, or of DATE, for a moment in seconds since 1970."""
+    return max(0, min(seconds + _HALF, _LARGEST)).to_bytes(_NUMBER, "big")
+
+
+def size_key(octets: int) -> bytes:
+    """Return the key of SIZE for a size in octets; all above a tebibyte are the same."""
+    return max(0, min(octets, _LARGEST)).to_bytes(_NUMBER, "big")
+
+
+def subject_key(body: bytes) -> bytes:
+    """Return the key of SUBJECT for that field's body."""
+    return base_subject(body).key[:LONGEST_KEY]
+
+
+def mailbox_key(body: bytes) -> bytes:
+    """Return the key of FROM, TO or CC for that field's body: the first address's local part.
+
+    A group's name stands for it where the group comes first, as in an ENVELOPE.
+    """
+    return _key(_first(body)[1])
+
+
+def display_key(body: bytes) -> bytes:
+    """Return the key of DISPLAYFROM or DISPLAYTO for that field's body.
+
+    It is made of the first address's name, or else of the address itself, or of
+    a group's name (RFC 5957 section 3).
+    """
+    name, local, domain = _first(body)
+    return _key(name) or _key(b"%b@%b" % (local, domain) if domain else local)
+
+
+def _first(body: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return the name, the local part and the domain of the first address."""
+    if usual := USUAL.match(body):
+        string, phrase, local, domain, bare, its_domain = usual.groups()
+        return string or phrase or b"", local or bare, domain or its_domain
+    found = addresses_in(body, _FEW)
+    if found.groups and found.groups[0].start == 0:
+        return b"", found.groups[0].name, b""
+    if not found.addresses:
+        return b"", b"", b""
+    first = found.addresses[0]
+    return first.name or b"", first.local, first.domain
+
+
+def _key(octets: bytes) -> bytes:
+    if octets.isascii() and b"=?" not in octets:
+        return octets[:LONGEST_KEY].upper()
+    return casemapped(decoded(octets)).strip()[:LONGEST_KEY]
