@@ -17,7 +17,7 @@ import attrs
 
 _LOGICAL_LINE = re.compile(rb"[^\n]*+\n(?:[ \t][^\n]*+\n?+)*+|[^\n]++")
 _FIELD = re.compile(  # a field with its name, or another logical line
-    rb"(([!-9;-~]++)[ \t]*+:[^\n]*+\n?+(?:[ \t][^\n]*+\n?+)*+)|" + _LOGICAL_LINE.pattern
+    rb"(([!-9;-~]++)[ \t]*+:([^\n]*+\n?+(?:[ \t][^\n]*+\n?+)*+))|" + _LOGICAL_LINE.pattern
 )
 _NAME = re.compile(rb"[!-9;-~]+")  # RFC 5322 section 2.2
 _UNFOLD = re.compile(rb"\r?\n(?=[ \t])")
@@ -46,7 +46,7 @@ class Field:
     @property
     def body(self) -> bytes:
         """What follows the colon, unfolded, without the white space around it."""
-        return _body_of(self.octets)
+        return _unfolded(self.octets.partition(b":")[2].strip(b" \t\r\n"))
 
 
 @attrs.frozen
@@ -71,22 +71,25 @@ class Header:
         return tuple(_LOGICAL_LINE.findall(self.octets))
 
     @cached_property
-    def _index(self) -> dict[bytes, list[tuple[bytes, bytes]]]:
-        """The octets and names of the fields, by their names in lower case."""
-        index: dict[bytes, list[tuple[bytes, bytes]]] = {}
-        for field in _FIELD.findall(self.octets):
-            key = field[1].lower()
+    def _index(self) -> dict[bytes, list[tuple[bytes, bytes, bytes]]]:
+        """Octets, name and body of each field, by their names in lower case."""
+        index: dict[bytes, list[tuple[bytes, bytes, bytes]]] = {}
+        for line, name, folded in _FIELD.findall(self.octets):
+            if not name:
+                continue
+            key = name.lower()
+            body = folded.strip(b" \t\r\n")
+            field = (line, name, _unfolded(body) if b"\n" in body else body)
             if key in index:
                 index[key].append(field)
             else:
                 index[key] = [field]
-        index.pop(b"", None)
         return index
 
     @property
     def fields(self) -> tuple[Field, ...]:
         """All fields, topmost first."""
-        return tuple(Field(name, line) for line, name in _FIELD.findall(self.octets) if name)
+        return tuple(Field(name, line) for line, name, _ in _FIELD.findall(self.octets) if name)
 
     @property
     def names(self) -> tuple[bytes, ...]:
@@ -95,7 +98,7 @@ class Header:
 
     def all(self, name: bytes) -> tuple[Field, ...]:
         """Return the fields of that name, whatever its case, topmost first."""
-        return tuple(Field(name, line) for line, name in self._index.get(name.lower(), ()))
+        return tuple(Field(name, line) for line, name, _ in self._index.get(name.lower(), ()))
 
     def first(self, name: bytes) -> Field | None:
         """Return the topmost field of that name, or None."""
@@ -105,11 +108,12 @@ class Header:
     def body(self, name: bytes) -> bytes:
         """Return the `Field.body` of the topmost field of that name; empty without one."""
         found = self._index.get(name.lower())
-        return _body_of(found[0][0]) if found else b""
+        return found[0][2] if found else b""
 
     def bodies(self, name: bytes) -> list[bytes]:
         """Return the `Field.body` of every field of that name, topmost first."""
-        return [_body_of(line) for line, _ in self._index.get(name.lower(), ())]
+        found = self._index.get(name.lower())
+        return [body for _, _, body in found] if found else []
 
     def count(self, name: bytes) -> int:
         """Return how many fields bear that name."""
@@ -121,8 +125,8 @@ class Header:
         return cls(b"".join(lines))
 
 
-def _body_of(line: bytes) -> bytes:
-    body = line.partition(b":")[2].strip(b" \t\r\n")
+def _unfolded(body: bytes) -> bytes:
+    body = body.replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t")
     return _UNFOLD.sub(b"", body) if b"\n" in body else body
 
 

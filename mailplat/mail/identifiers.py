@@ -7,6 +7,10 @@ import re
 REFERENCES = 50  # ancestors read of one message; of more, the nearest
 LONGEST_IDENTIFIER = 250  # octets; longer ones are passed over
 
+_MOST_READ = 32 * 1024  # octets of a field that isn't written as usual
+
+_USUAL = re.compile(rb'<([^<> \t\r\n"]++)>')
+
 # A comment; what stands in brackets, and whether they are closed; a word, and whether
 # it ends in a bracket.
 _FOUND = re.compile(rb"\([^()]*+\)|<([^<>]*+)(>?+)|([^ \t\r\n<>(),;]++)(>?+)")
@@ -19,11 +23,11 @@ def own_identifier(body: bytes) -> bytes:
 
     Without brackets the first word with an @ is taken for one.
     """
-    found = _in_brackets(body)
+    found = _usual(body) or _in_brackets(body[:_MOST_READ])
     if not found:
-        found = [word for _, _, word, _ in _FOUND.findall(body) if b"@" in word]
-    identifier = _plain(found[0]) if found else b""
-    return identifier if len(identifier) <= LONGEST_IDENTIFIER else b""
+        words = _FOUND.findall(body[:_MOST_READ])
+        found = [word for _, _, word, _ in words if b"@" in word]
+    return found[0] if found and len(found[0]) <= LONGEST_IDENTIFIER else b""
 
 
 def identifiers_in(body: bytes) -> list[bytes]:
@@ -34,12 +38,15 @@ def identifiers_in(body: bytes) -> list[bytes]:
     them are phrases (RFC 5322 section 4.5.4); a field of nothing but words with
     an @ is read as if they had brackets.
     """
-    found = _in_brackets(body)
+    found = _usual(body)
     if not found:
-        words = [word for _, _, word, _ in _FOUND.findall(body) if word]
-        found = words if all(b"@" in word for word in words) else []
-    plain = [_plain(one) for one in found[-REFERENCES:]]
-    return [one for one in plain if 0 < len(one) <= LONGEST_IDENTIFIER]
+        body = body[-_MOST_READ:]
+        found = _in_brackets(body)
+    if not found:
+        found = [word for _, _, word, _ in _FOUND.findall(body) if word]
+        if not all(b"@" in word for word in found):
+            return []
+    return [one for one in found[-REFERENCES:] if len(one) <= LONGEST_IDENTIFIER]
 
 
 def ancestors_of(references: bytes, in_reply_to: bytes) -> list[bytes]:
@@ -54,21 +61,31 @@ def ancestors_of(references: bytes, in_reply_to: bytes) -> list[bytes]:
 def relatives_of(message_id: bytes, references: bytes, in_reply_to: bytes) -> tuple[bytes, ...]:
     """Return a message's own identifier, if it has one, and then all ancestors', each once."""
     own = own_identifier(message_id)
-    ancestors = identifiers_in(references) + identifiers_in(in_reply_to)
-    return tuple(
-        dict.fromkeys([own, *ancestors[-REFERENCES:]] if own else ancestors[-REFERENCES:])
-    )
+    ancestors = _usual(b"%b %b" % (references, in_reply_to))
+    if not ancestors:
+        ancestors = identifiers_in(references) + identifiers_in(in_reply_to)
+    named = dict.fromkeys([own, *ancestors[-REFERENCES:]])
+    return tuple([one for one in named if 0 < len(one) <= LONGEST_IDENTIFIER])
+
+
+def _usual(body: bytes) -> list[bytes]:
+    """Return the identifiers if all are written as most are, else nothing."""
+    if b"(" in body:
+        return []
+    found = _USUAL.findall(body)
+    return found if len(found) == body.count(b"<") == body.count(b">") else []
 
 
 def _in_brackets(body: bytes) -> list[bytes]:
     """Return what stands in brackets, of which one may be missing."""
     if b"<" not in body and b">" not in body:
         return []
-    return [
+    found = [
         inside if closed else inside.split(None, 1)[0] if inside else word
         for inside, closed, word, ended in _FOUND.findall(body)
         if (inside and not inside.isspace()) or (ended and b"@" in word)
     ]
+    return [one for one in map(_plain, found) if one]
 
 
 def _plain(identifier: bytes) -> bytes:

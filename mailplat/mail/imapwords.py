@@ -78,9 +78,9 @@ def _text(header: Header, name: bytes) -> bytes:
 
 
 def _lists(bodies: list[bytes]) -> bytes:
-    written = b"".join(
-        [_usual_list(body) or address_list(addresses_in(body)) for body in bodies]
-    )
+    written = b""
+    for body in bodies:
+        written += _usual_list(body) or address_list(addresses_in(body))
     return b"(%b)" % written if written else b"NIL"
 
 

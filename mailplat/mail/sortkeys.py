@@ -38,7 +38,7 @@ def mailbox_key(body: bytes) -> bytes:
 
     A group's name stands for it where the group comes first, as in an ENVELOPE.
     """
-    return _key(_first(body)[1])
+    return address_keys(body)[0]
 
 
 def display_key(body: bytes) -> bytes:
@@ -47,8 +47,14 @@ def display_key(body: bytes) -> bytes:
     It is made of the first address's name, or else of the address itself, or of
     a group's name (RFC 5957 section 3).
     """
+    return address_keys(body)[1]
+
+
+def address_keys(body: bytes) -> tuple[bytes, bytes]:
+    """Return `mailbox_key` and `display_key` at the cost of one."""
     name, local, domain = _first(body)
-    return _key(name) or _key(b"%b@%b" % (local, domain) if domain else local)
+    display = (name and _key(name)) or _key(b"%b@%b" % (local, domain) if domain else local)
+    return _key(local), display
 
 
 def _first(body: bytes) -> tuple[bytes, bytes, bytes]:
@@ -68,4 +74,4 @@ def _first(body: bytes) -> tuple[bytes, bytes, bytes]:
 def _key(octets: bytes) -> bytes:
     if octets.isascii() and b"=?" not in octets:
         return octets[:LONGEST_KEY].upper()
-    return casemapped(decoded(octets)).strip()[:LONGEST_KEY]
+    return casemapped(decoded(octets))[:LONGEST_KEY]

@@ -14,6 +14,7 @@ _BLOB = r"\[[^\[\]\0]*+\] *+"
 _BLOBS = re.compile(rf"(?:{_BLOB})*+")
 _LEADERS = re.compile(rf"(?: ++|(?:{_BLOB})*+((?:[Rr][Ee]|[Ff][Ww][Dd]?+) *+(?:{_BLOB})?+:))*+")
 _TRAILER = "(fwd)"
+_MAY_END_A_TRAILER = ("", ")", " ")
 _FORWARDED = "[fwd:"
 
 
@@ -36,7 +37,16 @@ def base_subject(body: bytes) -> BaseSubject:
     The steps are those of RFC 5256 section 2.1, which all programs should
     follow to the letter; it takes linear time.
     """
-    text = _SPACES.sub(" ", decoded(body))
+    text = decoded(body)
+    if "  " in text or not text.isprintable():
+        text = _SPACES.sub(" ", text)
+    led, answered = _behind_leaders(text, 0, len(text))
+    if text[led : led + 1] == "[" or text[-1:] in _MAY_END_A_TRAILER:
+        return _stripped(text)
+    return BaseSubject(text[led:], answered)
+
+
+def _stripped(text: str) -> BaseSubject:
     start, end, is_reply = 0, len(text), False
     while True:
         end, forwarded = _before_trailers(text, start, end)
@@ -68,9 +78,10 @@ def _behind_leaders(text: str, start: int, end: int) -> tuple[int, bool]:
     Blobs (what stands in square brackets) go as well, unless nothing else is left.
     """
     leaders = _LEADERS.match(text, start, end)
-    answered = leaders is not None and leaders[1] is not None
-    start = leaders.end() if leaders else start
-    blobs = _BLOBS.match(text, start, end)
-    if blobs and start < blobs.end():
-        start = blobs.end() if blobs.end() < end else text.rindex("[", start, end)
-    return start, answered
+    if leaders is None:
+        return start, False
+    start = leaders.end()
+    if text.startswith("[", start, end) and (blobs := _BLOBS.match(text, start, end)):
+        behind = blobs.end()
+        start = behind if behind < end else text.rfind("[", start, end)
+    return start, leaders[1] is not None

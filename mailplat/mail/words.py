@@ -6,15 +6,27 @@ import re
 from binascii import Error as BadBase64
 from binascii import a2b_base64, a2b_qp, b2a_base64
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import groupby
 
-from mailplat.mail.charsets import charset_of, text_of
+from mailplat.mail.charsets import LONGEST_LABEL, charset_of, text_of
 
 LINE = 78  # octets a line should keep to, its CRLF not counted (RFC 5322 section 2.1.1)
-LONGEST_LINE = 998  # and may not pass
-_WORD_OCTETS = 39  # of UTF-8 in one encoded word, which then has 64, at most 75 allowed
+LINE_WITH_WORDS = 76  # and must, if it has an encoded word (RFC 2047 section 2)
+LONGEST_LINE = 998  # octets no line may pass
+LONGEST_WORD = 75  # octets of an encoded word
 
-_ENCODED_WORD = re.compile(rb"=\?([!->@-~]++)\?([bBqQ])\?([^?\r\n]*+)\?=")
+_AROUND = len("=?utf-8?q??=")
+_SHORTEST_ROOM = _AROUND + len("=F0=9F=98=80")  # octets that any character fits into
+_NOT_IN_Q = re.compile(rb"[^A-Za-z0-9!*+\-/ ]")  # RFC 2047 section 5 (3), for phrases as well
+
+# The text of a word may have a question mark, which RFC 2047 forbids, if that is no word's
+# end or beginning.
+_ENCODED_WORD = re.compile(
+    rb"=\?([!->@-~]++)\?([bBqQ])\?([^?\r\n]*+(?:(?<!=)\?(?!=)[^?\r\n]*+)*+)\?="
+)
+_UNKNOWN = {"unknown", "unknown-8bit", "x-unknown", "default", "none"}  # RFC 1428 section 3
+_GUESSED = "?"  # no name of a codec
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\u2028\u2029]")
 _LINE_ENDS = re.compile(r"[\t\r\n]+")
 _UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -26,18 +38,39 @@ _NAME = re.compile(rb"[!-9;-~]{1,70}")
 
 
 def decoded(body: bytes) -> str:
-    """Return a field's body as text, its encoded words decoded.
+    """Return a field's body as text, its encoded words decoded wherever they stand.
 
     What is broken is shown as it stands; octets outside ASCII are read as
-    UTF-8 or else as Latin-1.  Nothing is raised, whatever the octets.
+    UTF-8 or else as windows-1252.  Nothing is raised, whatever the octets.
     """
     if b"=?" not in body:
         return _raw(body)
+    before, *rest = _ENCODED_WORD.split(body)
+    if not rest:
+        return _raw(before)
     texts: list[str] = []
-    for charset, parts in groupby(_pieces(body), key=lambda piece: piece[0]):
-        octets = b"".join(part for _, part in parts)
-        texts.append(text_of(octets, charset) if charset else _raw(octets))
-    return "".join(texts)
+    words: list[bytes] = []  # those not yet decoded, all in one charset
+    charset = ""
+    for at in range(0, len(rest), 4):
+        label, encoding, text, after = rest[at : at + 4]
+        its_charset, word = _word(label, encoding, text)
+        if not its_charset:
+            before += b"=?%b?%b?%b?=%b" % (label, encoding, text, after)
+            continue
+        # White space between two words is theirs (RFC 2047 section 6.2).  Neighbours in one
+        # charset are decoded together, since many programs cut a character in two.
+        if words and before.isspace():
+            before = b""
+        if words and (before or its_charset != charset):
+            texts.append(_text(b"".join(words), charset))
+            words = []
+        if before:
+            texts.append(_raw(before))
+        words.append(word)
+        charset, before = its_charset, after
+    if words:
+        texts.append(_text(b"".join(words), charset))
+    return "".join(texts) + _raw(before)
 
 
 def shown(body: bytes) -> str:
@@ -48,44 +81,33 @@ def shown(body: bytes) -> str:
     return _CONTROLS.sub("\ufffd", _LINE_ENDS.sub(" ", text))
 
 
-def _pieces(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield (charset, octets) of encoded words, and ("", octets) of all else.
-
-    White space between two encoded words is theirs and goes (RFC 2047 section
-    6.2).  Neighbours in one charset are put together by the caller, since many
-    programs cut a character in two.
-    """
-    end, after_word = 0, False
-    for match in _ENCODED_WORD.finditer(body):
-        word = _word(match)
-        if word is None:
-            continue
-        between = body[end : match.start()]
-        if between and not (after_word and between.isspace()):
-            yield "", between
-        yield word
-        end, after_word = match.end(), True
-    if end < len(body):
-        yield "", body[end:]
-
-
-def _word(match: re.Match[bytes]) -> tuple[str, bytes] | None:
-    charset = charset_of(match[1].partition(b"*")[0].decode("ascii"))  # RFC 2231 section 5
-    if not charset:
-        return None
-    if match[2] in b"qQ":
-        return charset, a2b_qp(match[3], header=True)
+def _word(label: bytes, encoding: bytes, text: bytes) -> tuple[str, bytes]:
+    """Return an encoded word's charset, empty if it isn't known, and its octets."""
+    charset = _charset_of(label) if len(label) <= LONGEST_LABEL else ""
+    if encoding in b"qQ":
+        return charset, a2b_qp(text, header=True)
     try:
-        return charset, a2b_base64(match[3] + b"==")
+        return charset, a2b_base64(text + b"==")
     except BadBase64:
-        return None
+        return "", b""
+
+
+@lru_cache(maxsize=256)
+def _charset_of(label: bytes) -> str:
+    """Return the codec of a label, which may name a language as well (RFC 2231 section 5)."""
+    name = label.partition(b"*")[0].decode("ascii")
+    return charset_of(name) or (_GUESSED if name.lower() in _UNKNOWN else "")
+
+
+def _text(octets: bytes, charset: str) -> str:
+    return _raw(octets) if charset == _GUESSED else text_of(octets, charset)
 
 
 def _raw(octets: bytes) -> str:
     try:
         return octets.decode("utf-8")
     except UnicodeDecodeError:
-        return octets.decode("latin-1")
+        return octets.decode("cp1252", "replace")
 
 
 # From text -------------------------------------------------------------------
@@ -96,15 +118,26 @@ def encoded(name: bytes, text: str) -> bytes:
 
     This is the only way by which text becomes a field of a message.  Raises
     `ValueError` for CR, LF, NUL and other controls in the text, and for a name
-    that is none.  Lines keep to 78 octets where a space lets them, and to 998
-    in any case (RFC 2047 sections 2 and 5, RFC 5322 sections 2.1.1 and 2.2.3).
+    that is none.  Lines keep to 78 octets where a space lets them, with encoded
+    words to 76, and to 998 in any case (RFC 2047 sections 2 and 5, RFC 5322
+    sections 2.1.1 and 2.2.3).
     """
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"no field name: {name!r}")
-    if _UNSAFE.search(text):
-        raise ValueError(f"a control character in a {name.decode()} field: {text[:200]!r}")
+    check_name(name)
+    check_text(text, name)
     pieces = _pieces_to_fold(text.replace("\t", " ").strip(" "), len(name) + 1)
     return folded(name, pieces)
+
+
+def check_name(name: bytes) -> None:
+    """Raise `ValueError` for what can't be the name of a field."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"no field name: {name!r}")
+
+
+def check_text(text: str, name: bytes) -> None:
+    """Raise `ValueError` for controls in a field's text, line ends among them."""
+    if _UNSAFE.search(text):
+        raise ValueError(f"a control character in a {name.decode()} field: {text[:200]!r}")
 
 
 def folded(name: bytes, pieces: Iterable[bytes]) -> bytes:
@@ -114,40 +147,71 @@ def folded(name: bytes, pieces: Iterable[bytes]) -> bytes:
 
 def _lines(line: bytes, pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Yield lines of as many pieces as fit; only encoded words leave a name alone."""
+    longest = LINE
     for piece in pieces:
-        breakable = not line.endswith(b":") or piece.startswith(b" =?")
-        if len(line) + len(piece) > LINE and breakable:
+        is_word = piece.startswith(b" =?")
+        most = LINE_WITH_WORDS if is_word else longest
+        if len(line) + len(piece) > most and (is_word or not line.endswith(b":")):
             yield line + b"\r\n"
-            line = b""
+            line, longest = b"", LINE
         line += piece
+        if is_word:
+            longest = LINE_WITH_WORDS
     yield line + b"\r\n"
 
 
 def _pieces_to_fold(text: str, indent: int) -> Iterator[bytes]:
     """Yield what may stand on a line of its own: words with the space before them."""
     runs = _RUN.findall(" " + text)
+    room = LINE_WITH_WORDS - indent - 1
     for plain, group in groupby(runs, key=lambda run: _is_plain(run, indent)):
         if plain:
             yield from (run.encode("ascii") for run in group)
         else:
-            yield from encoded_words("".join(group)[1:])
+            yield from encoded_words("".join(group)[1:], room)
+        room = LONGEST_WORD
 
 
 def _is_plain(run: str, indent: int) -> bool:
     return run.isascii() and "=?" not in run and len(run) + indent <= LONGEST_LINE
 
 
-def encoded_words(text: str) -> Iterator[bytes]:
-    """Yield encoded words that together are ``text``, each with a space before it."""
-    room = b""
+def encoded_words(text: str, room: int = LONGEST_WORD) -> Iterator[bytes]:
+    """Yield encoded words that together are ``text``, each with a space before it.
+
+    They are in UTF-8, in Q where at least half of the octets can be read that
+    way (RFC 2047 section 4), else in B; characters stay whole.  The first has at
+    most ``room`` octets, if it can.
+    """
+    octets = text.encode("utf-8", "replace")
+    quote = 2 * len(_NOT_IN_Q.findall(octets)) <= len(octets)
+    for part in _parts(text, room, quote=quote):
+        yield (
+            b" =?utf-8?q?%b?=" % part
+            if quote
+            else b" =?utf-8?b?%b?=" % b2a_base64(part, newline=False)
+        )
+
+
+def _parts(text: str, room: int, *, quote: bool) -> Iterator[bytes]:
+    """Yield the text cut so that each part fits into an encoded word; in Q if ``quote``."""
+    most = (room if room >= _SHORTEST_ROOM else LONGEST_WORD) - _AROUND
+    part = b""
     for character in text:
         octets = character.encode("utf-8", "replace")
-        if len(room) + len(octets) > _WORD_OCTETS:
-            yield _encoded_word(room)
-            room = b""
-        room += octets
-    yield _encoded_word(room)
+        if quote:
+            octets = _NOT_IN_Q.sub(_quoted_octet, octets).replace(b" ", b"_")
+        size = len(part) + len(octets)
+        if part and (size if quote else _base64_size(size)) > most:
+            yield part
+            part, most = b"", LONGEST_WORD - _AROUND
+        part += octets
+    yield part
 
 
-def _encoded_word(octets: bytes) -> bytes:
-    return b" =?utf-8?b?" + b2a_base64(octets, newline=False) + b"?="
+def _quoted_octet(match: re.Match[bytes]) -> bytes:
+    return b"=%02X" % ord(match[0])
+
+
+def _base64_size(octets: int) -> int:
+    return (octets + 2) // 3 * 4
