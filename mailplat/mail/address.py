@@ -135,7 +135,7 @@ class Address:
     @property
     def shown(self) -> str:
         """The address for people to read, its domain in U-labels."""
-        return f"{self._text[: -len(self.domain)]}{shown_domain(self.domain)}"
+        return self._text.removesuffix(self.domain) + shown_domain(self.domain)
 
     @property
     def is_ascii(self) -> bool:

@@ -10,13 +10,15 @@ recursion and in linear time; what is no address is passed over, and said so.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from typing import Self
 
 import attrs
 
 from mailplat.mail.address import Address
 from mailplat.mail.addresswords import AT, STRING, WORD, Elements
 from mailplat.mail.errors import BadAddress
-from mailplat.mail.words import shown
+from mailplat.mail.words import LINE, check_name, encoded_words, folded, shown
 
 MOST_ADDRESSES = 10_000  # read of one list
 MOST_WORDS = 15_000  # words and specials of addresses that are not written as usual
@@ -34,6 +36,7 @@ USUAL = re.compile(
     rb"[ \t]*+(?:,[ \t,]*+|(?=;)|\Z)" % (_PHRASE, _SPEC, _SPEC)
 )
 
+_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+(?: [A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+)*")
 _COMMAS = re.compile(rb"[ \t\r\n,]*+")
 _SEPARATORS = re.compile(rb"[ \t\r\n,;]*+")
 _BEHIND_GROUP = re.compile(rb"[ \t\r\n]*+(?:[,(]|\Z)")
@@ -54,6 +57,11 @@ class NamedAddress:
     route: bytes | None
     local: bytes
     domain: bytes
+
+    @classmethod
+    def of(cls, address: Address, name: str = "") -> Self:
+        """Return an address as a list would name it, to be written with `address_field`."""
+        return cls(name.encode() or None, None, address.local.encode(), address.domain.encode())
 
     @property
     def shown_name(self) -> str:
@@ -119,6 +127,41 @@ def addresses_in(body: bytes, most: int = MOST_ADDRESSES) -> AddressList:
 def _usual_address(match: re.Match[bytes]) -> NamedAddress:
     quoted, phrase, local, domain, bare, its_domain = match.groups()
     return NamedAddress(quoted or phrase, None, local or bare, domain or its_domain)
+
+
+def address_field(name: bytes, addresses: Iterable[NamedAddress]) -> bytes:
+    """Return a whole field that lists addresses, folded, with CRLF.
+
+    Names are written as atoms, quoted strings or encoded words, whichever they
+    need; local parts outside ASCII stay in UTF-8 (RFC 6532).  Raises
+    `ValueError` for a name that is none, and for addresses that no envelope
+    could have.
+    """
+    check_name(name)
+    pieces: list[bytes] = []
+    for one in addresses:
+        if one.address is None:
+            raise ValueError(f"no address to write: {one.local!r}@{one.domain!r}")
+        if pieces:
+            pieces[-1] += b","
+        words = list(_written_name(one.shown_name))
+        pieces += (
+            [*words, b" <%b>" % str(one.address).encode()]
+            if words
+            else [b" " + str(one.address).encode()]
+        )
+    return folded(name, pieces)
+
+
+def _written_name(text: str) -> Iterator[bytes]:
+    """Yield a display name in pieces, each with its space in front."""
+    if not text.isascii() or "=?" in text or len(text) > LINE:
+        yield from encoded_words(text)
+    elif _ATOMS.fullmatch(text):
+        yield from (b" " + word.encode() for word in text.split())
+    elif text:
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+        yield f' "{escaped}"'.encode()
 
 
 @attrs.define

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailplat.mail.address import POSTMASTER, Address, domain_of
+from mailplat.mail.address import POSTMASTER, Address, domain_of, shown_domain
 from mailplat.mail.errors import BadAddress
 
 
@@ -90,3 +90,38 @@ def test_postmaster_stands_alone() -> None:
 
 def test_one_spelling_of_a_domain() -> None:
     assert domain_of("BÜCHER.example") == domain_of("xn--BCHER-kva.example.")
+
+
+@pytest.mark.parametrize(
+    ("domain", "text"),
+    [
+        ("example.org", "example.org"),
+        ("xn--bcher-kva.example", "bücher.example"),
+        ("XN--BCHER-KVA.xn--p1ai", "bücher.рф"),
+        ("a.xn--zz--zz.xn--", "a.xn--zz--zz.xn--"),
+        ("xn--a-ecp.ru", "xn--a-ecp.ru"),  # what IDNA 2008 forbids
+        ("[192.0.2.1]", "[192.0.2.1]"),
+        ("", ""),
+    ],
+)
+def test_domains_are_shown_in_u_labels(domain: str, text: str) -> None:
+    assert shown_domain(domain) == text
+
+
+def test_addresses_are_shown_with_domains_in_u_labels() -> None:
+    assert Address.parse('"a b"@bücher.example').shown == '"a b"@bücher.example'
+    assert POSTMASTER.shown == "postmaster"
+
+
+def test_local_parts_are_the_same_however_they_are_composed() -> None:
+    assert Address("JU\u0308", "b").key == Address("jü", "b").key
+
+
+@given(st.text(max_size=300))
+def test_any_domain_can_be_shown(text: str) -> None:
+    shown_domain(text)
+    try:
+        domain = domain_of(text)
+    except BadAddress:
+        return
+    assert domain_of(shown_domain(domain)) == domain

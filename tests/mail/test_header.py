@@ -109,3 +109,37 @@ def test_time_is_linear(unit: bytes) -> None:
     header = Header.parse(octets)
     header.count(b"Subject")
     assert time.perf_counter() - began < 2
+
+
+def test_all_bodies_of_a_name_are_found() -> None:
+    header = Header(b"To: a\r\nX: y\r\nTO :\r\n b\r\n\tc \r\nto:\r\nno field: x\r\n")
+    assert header.bodies(b"to") == [b"a", b"b\tc", b""]
+    assert header.bodies(b"Cc") == []
+    assert header.names == (b"to", b"x")
+
+
+def test_what_is_odd_is_read_as_it_stands() -> None:
+    header = Header(b" first: line\r\nA\0: b\r\nSubject: a\rb\0\xff\r\n\r c\nTo: \n\t\n x\n")
+    assert header.names == (b"subject", b"to")
+    assert header.body(b"Subject") == b"a\rb\0\xff"
+    assert header.body(b"To") == b"x"
+    assert b"".join(header.lines) == header.octets
+
+
+@given(octets_of_headers)
+def test_bodies_are_those_of_the_fields(octets: bytes) -> None:
+    header = Header.parse(octets)
+    for name in header.names:
+        assert header.bodies(name) == [field.body for field in header.all(name)]
+        assert header.body(name) == header.bodies(name)[0]
+    assert set(header.names) == {field.name.lower() for field in header.fields}
+
+
+def test_fields_without_number_are_read_in_a_moment() -> None:
+    header = Header(
+        b"".join(b"X-%d: %d\r\n" % (number % 1000, number) for number in range(200_000))
+    )
+    began = time.thread_time()
+    assert len(header.names) == 1000
+    assert header.count(b"x-7") == 200
+    assert time.thread_time() - began < 2
