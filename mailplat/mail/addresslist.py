@@ -10,7 +10,7 @@ recursion and in linear time; what is no address is passed over, and said so.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Self
 
 import attrs
@@ -36,6 +36,7 @@ USUAL = re.compile(
     rb"[ \t]*+(?:,[ \t,]*+|(?=;)|\Z)" % (_PHRASE, _SPEC, _SPEC)
 )
 
+_DOT_ATOM = re.compile(rb"{0}+(?:\.{0}+)*".replace(b"{0}", _ATEXT[:-2] + rb"\x80-\xff]"))
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+(?: [A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+)*")
 _COMMAS = re.compile(rb"[ \t\r\n,]*+")
 _SEPARATORS = re.compile(rb"[ \t\r\n,;]*+")
@@ -64,6 +65,14 @@ class NamedAddress:
         return cls(name.encode() or None, None, address.local.encode(), address.domain.encode())
 
     @property
+    def addr_spec(self) -> bytes:
+        """Local part, in quotes if it needs them, and domain, as far as they are there."""
+        local = self.local
+        if local and not _DOT_ATOM.fullmatch(local):
+            local = b'"%b"' % local.replace(b"\\", rb"\\").replace(b'"', rb"\"")
+        return b"%b@%b" % (local, self.domain) if self.domain else local
+
+    @property
     def shown_name(self) -> str:
         """The display name as one line of harmless text; empty if there is none."""
         return shown(self.name or b"").strip()
@@ -72,9 +81,8 @@ class NamedAddress:
     def address(self) -> Address | None:
         """The mailbox as the envelope would name it; None if it could not."""
         local, domain = (part.decode("utf-8", "replace") for part in (self.local, self.domain))
-        escaped = local.replace("\\", "\\\\").replace('"', '\\"')
         try:
-            return Address.parse(f'"{escaped}"@{domain}')
+            return Address.parse(f'"{_escaped(local)}"@{domain}')
         except BadAddress:
             return None
 
@@ -132,10 +140,8 @@ def _usual_address(match: re.Match[bytes]) -> NamedAddress:
 def address_field(name: bytes, addresses: Iterable[NamedAddress]) -> bytes:
     """Return a whole field that lists addresses, folded, with CRLF.
 
-    Names are written as atoms, quoted strings or encoded words, whichever they
-    need; local parts outside ASCII stay in UTF-8 (RFC 6532).  Raises
-    `ValueError` for a name that is none, and for addresses that no envelope
-    could have.
+    Raises `ValueError` for a name that is none, and for addresses that no
+    envelope could have.
     """
     check_name(name)
     pieces: list[bytes] = []
@@ -144,24 +150,26 @@ def address_field(name: bytes, addresses: Iterable[NamedAddress]) -> bytes:
             raise ValueError(f"no address to write: {one.local!r}@{one.domain!r}")
         if pieces:
             pieces[-1] += b","
-        words = list(_written_name(one.shown_name))
-        pieces += (
-            [*words, b" <%b>" % str(one.address).encode()]
-            if words
-            else [b" " + str(one.address).encode()]
-        )
+        address = str(one.address).encode()
+        words = name_pieces(one.shown_name)
+        pieces += [*words, b" <%b>" % address] if words else [b" " + address]
     return folded(name, pieces)
 
 
-def _written_name(text: str) -> Iterator[bytes]:
-    """Yield a display name in pieces, each with its space in front."""
+def name_pieces(text: str) -> list[bytes]:
+    """Return a display name as words of a field, each with its space in front.
+
+    It is written in atoms, a quoted string or encoded words, whichever it needs.
+    """
     if not text.isascii() or "=?" in text or len(text) > LINE:
-        yield from encoded_words(text)
-    elif _ATOMS.fullmatch(text):
-        yield from (b" " + word.encode() for word in text.split())
-    elif text:
-        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-        yield f' "{escaped}"'.encode()
+        return list(encoded_words(text))
+    if _ATOMS.fullmatch(text):
+        return [b" " + word.encode() for word in text.split()]
+    return [f' "{_escaped(text)}"'.encode()] if text else []
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 @attrs.define

@@ -8,12 +8,13 @@ kept stays as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
+from mailplat.mail.addresslist import NamedAddress, addresses_in, name_pieces
 from mailplat.mail.content import Content, Octets, Piece, join
 from mailplat.mail.header import Field, Header, body_begins, name_of
 from mailplat.mail.limits import KIB
-from mailplat.mail.words import decoded, encoded, encoded_words, folded
+from mailplat.mail.words import decoded, encoded, encoded_words, folded, shown
 
 USUAL_HEADER = 64 * KIB  # octets in which nearly every header has ended
 ADDED = 4 * KIB  # octets of trace fields that a header may have got here
@@ -89,74 +90,47 @@ def _parameters(name: bytes, text: str) -> bytes:
 
 # Addresses.
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.?)*+"?|\[[^\]]*+\]?|[()<>,:;]|[^"()<>,:;\[]++', re.DOTALL)
-_COMMENTED = re.compile(r"[()]|(?:[^()\\]|\\.?)++", re.DOTALL)
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.?)*+)"?', re.DOTALL)
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-
 
 def _addresses(name: bytes, text: str) -> bytes:
-    return folded(name, list(_list_pieces(text)))
+    found = addresses_in(text.encode())
+    pieces: list[bytes] = []
+    at = 0
+    for group in found.groups:
+        _add(pieces, found.addresses[at : group.start])
+        _separate(pieces)
+        pieces += name_pieces(shown(group.name)) or [b" "]
+        pieces[-1] += b":"
+        _add(pieces, found.addresses[group.start : group.stop])
+        pieces[-1] += b";"
+        at = group.stop
+    _add(pieces, found.addresses[at:])
+    return folded(name, pieces)
 
 
-def _list_pieces(text: str) -> Iterator[bytes]:
-    """Yield an address list as pieces that may stand on a line of their own."""
-    phrase, address = "", None
-    for part in _without_comments(text):
-        if address is not None and not address.endswith(">"):
-            address += part
-        elif part == "<":
-            address = part
-        elif part in (",", ":", ";"):
-            yield from _marked(_element_pieces(phrase, address, part), part)
-            phrase, address = "", None
-        else:
-            phrase += part
-    yield from _element_pieces(phrase, address, "")
+def _add(pieces: list[bytes], addresses: Iterable[NamedAddress]) -> None:
+    for one in addresses:
+        _separate(pieces)
+        pieces += _address_pieces(one)
 
 
-def _without_comments(text: str) -> Iterator[str]:
-    at, depth = 0, 0
-    while found := (_COMMENTED if depth else _TOKEN).match(text, at):
-        at, part = found.end(), found[0]
-        if part == "(":
-            depth += 1
-        elif depth:
-            depth -= part == ")"
-        elif part != ")":
-            yield part
+def _separate(pieces: list[bytes]) -> None:
+    if pieces and not pieces[-1].endswith(b":"):
+        pieces[-1] += b","
 
 
-def _marked(pieces: Iterator[bytes], mark: str) -> Iterator[bytes]:
-    """Put a comma, colon or semicolon behind the last piece; a lone comma goes."""
-    *before, last = [*pieces] or [b""]
-    yield from before
-    if last or mark != ",":
-        yield last + mark.encode()
+def _address_pieces(one: NamedAddress) -> list[bytes]:
+    """Return an address with its name; one outside ASCII only as text, and nobody's."""
+    route = one.route + b":" if one.route else b""
+    text = _CONTROL.sub("\ufffd", (route + one.addr_spec).decode("utf-8", "replace"))
+    name = one.shown_name
+    if not text.isascii():
+        return [*encoded_words(f"{name} <{text}>" if name else text), NOBODY]
+    if name or route:
+        return [*name_pieces(name), f" <{text}>".encode()]
+    return [f" {text}".encode()] if text else []
 
 
-def _element_pieces(phrase: str, address: str | None, mark: str) -> Iterator[bytes]:
-    """Yield the pieces of a mailbox, or of a group's name."""
-    phrase = phrase.strip()
-    if address is None and mark != ":":
-        phrase, address = "", phrase
-    if address is not None and not address.isascii():
-        shown = f"{_unquoted(phrase)} {address}".strip()
-        yield from encoded_words(shown)
-        yield NOBODY
-        return
-    if phrase.isascii():
-        yield from (b" " + word.encode() for word in phrase.split())
-    else:
-        yield from encoded_words(_unquoted(phrase))
-    if address:
-        yield b" " + address.encode()
-
-
-def _unquoted(phrase: str) -> str:
-    plain = _QUOTED.sub(lambda quoted: _ESCAPED.sub(r"\1", quoted[1]), phrase)
-    return decoded(plain.encode())
-
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 _WRITERS: dict[bytes, Callable[[bytes, str], bytes]] = {
     **dict.fromkeys((b"subject", b"comments", b"content-description"), _text),
