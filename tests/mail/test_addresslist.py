@@ -254,7 +254,7 @@ def test_time_is_linear(unit: bytes) -> None:
     began = time.thread_time()
     addresses_in(body)
     took = time.thread_time() - began
-    assert took < 0.1
+    assert took < 0.25
 
 
 @pytest.mark.parametrize(

@@ -51,4 +51,4 @@ def test_time_is_linear(unit: str) -> None:
     text = unit * (65536 // len(unit.encode()))
     began = time.thread_time()
     casemapped(text)
-    assert time.thread_time() - began < 0.05
+    assert time.thread_time() - began < 0.25

@@ -42,4 +42,4 @@ def test_time_is_linear(unit: bytes) -> None:
     octets = unit * (65536 // len(unit))
     began = time.thread_time()
     without_comments(octets)
-    assert time.thread_time() - began < 0.05
+    assert time.thread_time() - began < 0.25

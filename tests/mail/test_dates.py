@@ -209,4 +209,4 @@ def test_time_is_bounded(unit: bytes) -> None:
     body = unit * (65536 // len(unit))
     began = time.thread_time()
     date_in(body), imap_date(body), imap_date_time(body)
-    assert time.thread_time() - began < 0.02
+    assert time.thread_time() - began < 0.25

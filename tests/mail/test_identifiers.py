@@ -132,4 +132,4 @@ def test_time_is_linear(unit: bytes) -> None:
     body = unit * (65536 // len(unit))
     began = time.thread_time()
     relatives_of(b"", body, b"")
-    assert time.thread_time() - began < 0.05
+    assert time.thread_time() - began < 0.25

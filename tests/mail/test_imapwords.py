@@ -83,7 +83,7 @@ def test_time_is_linear(unit: bytes) -> None:
     octets = unit * (65536 // len(unit))
     began = time.thread_time()
     quoted(octets), astring(octets)
-    assert time.thread_time() - began < 0.05
+    assert time.thread_time() - began < 0.25
 
 
 RFC3501 = (  # the example of section 8, whose ENVELOPE stands there

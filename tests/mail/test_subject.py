@@ -125,4 +125,4 @@ def test_it_does_what_the_steps_do(body: bytes) -> None:
 def test_time_is_linear(body: bytes) -> None:
     began = time.thread_time()
     assert base_subject(body).key is not None
-    assert time.thread_time() - began < 0.05
+    assert time.thread_time() - began < 0.25

@@ -149,7 +149,7 @@ def test_time_is_linear(unit: bytes) -> None:
     for octets in (unit * (65536 // len(unit)), b"=?utf-8?q?" + unit * (65000 // len(unit))):
         began = time.thread_time()
         shown(octets)
-        assert time.thread_time() - began < 0.1
+        assert time.thread_time() - began < 0.25
 
 
 def test_words_are_written_so_that_they_can_be_read() -> None:
