@@ -17,14 +17,20 @@ import attrs
 import pytest
 
 from mailplat.mail.address import Address
+from mailplat.mail.addresslist import addresses_in
+from mailplat.mail.charsets import charset_of, text_of
+from mailplat.mail.dates import date_in, imap_date_time_of
 from mailplat.mail.downgrade import downgraded_header
 from mailplat.mail.edit import Edits
 from mailplat.mail.errors import BadAddress
 from mailplat.mail.header import Header
+from mailplat.mail.identifiers import relatives_of
+from mailplat.mail.imapwords import address_list, envelope
 from mailplat.mail.limits import Limits
 from mailplat.mail.message import Message
+from mailplat.mail.sortkeys import address_keys, moment_key, subject_key
 from mailplat.mail.summary import read_summary, summarise
-from mailplat.mail.words import decoded
+from mailplat.mail.words import decoded, shown
 from mailplat.wire.engine import After, Engine
 from mailplat.wire.pop3 import Auth as Pop3Auth
 from mailplat.wire.pop3 import Challenge, Err, Ok, Pop3Engine
@@ -96,6 +102,26 @@ HEADER_SEEDS = [
     b"Date: Mon, 23 Nov 2026 12:00:00 +0000\r\nReferences: <a@b>\r\n <c@d>\r\nSubject: x\r\n\ty\r\n",
     b"From: J\xc3\xbcrgen <j\xc3\xbcrgen@b\xc3\xbccher.example>\r\nTo: \xc3\xa4@b.c\r\n\r\n",
     b'Content-Type: text/plain; name="\xc3\xa4.txt"; x=y\r\n\r\n',
+]
+BODY_SEEDS = [
+    b'"Doe, Jane" <jane@example.org>, a@b (c), G: <@r:x@y>, "q \\" r"@[::1];, d . e @ f . g',
+    b"=?iso-2022-jp?b?GyRCNEE7ehsoQg==?= =?utf-8?q?=C3?= =?utf-8?q?=A9,?= <a@b>",
+    b"Mon, 23 Nov 2026 12:00:00 +0100 (CET)",
+    b"Mon Nov 23 12:00:00 EST 2026",
+    b"2026-11-23T12:00:00.5Z",
+    b'<a@b> (c <d@e>) <"f g"@h> word i@j> <k@l',
+    b"Re: [list] Fwd: [fwd: hello (fwd) ] (fwd)",
+]
+CHARSETS = [
+    "utf-8",
+    "utf-7",
+    "iso-2022-jp",
+    "euc-jp",
+    "big5",
+    "gb2312",
+    "hz",
+    "iso-2022-kr",
+    "x",
 ]
 ADDRESS_SEEDS = [
     b"a@b.c",
@@ -222,10 +248,26 @@ def read_message(octets: bytes, chance: random.Random) -> None:
     assert edited.count(b"x-new") >= 1
     read_summary(summarise(octets).octets)
     downgraded_header(octets)
+    assert envelope(header).startswith(b"(")
+    str(Message(header).originator)
 
 
 def read_words(octets: bytes, chance: random.Random) -> None:
-    decoded(octets)
+    assert "\n" not in shown(octets)
+    charset = charset_of(chance.choice(CHARSETS))
+    (text_of(octets, charset) if charset else decoded(octets)).encode()
+
+
+def read_body(octets: bytes, chance: random.Random) -> None:
+    listed = addresses_in(octets)
+    address_list(listed), address_keys(octets), subject_key(octets)
+    for address in listed.addresses[:10]:
+        str(address)
+    relatives_of(octets, octets, octets)
+    if date := date_in(octets):
+        moment_key(date.seconds)
+        if date.day.year in range(2, 9999):
+            imap_date_time_of(date.seconds, date.offset)
 
 
 def read_address(octets: bytes, chance: random.Random) -> None:
@@ -242,7 +284,8 @@ TARGETS = [
     Target("data", SMTP_SEEDS, read_data),
     Target("pop3", POP3_SEEDS, read_pop3),
     Target("message", HEADER_SEEDS, read_message),
-    Target("words", HEADER_SEEDS, read_words),
+    Target("words", [*HEADER_SEEDS, *BODY_SEEDS], read_words),
+    Target("body", BODY_SEEDS, read_body),
     Target("address", ADDRESS_SEEDS, read_address),
 ]
 
