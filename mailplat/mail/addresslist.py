@@ -127,9 +127,16 @@ class AddressList:
     cut: bool = False
 
 
-def addresses_in(body: bytes, most: int = MOST_ADDRESSES) -> AddressList:
-    """Read a field's body, unfolded; nothing is raised, whatever the octets."""
-    return _Reader(Elements(body), most).read()
+def addresses_in(*bodies: bytes, most: int = MOST_ADDRESSES) -> AddressList:
+    """Read the body of a field, unfolded, or those of several fields as one list.
+
+    The limits hold for all of them together.  Nothing is raised, whatever the
+    octets.
+    """
+    reader = _Reader(most)
+    for body in bodies:
+        reader.read(body)
+    return reader.found()
 
 
 def _usual_address(match: re.Match[bytes]) -> NamedAddress:
@@ -176,17 +183,18 @@ def _escaped(text: str) -> str:
 class _Reader:
     """Reads a list: its elements by `USUAL`, or else word for word."""
 
-    elements: Elements
     room: int  # how many elements more will be read,
     words: int = MOST_WORDS  # and words of those that take their time
     usual: bool = True
+    elements: Elements = attrs.field(factory=lambda: Elements(b""))
     _addresses: list[NamedAddress] = attrs.Factory(list)
     _groups: list[Group] = attrs.Factory(list)
     _group: tuple[bytes, int] | None = None  # name and start of the open one
     _broken: bool = False
+    _cut: bool = False
 
-    def read(self) -> AddressList:
-        elements, body = self.elements, self.elements.body
+    def read(self, body: bytes) -> None:
+        self.elements = elements = Elements(body)
         self._skip_separators()
         while elements.at < len(body) and self.room > 0 and self.words > 0:
             self.room -= 1
@@ -200,8 +208,12 @@ class _Reader:
                 self._skip_separators()
         if self._group:
             self._end_group(closed=False)
-        broken, cut = self._broken or elements.broken, elements.at < len(body)
-        return AddressList(tuple(self._addresses), tuple(self._groups), broken, cut)
+        self._broken |= elements.broken
+        self._cut |= elements.at < len(body)
+
+    def found(self) -> AddressList:
+        addresses, groups = tuple(self._addresses), tuple(self._groups)
+        return AddressList(addresses, groups, self._broken, self._cut)
 
     def _skip_separators(self) -> None:
         separators = _COMMAS if self._group else _SEPARATORS

@@ -11,6 +11,8 @@ from functools import cache
 
 import attrs
 
+MOST_TOKENS = 15_000  # of one element; behind so many a new one begins
+
 WORD, STRING, AT, OPEN, CLOSE, COMMA, COLON = b"wq@<>,:"
 
 _TOKEN = rb"""
@@ -79,7 +81,9 @@ class Elements:
         self.kept, self.comment, self.end = 0, None, b""
         self._inside = self._closed = self._in_route = False
         tokens = self._tokens
-        while match := tokens.match(body, self.at):
+        for _ in range(MOST_TOKENS):
+            if not (match := tokens.match(body, self.at)):
+                break
             self.at = match.end()
             kind = match.lastindex
             if kind == _ATOM:
@@ -96,6 +100,8 @@ class Elements:
                 break
             else:
                 tokens = self._tokens
+        else:
+            self.broken = True
         self.broken |= self._inside
 
     def _take(self, kind: int, word: bytes) -> None:
@@ -160,7 +166,9 @@ class Elements:
     def _skip_comment(self) -> None:
         """Go behind a comment; one without end is no comment, nor is any other behind it."""
         depth, at = 1, self.at
-        while self._comments and depth and (match := _IN_COMMENT.match(self.body, at)):
+        for _ in range(MOST_TOKENS):
+            if not (depth and self._comments and (match := _IN_COMMENT.match(self.body, at))):
+                break
             at = match.end()
             depth += 1 if match[1] == b"(" else -1
         if depth:

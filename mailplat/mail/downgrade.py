@@ -18,6 +18,7 @@ from mailplat.mail.words import decoded, encoded, encoded_words, folded, shown
 
 USUAL_HEADER = 64 * KIB  # octets in which nearly every header has ended
 ADDED = 4 * KIB  # octets of trace fields that a header may have got here
+MOST_FIELDS = 1000  # fields outside ASCII that are shown
 NOBODY = b" <invalid@internationalized-address.invalid>"  # RFC 6858 section 3.1
 
 
@@ -48,12 +49,16 @@ def downgraded_header(octets: bytes) -> bytes:
 
     Addresses become ones that belong to nobody, under a name that shows what
     they were; text becomes encoded words; parameters and all other fields that
-    can't be shown are left out (RFC 6858 sections 3.1 to 3.4).  An empty line
-    at the end stays.
+    can't be shown are left out (RFC 6858 sections 3.1 to 3.4), and so are those
+    behind the first `MOST_FIELDS`.  An empty line at the end stays.
     """
-    return b"".join(
-        line if line.isascii() else _downgraded_line(line) for line in Header(octets).lines
-    )
+    lines = list(Header(octets).lines)
+    others = [place for place, line in enumerate(lines) if not line.isascii()]
+    for place in others[:MOST_FIELDS]:
+        lines[place] = _downgraded_line(lines[place])
+    for place in others[MOST_FIELDS:]:
+        lines[place] = b""
+    return b"".join(lines)
 
 
 def _downgraded_line(line: bytes) -> bytes:

@@ -78,9 +78,9 @@ def _text(header: Header, name: bytes) -> bytes:
 
 
 def _lists(bodies: list[bytes]) -> bytes:
-    written = b""
-    for body in bodies:
-        written += _usual_list(body) or address_list(addresses_in(body))
+    written = _usual_list(bodies[0]) if len(bodies) == 1 else b""
+    if bodies and not written:
+        written = address_list(addresses_in(*bodies))
     return b"(%b)" % written if written else b"NIL"
 
 

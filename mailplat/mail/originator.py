@@ -12,8 +12,7 @@ from mailplat.mail.addresslist import NamedAddress, addresses_in
 from mailplat.mail.errors import BadAddress
 from mailplat.mail.header import Field, Header, name_of
 
-_MOST_FIELDS = 100  # From fields that are read
-_MOST_CHECKED = 100  # addresses in them that are looked at more closely
+_MOST_CHECKED = 100  # addresses that are looked at more closely
 _CONTROL = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f\r\n]")
 _ENCODED_WORD = re.compile(rb"=\?[^?]++\?[bBqQ]\?")
 _LIKE_FROM = re.compile(  # with anything between the letters that nobody sees
@@ -79,16 +78,16 @@ class Originator:
 
 def originator_of(header: Header) -> Originator:
     """Read all From fields of a header; nothing is raised, whatever they are."""
-    fields = header.all(b"From")[:_MOST_FIELDS]
+    fields = header.all(b"From")
     bodies = tuple(field.body for field in fields)
-    lists = [addresses_in(body) for body in bodies]
-    addresses = tuple(address for one in lists for address in one.addresses)
+    listed = addresses_in(*bodies)
+    addresses = listed.addresses
     checks = {
         Oddity.NO_FIELD: not fields,
         Oddity.SEVERAL_FIELDS: len(fields) > 1,
         Oddity.NO_ADDRESS: not addresses,
         Oddity.SEVERAL_ADDRESSES: len(addresses) > 1,
-        Oddity.GROUP: any(one.groups for one in lists),
+        Oddity.GROUP: bool(listed.groups),
         Oddity.SPACE_BEFORE_COLON: any(map(_has_space_before_colon, fields)),
         Oddity.DISGUISED_FIELD: any(map(_is_disguised, header.lines)),
         Oddity.NUL: any(b"\0" in body for body in bodies),
@@ -96,8 +95,8 @@ def originator_of(header: Header) -> Originator:
         Oddity.NOT_UTF8: not all(map(_is_utf8, bodies)),
         Oddity.ENCODED_ADDRESS: any(map(_is_encoded, addresses[:_MOST_CHECKED])),
         Oddity.NO_MAILBOX: any(one.address is None for one in addresses[:_MOST_CHECKED]),
-        Oddity.BROKEN: any(one.broken for one in lists),
-        Oddity.CUT: header.count(b"From") > _MOST_FIELDS or any(one.cut for one in lists),
+        Oddity.BROKEN: listed.broken,
+        Oddity.CUT: listed.cut,
     }
     odd = Oddity.NONE
     for oddity, found in checks.items():

@@ -62,7 +62,7 @@ def _first(body: bytes) -> tuple[bytes, bytes, bytes]:
     if usual := USUAL.match(body):
         string, phrase, local, domain, bare, its_domain = usual.groups()
         return string or phrase or b"", local or bare, domain or its_domain
-    found = addresses_in(body, _FEW)
+    found = addresses_in(body, most=_FEW)
     if found.groups and found.groups[0].start == 0:
         return b"", found.groups[0].name, b""
     if not found.addresses:

@@ -19,7 +19,6 @@ from mailplat.mail.addresslist import (
     address_field,
     addresses_in,
 )
-from mailplat.mail.addresswords import Elements
 from mailplat.mail.header import Header
 from mailplat.mail.words import shown
 
@@ -209,7 +208,9 @@ lists = st.lists(st.sampled_from(PIECES), max_size=30).map(b"".join)
 
 
 def slowly(body: bytes) -> AddressList:
-    return _Reader(Elements(body), MOST_ADDRESSES, usual=False).read()
+    reader = _Reader(MOST_ADDRESSES, usual=False)
+    reader.read(body)
+    return reader.found()
 
 
 @given(lists | st.binary())
@@ -316,3 +317,12 @@ def test_addresses_of_header_and_envelope_are_compared() -> None:
     assert not addresses_in(b"root").addresses[0].is_same_as(Address("root", ""))
     assert named.shown_address == "J\u00dc@b\u00fccher.example"
     assert str(addresses_in(b'"a\r\nb\x07" <x@y>').addresses[0]) == "a b\ufffd <x@y>"
+
+
+def test_several_fields_are_one_list() -> None:
+    found = addresses_in(b"a@b, G: c@d", b'e@f; "g', b'h@i"')
+    assert [one.addr_spec for one in found.addresses] == [b"a@b", b"c@d", b"e@f", b"g", b"h@i"]
+    assert found.groups == (Group(b"G", 1, 2),)
+    found = addresses_in(*[b"a@b"] * MOST_ADDRESSES, b"c@d")
+    assert len(found.addresses) == MOST_ADDRESSES
+    assert found.cut
