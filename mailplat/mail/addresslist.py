@@ -21,7 +21,7 @@ from mailplat.mail.errors import BadAddress
 from mailplat.mail.words import LINE, check_name, encoded_words, folded, shown
 
 MOST_ADDRESSES = 10_000  # read of one list
-MOST_WORDS = 15_000  # words and specials of addresses that are not written as usual
+MOST_WORDS = 15_000  # words, specials and comments of those that aren't written as usual
 
 _ATEXT = rb"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.]"
 _PHRASE = rb"(?!\.){0}++(?: {0}++)*+".replace(b"{0}", _ATEXT[:-1] + rb"\x80-\xff]")
@@ -203,7 +203,7 @@ class _Reader:
                 elements.at = match.end()
             else:
                 elements.advance()
-                self.words -= len(elements.words)
+                self.words -= elements.taken
                 self._read_element()
                 self._skip_separators()
         if self._group:

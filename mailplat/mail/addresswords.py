@@ -65,6 +65,7 @@ class Elements:
     comment: bytes | None = None
     end: bytes = b""
     broken: bool = False
+    taken: int = 0  # how many tokens the element took, comments counted
     kept: int = 0  # words that have been read already, and belong to the next element
     _inside: bool = False  # whether an angle bracket is open,
     _closed: bool = False  # or was
@@ -81,7 +82,7 @@ class Elements:
         self.kept, self.comment, self.end = 0, None, b""
         self._inside = self._closed = self._in_route = False
         tokens = self._tokens
-        for _ in range(MOST_TOKENS):
+        for self.taken in range(MOST_TOKENS):
             if not (match := tokens.match(body, self.at)):
                 break
             self.at = match.end()
