@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks import subjects
+from benchmarks import headers, subjects
 from benchmarks.idle import bytes_per_connection
 from benchmarks.load import MESSAGE, Generator
 from benchmarks.measure import Sample, deliver, fetch
@@ -264,6 +264,15 @@ ROWS: tuple[Row | MemoryRow, ...] = (
         _fetched("mailplat", 60000, pipelined=50, **RETRIEVE),
         aim=2.5,
         floor=1.5,
+    ),
+    Row(
+        "header",
+        "what IMAP asks of a header, read once: ENVELOPE, sort keys, identifiers",
+        "Python's email, which writes no ENVELOPE",
+        lambda _: headers.sample(headers.read_by_python),
+        lambda _: headers.sample(headers.read_by_us),
+        aim=3,
+        floor=2,
     ),
     MemoryRow("idle", "memory of an idle SMTP connection", False, aim=4, floor=8),
     MemoryRow("idle-tls", "the same, TLS", True, aim=28, floor=40),
