@@ -45,32 +45,32 @@ def decoded(body: bytes) -> str:
     """
     if b"=?" not in body:
         return _raw(body)
-    before, *rest = _ENCODED_WORD.split(body)
-    if not rest:
-        return _raw(before)
+    first, *rest = _ENCODED_WORD.split(body)
     texts: list[str] = []
     words: list[bytes] = []  # those not yet decoded, all in one charset
+    between = [first]  # what stands behind them
     charset = ""
     for at in range(0, len(rest), 4):
-        label, encoding, text, after = rest[at : at + 4]
-        its_charset, word = _word(label, encoding, text)
+        label, encoding, payload, after = rest[at : at + 4]
+        its_charset, word = _word(label, encoding, payload)
         if not its_charset:
-            before += b"=?%b?%b?%b?=%b" % (label, encoding, text, after)
+            between.append(b"=?%b?%b?%b?=%b" % (label, encoding, payload, after))
             continue
+        plain = b"".join(between)
         # White space between two words is theirs (RFC 2047 section 6.2).  Neighbours in one
         # charset are decoded together, since many programs cut a character in two.
-        if words and before.isspace():
-            before = b""
-        if words and (before or its_charset != charset):
+        if words and plain.isspace():
+            plain = b""
+        if words and (plain or its_charset != charset):
             texts.append(_text(b"".join(words), charset))
             words = []
-        if before:
-            texts.append(_raw(before))
+        if plain:
+            texts.append(_raw(plain))
         words.append(word)
-        charset, before = its_charset, after
+        charset, between = its_charset, [after]
     if words:
         texts.append(_text(b"".join(words), charset))
-    return "".join(texts) + _raw(before)
+    return "".join(texts) + _raw(b"".join(between))
 
 
 def shown(body: bytes) -> str:
