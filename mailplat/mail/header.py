@@ -46,7 +46,7 @@ class Field:
     @property
     def body(self) -> bytes:
         """What follows the colon, unfolded, without the white space around it."""
-        return _unfolded(self.octets.partition(b":")[2].strip(b" \t\r\n"))
+        return _unfolded(self.octets.partition(b":")[2])
 
 
 @attrs.frozen
@@ -72,18 +72,15 @@ class Header:
 
     @cached_property
     def _index(self) -> dict[bytes, list[tuple[bytes, bytes, bytes]]]:
-        """Octets, name and body of each field, by their names in lower case."""
+        """Octets, name and folded body of each field, by their names in lower case."""
         index: dict[bytes, list[tuple[bytes, bytes, bytes]]] = {}
-        for line, name, folded in _FIELD.findall(self.octets):
-            if not name:
-                continue
-            key = name.lower()
-            body = folded.strip(b" \t\r\n")
-            field = (line, name, _unfolded(body) if b"\n" in body else body)
+        for field in _FIELD.findall(self.octets):
+            key = field[1].lower()
             if key in index:
                 index[key].append(field)
             else:
                 index[key] = [field]
+        index.pop(b"", None)  # lines that are no fields
         return index
 
     @property
@@ -108,12 +105,12 @@ class Header:
     def body(self, name: bytes) -> bytes:
         """Return the `Field.body` of the topmost field of that name; empty without one."""
         found = self._index.get(name.lower())
-        return found[0][2] if found else b""
+        return _unfolded(found[0][2]) if found else b""
 
     def bodies(self, name: bytes) -> list[bytes]:
         """Return the `Field.body` of every field of that name, topmost first."""
         found = self._index.get(name.lower())
-        return [body for _, _, body in found] if found else []
+        return [_unfolded(body) for _, _, body in found] if found else []
 
     def count(self, name: bytes) -> int:
         """Return how many fields bear that name."""
@@ -126,6 +123,9 @@ class Header:
 
 
 def _unfolded(body: bytes) -> bytes:
+    body = body.strip(b" \t\r\n")
+    if b"\n" not in body:
+        return body
     body = body.replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t")
     return _UNFOLD.sub(b"", body) if b"\n" in body else body
 
