@@ -100,6 +100,12 @@ def charset_of(label: str) -> str:
     does ``x-`` or ``cs`` before a name.  The codec is one that turns octets into
     text; strangers' labels import nothing else, and few are remembered.
     """
+    codec = charset_to_write(label)
+    return _WIDER.get(codec, codec)
+
+
+def charset_to_write(label: str) -> str:
+    """Return the same, but a codec that writes just what the label promises."""
     return _charset_of(label) if len(label) <= LONGEST_LABEL else ""
 
 
@@ -110,8 +116,7 @@ def _charset_of(label: str) -> str:
     bare = _bare(label.lower())
     for name in (bare, bare.removeprefix("x"), bare.removeprefix("cs")):
         if name in _NAMED:
-            codec = codecs.lookup(_NAMED[name]).name
-            return _WIDER.get(codec, codec)
+            return codecs.lookup(_NAMED[name]).name
     return ""
 
 

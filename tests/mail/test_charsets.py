@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailplat.mail.charsets import LONGEST_LABEL, charset_of, errors_of, text_of
+from mailplat.mail.charsets import (
+    LONGEST_LABEL,
+    charset_of,
+    charset_to_write,
+    errors_of,
+    text_of,
+)
 
 # The labels of the WHATWG Encoding Standard, section 4.2, by the codec that reads each best.
 WHATWG = {
@@ -96,6 +102,16 @@ def test_the_web_s_labels_are_known(codec: str) -> None:
 )
 def test_mail_s_labels_are_known_too(label: str, codec: str) -> None:
     assert charset_of(label) == codec
+
+
+@pytest.mark.parametrize(
+    ("label", "wide", "narrow"),
+    [("us-ascii", "cp1252", "ascii"), ("ISO-8859-1", "cp1252", "iso8859-1"),
+     ("gb2312", "gb18030", "gb2312"), ("utf-8", "utf-8", "utf-8"), ("nonsense", "", "")],
+)  # fmt: skip
+def test_a_label_promises_less_than_it_is_read_as(label: str, wide: str, narrow: str) -> None:
+    assert charset_of(label) == wide
+    assert charset_to_write(label) == narrow
 
 
 def test_every_charset_of_python_is_reached() -> None:
