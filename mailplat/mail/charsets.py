@@ -151,7 +151,7 @@ def _replaced(problem: UnicodeError) -> tuple[str, int]:
 
 @lru_cache(maxsize=1 << 14)
 def _read_pair(codec: str, pair: bytes) -> str:
-    if not _PAIR.fullmatch(pair):
+    if not _PAIRS_OF[codec].fullmatch(pair):
         return ""
     octets = pair if codec == "big5hkscs" else _shifted(pair)
     try:
@@ -168,7 +168,11 @@ def _shifted(pair: bytes) -> bytes:
     return bytes((first + 0x40 * (first > 0x9F), second))
 
 
-_PAIR = re.compile(rb"[\xa1-\xfe]{2}|[\x21-\x7e]{2}|[\x81-\xfe][\x40-\x7e]")
+_PAIRS_OF = {  # a pair must be one whole, or how a stream is cut would matter
+    "euc_jp": re.compile(rb"[\xa1-\xfe]{2}"),
+    "iso2022_jp_ext": re.compile(rb"[\x21-\x7e]{2}"),
+    "big5hkscs": re.compile(rb"[\x81-\xfe][\x40-\x7e\xa1-\xfe]"),
+}
 _PAIR_READERS = {"euc_jp": "cp932", "iso2022_jp_ext": "cp932", "big5hkscs": "cp950"}
 _PAIRS = "mailplat.pairs"
 codecs.register_error(_PAIRS, _replaced)
