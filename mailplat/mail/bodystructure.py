@@ -1,0 +1,66 @@
+"""BODY and BODYSTRUCTURE in IMAP's own words (RFC 9051 section 7.5.2, RFC 3501 section 7.4.2)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mailplat.mail.bodywords import words_of
+from mailplat.mail.layout import Kind
+from mailplat.mail.structure import Structure
+
+_NO_ENVELOPE = b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
+_NOTHING = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'  # not yet closed
+
+
+class Bodies(NamedTuple):
+    """How IMAP describes the parts of a message, in short and with extension data."""
+
+    body: bytes
+    bodystructure: bytes
+
+
+def describe(structure: Structure) -> Bodies:
+    """Return BODY and BODYSTRUCTURE of a message.
+
+    Envelopes of messages in it are those that were made when the structure was;
+    without any they are empty.
+    """
+    short: list[bytes] = []
+    long: list[bytes] = []
+    ends: list[tuple[int, bytes, bytes]] = []  # of the parts around the next
+    parts = structure.layout.parts
+    holders = {part.parent for part in parts}
+    for number, (part, (entity, words)) in enumerate(
+        zip(parts, structure.described, strict=True)
+    ):
+        while ends and ends[-1][0] != part.parent:
+            _end(ends, short, long)
+        kind = part.kind
+        if kind is not entity.kind:
+            words = words_of(entity, kind)  # there was no room for what is in it
+        begin, short_end, long_end = words
+        size = part.end - part.body
+        if kind is Kind.TEXT:
+            begin = b"%b%d %d" % (begin, size, part.lines)
+        elif kind is Kind.OTHER:
+            begin = b"%b%d" % (begin, size)
+        elif kind is Kind.MESSAGE:
+            envelope = structure.envelopes.get(number + 1) or _NO_ENVELOPE
+            begin = b"%b%d %b " % (begin, size, envelope)
+            lines = b" %d" % part.lines
+            short_end, long_end = lines + short_end, lines + long_end
+        elif number not in holders:  # the grammar wants a part in a multipart
+            begin += _NOTHING
+            short_end, long_end = b")" + short_end, b" NIL NIL NIL NIL)" + long_end
+        short.append(begin)
+        long.append(begin)
+        ends.append((number, short_end, long_end))
+    while ends:
+        _end(ends, short, long)
+    return Bodies(b"".join(short), b"".join(long))
+
+
+def _end(ends: list[tuple[int, bytes, bytes]], short: list[bytes], long: list[bytes]) -> None:
+    _, short_end, long_end = ends.pop()
+    short.append(short_end)
+    long.append(long_end)

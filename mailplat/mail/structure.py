@@ -1,0 +1,413 @@
+"""Finds the parts of a message in one pass over its octets (RFC 2045, 2046, 6532).
+
+Nothing of a body is copied or cut into lines; boundaries are searched for with
+``find``, and a line that may be one is compared with all that are open at once.
+Octets come in chunks of any size, and how they are cut changes nothing; what is
+held meanwhile is a header, or the line that may be a boundary.
+
+Broken messages get a best reading, which is that of most programs:
+
+- A line ends at LF, with or without a CR before it.
+- A header ends at an empty line, at a boundary, or at the end.
+- A line is a boundary if it begins with one (RFC 2046 section 5.1.1); of
+  several that fit the longest counts, and of the same the innermost.
+- A boundary ends all parts inside of its multipart; so does the end of the
+  message.  What follows a last boundary is epilogue, further boundaries of the
+  same multipart too.
+- A multipart without a boundary has no parts.
+- A message in base64 or quoted-printable is not looked into: it would have to
+  be decoded for that.  Multiparts are, whatever encoding they claim to have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+from mailplat.mail.bodywords import OPAQUE_PART, Described, describe_header
+from mailplat.mail.boundaries import Boundaries, Window, is_cut, next_dashes
+from mailplat.mail.entity import Entity
+from mailplat.mail.header import Header
+from mailplat.mail.layout import Kind, Layout, Part
+from mailplat.mail.limits import MIB
+
+DEPTH = 100  # how deep a part may lie; what would be deeper is not looked for
+PARTS = 10_000  # of one message; the last of them is all the rest, whatever it is
+HEADER = MIB  # octets of a header that are read; the rest belongs to it, unread
+
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
+_EMPTY_OR_DASHES = re.compile(rb"\n(?:\r?\n|--)")
+
+_OTHER, _TEXT, _MULTIPART, _MESSAGE = Kind
+_CR, _LF = b"\r\n"
+
+
+class Structure(NamedTuple):
+    """The parts of a message: where they lie, and what their headers say.
+
+    ``described`` belong to the parts of ``layout`` one by one.  ``envelopes``
+    are what a scanner's ``envelope`` made of the headers of the message itself
+    and of messages in it, by the numbers of the parts that have these headers.
+    """
+
+    layout: Layout
+    described: tuple[Described, ...]
+    envelopes: Mapping[int, bytes]
+
+    @property
+    def entities(self) -> tuple[Entity, ...]:
+        """What the headers of the parts say, one by one."""
+        return tuple(described.entity for described in self.described)
+
+
+def scan(octets: bytes, envelope: Callable[[Header], bytes] | None = None) -> Structure:
+    """Return the structure of a message that is at hand as a whole."""
+    return Scanner(envelope).finish(octets)
+
+
+class _Row:
+    """A part while it is being read; offsets are those of the message."""
+
+    body = -1
+    preamble = -1
+    epilogue = -1
+    kind = Kind.OTHER
+    is_digest = False
+    lines_before = 0
+
+    def __init__(self, parent: int, depth: int, start: int) -> None:
+        self.parent = parent
+        self.depth = depth
+        self.start = start
+
+
+class Scanner:
+    """Reads a message in chunks and says in the end what its structure is.
+
+    ``envelope`` is called with the header of the message and of each message
+    in it, while it is at hand.
+    """
+
+    def __init__(
+        self,
+        envelope: Callable[[Header], bytes] | None = None,
+        depth: int = DEPTH,
+        parts: int = PARTS,
+    ) -> None:
+        self._envelope = envelope
+        self._depth = depth
+        self._most = parts
+        self._rows: list[_Row] = []
+        self._parts: list[Part] = []  # in place of a row that is still open its parent is there
+        self._described: list[Described] = []
+        self._envelopes: dict[int, bytes] = {}
+        self._open: list[int] = []  # the parts around what is being read, outermost first
+        self._boundaries = Boundaries()
+        self._held = bytearray()
+        self._base = 0  # offset in the message of the window that is being read
+        self._at = 0  # offset in the window from which on it is needed
+        self._seek = 0  # offset in the window from which on it is searched
+        self._floor = 0  # offset in the message before which no boundary can begin
+        self._long_header = b""  # the beginning of one that is too long to be held
+        self._lines = 0  # line ends before the offset ``_counted``, if anybody needs them
+        self._counted = 0
+        self._counting = 0  # open parts whose lines are counted
+        self._step: Callable[[Window, bool], bool] = self._begin
+
+    def feed(self, octets: bytes) -> None:
+        """Read the next octets."""
+        held = self._held
+        if held:
+            held += octets
+        window = held or octets
+        while self._step(window, False):
+            pass
+        used = self._at
+        self._count(window, self._base + used)
+        if held:
+            del held[:used]
+        else:
+            self._held = bytearray(octets[used:])
+        self._base += used
+        self._seek -= used
+        self._at = 0
+
+    def finish(self, octets: bytes = b"") -> Structure:
+        """Read the last octets, and return the structure."""
+        window = bytes(self._held) + octets if self._held else octets
+        while self._step(window, True):
+            pass
+        self._close(window, -1, self._base + len(window))
+        return Structure(Layout(tuple(self._parts)), tuple(self._described), self._envelopes)
+
+    # What is being read: each returns whether there is something to go on with.
+
+    def _begin(self, window: Window, last: bool) -> bool:
+        if len(window) < 2 and not last:
+            return False
+        self._add(0)
+        if window.startswith((b"\r\n", b"\n")):
+            self._end_header(window, window.index(b"\n") + 1)
+        return True
+
+    def _read_header(self, window: Window, last: bool) -> bool:
+        found = self._header_ends(window, last)
+        if found is None:
+            if last:
+                self._end_header(window, len(window))
+                return True
+            return self._header_goes_on(window)
+        end = found.end()
+        if window[end - 1] == _LF:
+            self._end_header(window, end)
+            return True
+        stop = self._line_end(window, end - 3)
+        self._end_header(window, stop - self._base)
+        self._end_header_of_message(window, stop - self._base)
+        self._divide(window, end, stop)
+        return True
+
+    def _header_ends(self, window: Window, last: bool) -> re.Match[bytes] | None:
+        """Return the empty line that ends a header, or the dashes of a boundary that does.
+
+        If there is none, or not yet, return None and remember how far was searched.
+        """
+        begins = self._boundaries.begins
+        pattern = _EMPTY_OR_DASHES if self._boundaries.octets else _EMPTY_LINE
+        seek = self._seek
+        while found := pattern.search(window, seek):
+            seek = found.end()
+            if window[seek - 1] == _LF:
+                return found
+            if not last and is_cut(window, seek):
+                self._seek = found.start()
+                return None
+            if begins(window, seek):
+                return found
+        self._seek = max(seek, len(window) - 2)
+        return None
+
+    def _header_goes_on(self, window: Window) -> bool:
+        start = self._rows[-1].start - self._base
+        if not self._long_header and len(window) - start > HEADER:
+            self._long_header = bytes(window[start : start + HEADER])
+        self._at = max(self._seek if self._long_header else start, 1) - 1
+        return False
+
+    def _read_body(self, window: Window, last: bool) -> bool:
+        if not self._boundaries.octets:
+            self._at = self._seek = len(window)
+            return False
+        line = self._next_boundary(window, self._seek, last)
+        if line < 0:
+            return False
+        self._divide(window, line, self._line_end(window, line - 3))
+        return True
+
+    def _next_boundary(self, window: Window, seek: int, last: bool) -> int:
+        """Return where behind its dashes the next line begins that is a boundary.
+
+        If there is none, or not yet, return -1 and remember how far was searched.
+        """
+        begins = self._boundaries.begins
+        while (newline := next_dashes(window, seek)) >= 0:
+            seek = newline + 3
+            if not last and is_cut(window, seek):
+                self._seek = newline
+                self._at = max(newline - 1, 0)
+                return -1
+            if begins(window, seek):
+                return seek
+        self._seek = max(seek, len(window) - 2)
+        self._at = max(self._seek - 1, 0)
+        return -1
+
+    def _end_delimiter(self, window: Window, last: bool) -> bool:
+        """Go to the end of a boundary's line; a part begins behind it."""
+        newline = window.find(b"\n", self._seek)
+        if newline < 0:
+            self._at = self._seek = len(window)
+            if not last:
+                return False
+            newline = len(window) - 1
+        self._at = self._seek = newline
+        if len(self._rows) < self._most - 1:
+            self._read_part(window, newline + 1, last)
+        else:
+            self._add(self._base + newline + 1)
+            self._begin_body(window, OPAQUE_PART, newline + 1)
+            self._boundaries = Boundaries()
+        return True
+
+    def _read_part(self, window: Window, start: int, last: bool) -> None:
+        """Read as much as is at hand of a part in a multipart, at once: nearly always all."""
+        found = self._header_ends(window, last)
+        if not found or found.end() - start > HEADER:
+            self._seek = self._at
+            self._add(self._base + start)
+            return
+        stop = line = found.end()
+        is_cut_short = window[line - 1] != _LF  # by a boundary
+        if is_cut_short:
+            self._floor = self._base + start
+            stop = self._line_end(window, line - 3) - self._base
+        around = self._rows[self._open[-1]]
+        described = describe_header(bytes(window[start:stop]), around.is_digest)
+        kind = described.entity.kind
+        if kind is _TEXT or kind is _OTHER:
+            self._floor = self._base + stop
+            if is_cut_short or (line := self._next_boundary(window, stop - 1, last)) >= 0:
+                self._add_whole(window, described, start, stop, line)
+                return
+        self._add(self._base + start)
+        self._begin_body(window, described, stop)
+        if is_cut_short:
+            self._end_header_of_message(window, stop)
+            self._divide(window, line, self._base + stop)
+
+    def _add_whole(
+        self, window: Window, described: Described, start: int, body: int, line: int
+    ) -> None:
+        """Add a part that has none in it, up to a boundary; all are offsets in the window."""
+        base = self._base
+        stop = self._line_end(window, line - 3)
+        kind = described.entity.kind
+        lines = window.count(b"\n", body, stop - base) if kind is _TEXT else 0
+        parent, depth = self._open[-1], len(self._open)
+        numbers = (parent, depth, base + start, base + body, stop, lines, stop, stop, kind)
+        self._parts.append(_part(numbers))
+        self._rows.append(self._rows[parent])  # only to keep the others' numbers
+        self._described.append(described)
+        self._divide(window, line, stop)
+
+    # What was found.
+
+    def _add(self, start: int) -> None:
+        """Begin a part at an offset in the message; its header comes next."""
+        open_, rows = self._open, self._rows
+        row = _Row(open_[-1] if open_ else -1, len(open_), start)
+        open_.append(len(rows))
+        rows.append(row)
+        self._parts.append(_UNREAD)
+        self._floor = start
+        self._step = self._read_header
+
+    def _end_header(self, window: Window, stop: int) -> None:
+        """End the header of the innermost part at an offset in the window."""
+        row = self._rows[-1]
+        start = row.start - self._base
+        if self._long_header:
+            header, self._long_header = self._long_header, b""
+        else:
+            header = bytes(window[start : min(stop, start + HEADER)])
+        around = self._rows[row.parent]
+        if self._envelope and (row.parent < 0 or around.kind is _MESSAGE):
+            self._envelopes[self._open[-1]] = self._envelope(Header.parse(header))
+        self._begin_body(window, describe_header(header, around.is_digest), stop)
+
+    def _end_header_of_message(self, window: Window, stop: int) -> None:
+        """End the header of a message that has none, if one has just been added."""
+        if self._rows[-1].body < 0:
+            self._end_header(window, stop)
+
+    def _begin_body(self, window: Window, described: Described, stop: int) -> None:
+        """Begin the body of the innermost part at an offset in the window."""
+        row = self._rows[-1]
+        row.body = self._floor = self._base + stop
+        self._at = self._seek = stop - 1 if stop else 0
+        self._described.append(described)
+        self._step = self._read_body
+        entity = described.entity
+        if entity.kind is _TEXT:
+            row.kind = _TEXT
+            self._begin_counting(window, row)
+        elif entity.kind is not _OTHER and row.depth < self._depth:
+            self._enter(window, row, entity)
+
+    def _enter(self, window: Window, row: _Row, entity: Entity) -> None:
+        """Go into a part that has others in it."""
+        if entity.kind is _MULTIPART:
+            row.kind = _MULTIPART
+            row.is_digest = entity.media_type.subtype.lower() == b"digest"
+            boundary = entity.media_type.parameters.octets(b"boundary")
+            if boundary is not None:
+                self._boundaries.add(boundary, self._open[-1])
+        elif len(self._rows) < self._most - 1:
+            row.kind = _MESSAGE
+            self._begin_counting(window, row)
+            self._add(row.body)
+
+    def _divide(self, window: Window, line: int, stop: int) -> None:
+        """End what a boundary ends that begins at an offset in the window.
+
+        ``stop`` is the offset in the message where its line end begins.
+        """
+        boundaries = self._boundaries
+        boundary = boundaries.find(window, line)
+        if self._open[-1] != boundary.part:
+            self._close(window, boundary.part, stop)
+        row = self._rows[boundary.part]
+        if row.preamble < 0:
+            row.preamble = stop
+        end = line + len(boundary.octets)
+        self._at = self._seek = end
+        if window[end : end + 2] == b"--":
+            boundaries.close(boundary, itself=True)
+            self._seek += 2
+            row.epilogue = self._floor = self._base + self._seek
+            self._step = self._read_body
+        else:
+            if boundaries.innermost is not boundary:
+                boundaries.close(boundary, itself=False)
+            self._step = self._end_delimiter
+
+    def _close(self, window: Window, around: int, stop: int) -> None:
+        """End all parts that lie inside of ``around`` at an offset in the message."""
+        open_ = self._open
+        while open_ and (number := open_[-1]) != around:
+            open_.pop()
+            row = self._rows[number]
+            lines = 0
+            if row.kind is _TEXT or row.kind is _MESSAGE:
+                self._count(window, stop)
+                self._counting -= 1
+                lines = self._lines - row.lines_before
+            self._parts[number] = _part(
+                (
+                    row.parent,
+                    row.depth,
+                    row.start,
+                    row.body,
+                    stop,
+                    lines,
+                    row.preamble if row.preamble >= 0 else stop,
+                    row.epilogue if row.epilogue >= 0 else stop,
+                    row.kind,
+                )
+            )
+
+    def _line_end(self, window: Window, newline: int) -> int:
+        """Return where in the message a line end begins that may belong to a boundary."""
+        stop = self._base + newline
+        if stop <= self._floor:
+            return self._floor
+        return stop - 1 if window[newline - 1] == _CR else stop
+
+    def _begin_counting(self, window: Window, row: _Row) -> None:
+        self._count(window, row.body)
+        self._counting += 1
+        row.lines_before = self._lines
+
+    def _count(self, window: Window, stop: int) -> None:
+        """Count line ends up to an offset in the message, if anybody needs them."""
+        if stop > self._counted:
+            if self._counting:
+                base = self._base
+                self._lines += window.count(b"\n", self._counted - base, stop - base)
+            self._counted = stop
+
+
+_part: Callable[[tuple[int, ...]], Part] = partial(tuple.__new__, Part)  # quicker than Part()
+_UNREAD = Part(-1, 0, 0, 0, 0, 0, 0, 0, Kind.OTHER)
