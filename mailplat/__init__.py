@@ -6,7 +6,8 @@ The house has floors, and imports point down:
 4. `app`: configuration, registry, wiring, service tree, operations, command line.
 3. Rooms, without doors between them: `portals`, `pipeline`, `delivery`, `store`,
    `directory`, `journal`, `bus`.  They meet by interfaces and events.
-2. Instruments: `wire`, `workers`, `files`, `sql` above them, `testing` above that.
+2. Instruments: `wire`, `workers`, `files`, `sniffing`, `sql` above them, `testing` above
+   that.
 1. The contract: `interfaces` and `plugin`.
 0. What mail is: `mail`.
 
