@@ -47,6 +47,7 @@ from mailplat.mail.mailbox import (
     UidSet,
     Wanted,
 )
+from mailplat.mail.mimetypes import MediaTypes
 from mailplat.mail.people import Account, AccountId, Alias, Domain, Place
 from mailplat.mail.transit import Job, Stage, Transit, Verdict
 
@@ -253,7 +254,7 @@ class IStoredKeys(Interface):
         """Return salt, iteration count, stored key and server key, or None."""
 
 
-# Names.
+# Names and types.
 
 
 class IResolver(Interface):
@@ -261,6 +262,12 @@ class IResolver(Interface):
 
     def lookup(name: str, kind: str) -> Awaitable[object]:
         """Return the records of one type; raises a `MailError` that says if trying again helps."""
+
+
+class IMediaTypes(Interface):
+    """Knows what types of files there are, those of the operator among them."""
+
+    types: MediaTypes = Attribute("All of them; ask anew each time, for they may be added to.")
 
 
 # Keeping.

@@ -75,6 +75,7 @@ def configuration_text(
     parts = {
         "login": '[login]\nlogin_without_tls = "loopback"',
         "store": '[store.main]\nuse = "memory"',
+        "mime": '[mime]\nsystem = "/dev/null"',
     }
     tables = [f'hostname = "mail.{DOMAIN}"']
     tables += [text for name, text in parts.items() if f"[{name}" not in more]

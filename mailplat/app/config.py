@@ -37,6 +37,7 @@ from mailplat.app.tables import (
     TABLES,
     GuardSettings,
     HouseSettings,
+    MimeSettings,
     Room,
 )
 from mailplat.interfaces import IPipeline
@@ -167,6 +168,8 @@ class _Reader:
         entries = [entry for room in ROOMS for entry in self._entries(room, document)]
         pipelines = self._pipelines(document, entries)
         self._check_instances()
+        if isinstance(mime := own["mime"], MimeSettings):
+            self._check_types(mime)
         return Configuration(
             self.source,
             house or HouseSettings.model_construct(),
@@ -286,6 +289,16 @@ class _Reader:
             for known in (*self._names[room.interface], *self.registry.names(room.interface))
         }
         self._note(path, f"there is no policy or filter {name!r}{nearest(name, known)}")
+
+    def _check_types(self, mime: MimeSettings) -> None:
+        """Note each extension that the operator gives to a second type."""
+        owners: dict[str, str] = {}
+        for name, endings in mime.types.items():
+            for number, ending in enumerate(endings):
+                owner = owners.setdefault(ending, name)
+                if owner != name:
+                    path = ("mime", "types", name, number)
+                    self._note(path, f"{ending!r} belongs to {owner} already")
 
     def _check_instances(self) -> None:
         for path, interface, name in self._named:

@@ -126,9 +126,14 @@ def toml_text(value: object) -> str:
         case list() | tuple() | frozenset() | set():
             return f"[{', '.join(map(toml_text, value))}]"
         case dict():
-            return f"{{ {', '.join(f'{k} = {toml_text(v)}' for k, v in value.items())} }}"
+            pairs = [f"{_key_text(k)} = {toml_text(v)}" for k, v in value.items()]
+            return f"{{ {', '.join(pairs)} }}" if pairs else "{}"
         case _:
             return json.dumps(str(value), ensure_ascii=False)
+
+
+def _key_text(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
 
 
 _KINDS: Mapping[object, str] = {
@@ -148,6 +153,12 @@ def _kind_text(field: FieldInfo) -> str:
     return _annotation_text(field.annotation)
 
 
+def _several(kind: str) -> str:
+    """Return the plural of a kind of value."""
+    first, of, rest = kind.partition(" of ")
+    return f"{first}s{of}{rest}"
+
+
 def _annotation_text(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
@@ -159,7 +170,9 @@ def _annotation_text(annotation: Any) -> str:
     if origin is Instance:
         return f"name of an {arguments[0].__name__}"
     if origin in (tuple, list, frozenset, set, Sequence):
-        return f"list of {_annotation_text(arguments[0])}s"
+        return f"list of {_several(_annotation_text(arguments[0]))}"
+    if origin is dict:
+        return f"table of {_several(_annotation_text(arguments[1]))}"
     inner = [argument for argument in arguments if argument is not NoneType]
     if inner:
         return " or ".join(dict.fromkeys(map(_annotation_text, inner)))

@@ -115,6 +115,8 @@ def explained(
             field = kind.model_fields.get(str(detail["loc"][0]))
             return path, f"is missing: {(field and field.description) or 'it has no default'}"
     problem = detail["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    for pydantic_word, toml_word in (("valid tuple", "list"), ("valid dictionary", "table")):
+        problem = problem.replace(pydantic_word, toml_word)
     problem = problem[:1].lower() + problem[1:]
     return path, f"{problem}{_not_this(detail, kind)}"
 

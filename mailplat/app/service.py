@@ -28,6 +28,7 @@ from mailplat.app.foundation import Foundation, IReactor
 from mailplat.app.holdups import HoldUps
 from mailplat.app.lock import Lock, Locked
 from mailplat.app.logs import LogWriter, tell_of_messages
+from mailplat.app.mediatypes import TypeRegistry
 from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.newhouse import NewHouse, how_to_try, new_password
 from mailplat.app.operations import OPERATIONS, Desk
@@ -205,7 +206,7 @@ class MailService(Service):
         try:
             fresh = open_all(a for a in addresses if a not in self._listeners)
             await new.prepare(old)
-            read_certificates_of(new)
+            await read_files_of(new)
             if self.writer:
                 self.writer.use(configuration.table(LogSettings))
         except BaseException:
@@ -280,11 +281,13 @@ def addresses_of(tree: Tree) -> list[str]:
     return list(wanted)
 
 
-def read_certificates_of(tree: Tree) -> None:
-    """Read the certificates again where they have changed."""
+async def read_files_of(tree: Tree) -> None:
+    """Read again what may have changed beside the configuration: certificates, types."""
     for made in tree.made:
         if isinstance(made.thing, Certificates):
             made.thing.reload()
+        elif isinstance(made.thing, TypeRegistry):
+            await made.thing.reload()
 
 
 def open_all(addresses: Iterable[str]) -> dict[str, Listener]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import attrs
 from annotated_types import Ge, Gt
-from pydantic import BeforeValidator, Field, PlainSerializer, create_model
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, create_model
 from zope.interface.interface import InterfaceClass
 
 from mailplat.interfaces import (
@@ -22,6 +22,7 @@ from mailplat.interfaces import (
 )
 from mailplat.journal.journal import JournalSettings
 from mailplat.mail.limits import Limits
+from mailplat.mail.mimetypes import extension, type_name
 from mailplat.plugin import (
     Duration,
     Location,
@@ -73,6 +74,29 @@ class LogSettings(Settings):
     format: Literal["text", "json"] = Field("text", description="For people or for programs.")
     level: Literal["debug", "info", "warn", "error"] = Field(
         "info", description="The least important that is written."
+    )
+
+
+_TypeName = Annotated[str, AfterValidator(type_name)]
+_Extension = Annotated[str, AfterValidator(extension)]
+
+
+class MimeSettings(Settings):
+    """Keys of ``[mime]``: what types of files there are, and what is made of them."""
+
+    system: Location = Field(
+        Path("/etc/mime.types"),
+        description=(
+            "The host's own list of types, for what neither you nor we know; "
+            "passed over where there is none."
+        ),
+    )
+    types: dict[_TypeName, tuple[_Extension, ...]] = Field(
+        {},
+        description=(
+            "Your own types with the extensions of their files, before all others; as "
+            'lines of a table `[mime.types]`: `"application/x-report" = ["rpt"]`.'
+        ),
     )
 
 
@@ -141,6 +165,7 @@ TABLES: dict[str, type[Settings]] = {
     "limits": _with_fields_of_limits(),
     "log": LogSettings,
     "login": LoginSettings,
+    "mime": MimeSettings,
     "tls": TlsSettings,
 }
 """The house's own tables, each there once."""

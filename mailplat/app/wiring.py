@@ -9,12 +9,20 @@ from twisted.internet.task import Clock
 
 from mailplat.app.config import Configuration, Entry
 from mailplat.app.foundation import Foundation
+from mailplat.app.mediatypes import FILE, AddedTypes, TypeRegistry
 from mailplat.app.mistakes import BadConfiguration, Mistake
 from mailplat.app.parts import Part, Plan, plan
-from mailplat.app.tables import AGENTS, FILTERS, POLICIES, PORTALS, LimitsSettings
+from mailplat.app.tables import (
+    AGENTS,
+    FILTERS,
+    POLICIES,
+    PORTALS,
+    LimitsSettings,
+    MimeSettings,
+)
 from mailplat.app.tree import Tree
 from mailplat.files import Disk, Spool
-from mailplat.interfaces import House, IBus, IPipeline
+from mailplat.interfaces import House, IBus, IMediaTypes, IPipeline
 from mailplat.journal.journal import Journal, JournalFile, JournalSettings
 from mailplat.mail.limits import Limits
 from mailplat.pipeline.judge import Judge
@@ -109,13 +117,27 @@ def _wants_tls(settings: Settings) -> bool:
 
 
 def _house_parts(configuration: Configuration) -> Iterator[Part]:
-    """Return what the house itself brings: the journal, and what others may ask for."""
+    """Return what the house itself brings: journal, types, and what others may ask for."""
     yield Part(
         name="journal",
         provides=(Journal,),
         maker=Journal,
         settings=configuration.table(JournalSettings),
         path=("journal",),
+    )
+    yield Part(
+        name="types.added",
+        provides=(AddedTypes,),
+        maker=AddedTypes,
+        given={"file": configuration.house.state / FILE},
+        path=("mime",),
+    )
+    yield Part(
+        name="types",
+        provides=(IMediaTypes, TypeRegistry),
+        maker=TypeRegistry,
+        settings=configuration.table(MimeSettings),
+        path=("mime",),
     )
     yield _house_part("doorkeeper", Doorkeeper)
     yield _house_part("attendance", Attendance)

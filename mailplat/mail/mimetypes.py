@@ -119,7 +119,27 @@ def read(
 
 def written(types: Iterable[MediaType]) -> str:
     """Return types as the text that `read` reads."""
-    return "".join(f"{' '.join((one.name, *one.extensions))}\n" for one in types)
+    return "".join(map(_line, types))
+
+
+def changed(text: str, name: str, extensions: Iterable[str] | None) -> str:
+    """Return a text of types with one line for ``name``, or with none for None.
+
+    It stands where the type's first line stood, else at the end; other lines stay.
+    """
+    lines = []
+    new = [] if extensions is None else [_line(MediaType(name, tuple(extensions)))]
+    for line in text.splitlines(keepends=True):
+        if line.split(maxsplit=1)[:1] and line.split(maxsplit=1)[0].lower() == name:
+            lines += new
+            new = []
+        else:
+            lines.append(line if line.endswith("\n") else f"{line}\n")
+    return "".join([*lines, *new])
+
+
+def _line(entry: MediaType) -> str:
+    return f"{' '.join((entry.name, *entry.extensions))}\n"
 
 
 @attrs.frozen

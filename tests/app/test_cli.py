@@ -104,6 +104,39 @@ def test_accounts_and_addresses(operator: Operator) -> None:
     assert "knows nothing" in fails("explain", "<nothing@example.org>")
 
 
+def test_media_types(operator: Operator, tmp_path: Path) -> None:
+    run, fails = operator.run, operator.fails
+    assert run("mime", "add", "application/x-report", "rpt", ".RPT2") == (
+        "application/x-report has rpt, rpt2\n"
+    )
+    listed = json.loads(run("mime", "list", "--origin", "operator", "--json"))
+    place = str(operator.house.folder / "state" / "mime.types")
+    assert listed == [
+        {
+            "type": "application/x-report",
+            "extensions": ["rpt", "rpt2"],
+            "origin": "operator",
+            "place": place,
+        }
+    ]
+    assert "image/png" in run("mime", "list")
+    assert run("mime", "show", "RPT") == f"application/x-report  rpt, rpt2  operator  {place}\n"
+    file = tmp_path / "x.rpt"
+    file.write_bytes(b"%PDF-1.7\n")
+    assert run("mime", "guess", str(file)) == "application/x-report, by its name\n"
+    guess = json.loads(run("mime", "guess", str(file), "--declared", "text/plain", "--json"))
+    assert (guess["type"], guess["content"]) == ("text/plain", "application/pdf")
+    assert run("mime", "remove", "application/x-report", "rpt") == (
+        "application/x-report has rpt2 now\n"
+    )
+    assert run("mime", "remove", "application/x-report") == "application/x-report is gone\n"
+    assert run("mime", "guess", str(file)) == "application/pdf, by its content\n"
+    assert "nobody knows rpt" in fails("mime", "show", "rpt")
+    assert "can't be read" in fails("mime", "guess", str(tmp_path / "missing"))
+    assert "expected a media type" in fails("mime", "add", "nonsense", "x")
+    assert "only what was added can go" in fails("mime", "remove", "application/pdf")
+
+
 DYING = '''
 """A directory whose process is killed once, before or after it has changed something."""
 

@@ -8,7 +8,7 @@ import pytest
 from mailplat.app.config import check
 from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.registry import Broken, Known, Registry
-from mailplat.app.tables import DatabaseSettings, LimitsSettings, LogSettings
+from mailplat.app.tables import DatabaseSettings, LimitsSettings, LogSettings, MimeSettings
 from mailplat.interfaces import (
     IDeliveryAgent,
     IDirectory,
@@ -168,6 +168,47 @@ def mistakes(text: str, registry: Registry) -> list[str]:
     with pytest.raises(BadConfiguration) as caught:
         check(text, Path("mailplat.toml"), registry)
     return [str(mistake) for mistake in caught.value.mistakes]
+
+
+def test_the_operators_types_are_read(registry: Registry) -> None:
+    text = (
+        '[mime.types]\n"Application/X-Report" = [".RPT", "rpt.gz"]\n"application/x-bare" = []'
+    )
+    mime = check(text, Path("/h/mailplat.toml"), registry).table(MimeSettings)
+    assert mime.types == {"application/x-report": ("rpt", "rpt.gz"), "application/x-bare": ()}
+    assert mime.system == Path("/etc/mime.types")
+
+
+TYPES = """\
+[mime.types]
+"application/x-a" = ["aa", "b/b"]
+"no type" = ["x"]
+"application/x-b" = ["bb", 5]
+"application/x-c" = "cc"
+[mime]
+sytem = "/etc/mime.types"
+"""
+
+
+TYPES_EXPECTED = """\
+2: mime.types."application/x-a"[1]: expected an extension of file names, such as "pdf" or "tar.gz", not 'b/b'
+3: mime.types."no type": expected a media type, such as application/pdf, not 'no type'
+4: mime.types."application/x-b"[1]: expected a valid string, not 5
+5: mime.types."application/x-c": expected a list, not 'cc'
+7: mime.sytem: there is no such key; did you mean 'system'?
+"""
+
+
+def test_mistakes_in_the_operators_types(registry: Registry) -> None:
+    said = [line.removeprefix("mailplat.toml:") for line in mistakes(TYPES, registry)]
+    assert said == TYPES_EXPECTED.splitlines()
+
+
+def test_an_extension_belongs_to_one_type(registry: Registry) -> None:
+    text = '[mime.types]\n"a/x" = ["aa"]\n"a/y" = [\n  "bb",\n  "AA",\n]'
+    assert mistakes(text, registry) == [
+        "mailplat.toml:5: mime.types.\"a/y\"[1]: 'aa' belongs to a/x already"
+    ]
 
 
 def test_all_mistakes_at_once(registry: Registry) -> None:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mailplat.app.operations import OPERATIONS, Desk
-from mailplat.mail.errors import AlreadyExists, NoSuchAccount, NoSuchAddress
+from mailplat.mail.errors import (
+    AlreadyExists,
+    BadParameter,
+    NoSuchAccount,
+    NoSuchAddress,
+    NotPermitted,
+)
+from mailplat.plugin import ConfigError
 from mailplat.pytest_plugin import MemoryHouse
 
 ALICE = {"name": "alice@example.org", "password": "one"}
@@ -93,6 +101,82 @@ def test_a_house_is_furnished_once(house: MemoryHouse) -> None:
     house.operate("server.furnish", **first)
     house.operate("server.furnish", **{**first, "password": "two"})
     assert house.messages("postmaster@example.net", "two") == []
+
+
+def test_media_types(house: MemoryHouse) -> None:
+    [pdf] = house.operate("mime.show", name="pdf")
+    assert (pdf["type"], pdf["origin"]) == ("application/pdf", "built in")
+    add = {"name": "Application/X-Report", "extensions": [".RPT"]}
+    added = {"type": "application/x-report", "extensions": ["rpt"]}
+    assert house.operate("mime.add", **add) == added
+    assert house.operate("mime.add", **add) == added
+    house.operate("mime.add", name="application/x-report", extensions=["pdf", "rpt.gz"])
+    shown = house.operate("mime.show", name=".pdf")
+    assert [row["type"] for row in shown] == ["application/x-report", "application/pdf"]
+    file = house.foundation.state / "mime.types"
+    assert (shown[0]["origin"], shown[0]["place"]) == ("operator", str(file))
+    assert "\napplication/x-report rpt pdf rpt.gz\n" in file.read_text()
+    assert house.operate("mime.guess", name="x.rpt.gz")["type"] == "application/x-report"
+    assert len(house.operate("mime.list")) > 900
+    assert len(house.operate("mime.list", origin="operator")) == 1
+    with pytest.raises(AlreadyExists, match="rpt belongs to application/x-report"):
+        house.operate("mime.add", name="application/x-other", extensions=["rpt"])
+    left = house.operate("mime.remove", name="application/x-report", extensions=["pdf"])
+    assert left["extensions"] == ["rpt", "rpt.gz"]
+    again(house, "mime.remove", name="application/x-report", extensions=["pdf"])
+    with pytest.raises(BadParameter, match="has no extension pdf"):
+        house.operate("mime.remove", name="application/x-report", extensions=["pdf"])
+    house.operate("mime.remove", name="application/x-report", extensions=[])
+    with pytest.raises(BadParameter, match="there is no type"):
+        house.operate("mime.remove", name="application/x-report", extensions=[])
+    again(house, "mime.remove", name="application/x-report", extensions=[])
+    with pytest.raises(BadParameter, match="nobody knows"):
+        house.operate("mime.show", name="application/x-report")
+
+
+def test_only_what_was_added_can_go(mailplat_house: Callable[..., MemoryHouse]) -> None:
+    house = mailplat_house('[mime.types]\n"application/x-report" = ["rpt"]')
+    for name, why in (
+        ("application/pdf", "the types of mailplat"),
+        ("application/x-report", "mime"),
+    ):
+        with pytest.raises(NotPermitted, match=why):
+            house.operate("mime.remove", name=name, extensions=[])
+    with pytest.raises(BadParameter, match="expected a media type"):
+        house.operate("mime.add", name="nonsense", extensions=["x"])
+
+
+def test_what_the_operator_wrote_beside_stays(house: MemoryHouse) -> None:
+    file = house.foundation.state / "mime.types"
+    file.write_text("# mine\nnonsense\napplication/x-a aa\n  \nAPPLICATION/X-B bb # why\nx/c c")
+    house.operate("mime.add", name="application/x-a", extensions=["a2"])
+    house.operate("mime.add", name="application/x-d", extensions=["dd"])
+    house.operate("mime.remove", name="application/x-b", extensions=[])
+    assert file.read_text() == (
+        "# mine\nnonsense\napplication/x-a aa a2\n  \nx/c c\napplication/x-d dd\n"
+    )
+    file.write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match="can't be read"):
+        house.operate("mime.add", name="application/x-a", extensions=["a3"])
+    assert file.read_bytes() == b"\xff"
+
+
+def test_the_hosts_types_fill_gaps(
+    mailplat_house: Callable[..., MemoryHouse], tmp_path: Path
+) -> None:
+    system = tmp_path / "system.types"
+    system.write_text("application/x-wrong pdf\napplication/x-host hst\n")
+    house = mailplat_house(f'[mime]\nsystem = "{system}"')
+    assert house.operate("mime.guess", name="x.pdf")["type"] == "application/pdf"
+    [row] = house.operate("mime.show", name="hst")
+    assert row == {
+        "type": "application/x-host",
+        "extensions": ["hst"],
+        "origin": "system",
+        "place": str(system),
+    }
+    folder = mailplat_house(f'[mime]\nsystem = "{tmp_path}"')
+    assert folder.operate("mime.guess", name="x.hst")["by"] == "nothing"
 
 
 def test_status(house: MemoryHouse) -> None:

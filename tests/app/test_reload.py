@@ -105,6 +105,34 @@ def test_a_reload_takes_new_certificates(tmp_path: Path) -> None:
         assert "stays as it was" not in server.output()
 
 
+def test_a_reload_takes_new_types(tmp_path: Path) -> None:
+    """Those of the configuration, of the host and of the state folder; added ones stay."""
+    house = House(tmp_path)
+    house.make({"alice": "secret"})
+    host = tmp_path / "host.types"
+    house.config.write_text(
+        house.config.read_text().replace("[mime]\n", f'[mime]\nsystem = "{host}"\n')
+    )
+    with house.start() as server:
+        house.run("mime", "add", "application/x-added", "aaa")
+        host.write_text("application/x-host hhh\n")
+        with (house.folder / "state" / "mime.types").open("a") as file:
+            file.write("application/x-written www\n")
+        with house.config.open("a") as file:
+            file.write('[mime.types]\n"application/x-table" = ["ttt"]\n')
+        reload(server, house, 0)
+        for ending in ("aaa", "hhh", "www", "ttt"):
+            assert ending in house.run("mime", "show", ending)
+        text = house.config.read_text()
+        house.config.write_text(text.replace('["ttt"]', '["t t"]'))
+        os.kill(server.pid, signal.SIGHUP)
+        wait_until(lambda: "stays as it was" in server.output(), "refusal")
+        house.config.write_text(text)
+        house.run("mime", "add", "application/x-added", "bbb")
+        assert "ttt" in house.run("mime", "show", "ttt")
+        assert "bbb" in house.run("mime", "show", "application/x-added")
+
+
 NOBODY = 65534
 TWISTD = "from twisted.scripts.twistd import run; run()"
 MAILPLAT = "from mailplat.app.cli import main; main()"

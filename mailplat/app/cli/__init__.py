@@ -3,5 +3,8 @@
 from __future__ import annotations
 
 from mailplat.app.cli.commands import main
+from mailplat.app.cli.mime import media_types
+
+main.add_command(media_types)
 
 __all__ = ["main"]

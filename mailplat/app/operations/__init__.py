@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mailplat.app.operations import accounts, addresses, messages, server
+from mailplat.app.operations import accounts, addresses, messages, mime, server
 from mailplat.app.operations.desk import Desk
 
 Operation = Callable[..., Awaitable[Any]]
@@ -30,6 +30,11 @@ OPERATIONS: dict[str, Operation] = {
     "domain.add": addresses.add_domain,
     "domain.remove": addresses.remove_domain,
     "message.explain": messages.explain,
+    "mime.list": mime.list_types,
+    "mime.show": mime.show_type,
+    "mime.add": mime.add_type,
+    "mime.remove": mime.remove_type,
+    "mime.guess": mime.guess,
     "server.status": server.status,
     "server.furnish": server.furnish,
 }
