@@ -7,7 +7,7 @@ The house has floors, and imports point down:
 3. Rooms, without doors between them: `portals`, `pipeline`, `delivery`, `store`,
    `directory`, `journal`, `bus`.  They meet by interfaces and events.
 2. Instruments: `wire`, `workers`, `files`, `sniffing`, `sql` above them, `testing` above
-   that.
+   that, and `child` below `workers`: what runs in child processes.
 1. The contract: `interfaces` and `plugin`.
 0. What mail is: `mail`.
 

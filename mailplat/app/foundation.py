@@ -9,9 +9,7 @@ from typing import cast
 import attrs
 from twisted.internet.interfaces import (
     IReactorCore,
-    IReactorFromThreads,
     IReactorSocket,
-    IReactorTime,
 )
 
 from mailplat.app.config import Configuration
@@ -21,12 +19,12 @@ from mailplat.bus import Bus
 from mailplat.files import Disk, Reserve
 from mailplat.mail.limits import MIB
 from mailplat.sql import SqliteDatabase
-from mailplat.workers import Workers
+from mailplat.workers import IReactorOfWorkers, Workers
 
 RESERVE = 16 * MIB  # octets kept on the disk for what makes room
 
 
-class IReactor(IReactorTime, IReactorCore, IReactorFromThreads, IReactorSocket):
+class IReactor(IReactorCore, IReactorOfWorkers, IReactorSocket):
     """What the application asks of the reactor."""
 
 

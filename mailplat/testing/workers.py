@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from mailplat.mail.errors import ShuttingDown
 from mailplat.sql import SqliteDatabase
-from mailplat.workers import Bench, Crew, Job, Workers
+from mailplat.workers import Allowance, Bench, ChildFailed, Children, Crew, Job, Workers
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,9 +62,27 @@ class CrewAtOnce(Crew):
         return succeed(None)
 
 
+class ChildrenAtOnce(Children):
+    """A crew without processes: each job is done here, and only its answer is bounded."""
+
+    def ask(
+        self, allowance: Allowance, function: Callable[..., bytes], *args: object
+    ) -> Deferred[bytes]:
+        if self._stopping is not None:
+            return fail(ShuttingDown(f"{self._name} take no more work"))
+        try:
+            answer = function(*args)
+        except Exception as error:  # noqa: BLE001 - whoever asked gets it
+            return fail(ChildFailed(f"{type(error).__name__}: {error}"))
+        if not isinstance(answer, bytes) or len(answer) > allowance.answer:
+            return fail(ChildFailed("no octets, or too many"))
+        return succeed(answer)
+
+
 def workers_at_once() -> Workers:
-    """Return workers that never start a thread."""
-    return Workers(ReactorAtOnce(), crew=CrewAtOnce)
+    """Return workers that start neither a thread nor a process."""
+    reactor: Any = ReactorAtOnce()
+    return Workers(reactor, crew=CrewAtOnce, children=ChildrenAtOnce)
 
 
 def database_at_once(path: Path, **options: Any) -> SqliteDatabase:

@@ -1,12 +1,7 @@
-"""The only place that starts a thread: crews that take work from a bounded line.
-
-Threads are for work that releases the interpreter's lock: files, databases,
-hashes.  Whoever asks waits on the reactor and never blocks it.
-"""
+"""Threads: crews that take work from a bounded line, for what releases the interpreter's lock."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -201,32 +196,3 @@ def _fail_all(jobs: Iterable[Job], error: BaseException) -> None:
 def _tell_all(jobs: Iterable[Job]) -> None:
     for job in jobs:
         job.tell()
-
-
-class Workers:
-    """The house's crews, each bounded, so that an overload is an answer and not a stall.
-
-    ``files`` is for our own work on files, ``hashes`` for what costs a core for
-    long (as many threads as cores), `run` for everything else, plugins above
-    all: what hangs there takes nothing from the other two.
-    """
-
-    def __init__(self, reactor: IReactorFromThreads, *, crew: type[Crew] = Crew) -> None:
-        cores = os.cpu_count() or 1
-        self.files = crew(reactor, "files", threads=16, waiting=1024)
-        self.hashes = crew(reactor, "hashes", threads=cores, waiting=64)
-        self._others = crew(reactor, "workers", threads=16, waiting=256)
-
-    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function that may block; see `Crew.ask` for errors and cancellation."""
-        return await self._others.ask(function, *args, **kwargs)
-
-    async def stop(self) -> None:
-        """Take no more, finish our own work and end its threads.
-
-        What still runs by `run` isn't waited for: nobody waits for its answer
-        any more, and a plugin that hangs can't keep the house from closing.
-        """
-        self._others.stop()
-        await self.hashes.stop()
-        await self.files.stop()

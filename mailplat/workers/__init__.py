@@ -1,0 +1,74 @@
+"""The only place that starts a thread or a child process: crews with a bounded line of work.
+
+Threads are for work that releases the interpreter's lock: files, databases,
+hashes.  Child processes are for long Python work and for reading what strangers
+have made.  Whoever asks waits on the reactor and never blocks it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from twisted.internet.interfaces import IReactorFromThreads
+
+from mailplat.workers.children import Allowance, ChildFailed, Children, IReactorOfChildren
+from mailplat.workers.threads import Bench, Crew, Job, PlainBench
+
+__all__ = [
+    "Allowance",
+    "Bench",
+    "ChildFailed",
+    "Children",
+    "Crew",
+    "IReactorOfWorkers",
+    "Job",
+    "PlainBench",
+    "Workers",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class IReactorOfWorkers(IReactorFromThreads, IReactorOfChildren):
+    """What all crews together ask of the reactor."""
+
+
+class Workers:
+    """The house's crews, each bounded, so that an overload is an answer and not a stall.
+
+    ``files`` is for our own work on files, ``hashes`` for what costs a core for
+    long (as many threads as cores), ``children`` for long Python work in child
+    processes, `run` for everything else, plugins above all: what hangs there
+    takes nothing from the others.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorOfWorkers,
+        *,
+        crew: type[Crew] = Crew,
+        children: type[Children] = Children,
+    ) -> None:
+        cores = os.cpu_count() or 1
+        self.children = children(reactor, "children", most=min(cores, 4), waiting=256)
+        self.files = crew(reactor, "files", threads=16, waiting=1024)
+        self.hashes = crew(reactor, "hashes", threads=cores, waiting=64)
+        self._others = crew(reactor, "workers", threads=16, waiting=256)
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function that may block; see `Crew.ask` for errors and cancellation."""
+        return await self._others.ask(function, *args, **kwargs)
+
+    async def stop(self) -> None:
+        """Take no more, finish our own work and end its threads.
+
+        What still runs by `run` isn't waited for: nobody waits for its answer
+        any more, and a plugin that hangs can't keep the house from closing.
+        """
+        self._others.stop()
+        await self.children.stop()
+        await self.hashes.stop()
+        await self.files.stop()
