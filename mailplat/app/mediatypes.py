@@ -19,7 +19,7 @@ from mailplat.files import Disk
 from mailplat.interfaces import IMediaTypes
 from mailplat.mail import mimetypes
 from mailplat.mail.errors import AlreadyExists, BadParameter, NotPermitted
-from mailplat.mail.mimetypes import MediaType, MediaTypes, Origin
+from mailplat.mail.mimetypes import KnownType, MediaTypes, Origin
 from mailplat.plugin import ConfigError
 from mailplat.workers import Workers
 
@@ -42,7 +42,7 @@ class AddedTypes:
         self._disk = disk
         self._workers = workers
         self._text = ""
-        self.types: tuple[MediaType, ...] = ()
+        self.types: tuple[KnownType, ...] = ()
         self.lock = DeferredLock()  # held from a look at the types to their change
 
     async def prepare(self) -> None:
@@ -83,7 +83,7 @@ class TypeRegistry:
     def __init__(self, settings: MimeSettings, added: AddedTypes) -> None:
         self._settings = settings
         self._added = added
-        self._seen: tuple[MediaType, ...] | None = None  # what was added when we looked last
+        self._seen: tuple[KnownType, ...] | None = None  # what was added when we looked last
         self._types = MediaTypes.of()
 
     @property
@@ -101,7 +101,7 @@ class TypeRegistry:
         await self._added.prepare()
         self._seen = None
 
-    def _of_the_host(self) -> tuple[MediaType, ...]:
+    def _of_the_host(self) -> tuple[KnownType, ...]:
         file = self._settings.system
         try:
             text = file.read_text("utf-8", "replace")
@@ -171,12 +171,12 @@ class TypeRegistry:
         return BadParameter(f"there is no type {name}")
 
 
-def configured(table: Mapping[str, tuple[str, ...]]) -> Iterator[MediaType]:
+def configured(table: Mapping[str, tuple[str, ...]]) -> Iterator[KnownType]:
     """Return the types that stand in the configuration."""
-    return (MediaType(name, endings, place=TABLE) for name, endings in table.items())
+    return (KnownType(name, endings, place=TABLE) for name, endings in table.items())
 
 
-def built_in() -> tuple[MediaType, ...]:
+def built_in() -> tuple[KnownType, ...]:
     """Return the types that we bring."""
     text = resources.files("mailplat.mail").joinpath("mime.types").read_text("utf-8")
     return mimetypes.read(text, Origin.BUILT_IN, BUILT_IN)[0]
@@ -189,8 +189,8 @@ def _text_of(file: Path) -> str:
         return ""
 
 
-def _entry(name: str, extensions: tuple[str, ...]) -> MediaType:
+def _entry(name: str, extensions: tuple[str, ...]) -> KnownType:
     try:
-        return MediaType.of(name, extensions)
+        return KnownType.of(name, extensions)
     except ValueError as problem:
         raise BadParameter(str(problem)) from None

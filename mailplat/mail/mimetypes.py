@@ -76,7 +76,7 @@ def extension(text: str) -> str:
 
 
 @attrs.frozen
-class MediaType:
+class KnownType:
     """A type and the extensions that one source gives to its files, the usual one first."""
 
     name: str
@@ -99,25 +99,25 @@ class MediaType:
 
 def read(
     text: str, origin: Origin, place: str = ""
-) -> tuple[tuple[MediaType, ...], tuple[int, ...]]:
+) -> tuple[tuple[KnownType, ...], tuple[int, ...]]:
     """Return the types in a text of lines, and the numbers of the lines that are wrong.
 
     A wrong line is passed over; ``#`` begins a comment.
     """
-    types: list[MediaType] = []
+    types: list[KnownType] = []
     wrong: list[int] = []
     for number, line in enumerate(text.split("\n"), 1):
         words = line.partition("#")[0].split()
         if not words:
             continue
         try:
-            types.append(MediaType.of(words[0], words[1:], origin, place))
+            types.append(KnownType.of(words[0], words[1:], origin, place))
         except ValueError:
             wrong.append(number)
     return tuple(types), tuple(wrong)
 
 
-def written(types: Iterable[MediaType]) -> str:
+def written(types: Iterable[KnownType]) -> str:
     """Return types as the text that `read` reads."""
     return "".join(map(_line, types))
 
@@ -128,7 +128,7 @@ def changed(text: str, name: str, extensions: Iterable[str] | None) -> str:
     It stands where the type's first line stood, else at the end; other lines stay.
     """
     lines = []
-    new = [] if extensions is None else [_line(MediaType(name, tuple(extensions)))]
+    new = [] if extensions is None else [_line(KnownType(name, tuple(extensions)))]
     for line in text.splitlines(keepends=True):
         if line.split(maxsplit=1)[:1] and line.split(maxsplit=1)[0].lower() == name:
             lines += new
@@ -138,7 +138,7 @@ def changed(text: str, name: str, extensions: Iterable[str] | None) -> str:
     return "".join([*lines, *new])
 
 
-def _line(entry: MediaType) -> str:
+def _line(entry: KnownType) -> str:
     return f"{' '.join((entry.name, *entry.extensions))}\n"
 
 
@@ -161,16 +161,16 @@ class MediaTypes:
     extension that an earlier source has given to the same type isn't said again.
     """
 
-    types: tuple[MediaType, ...]
-    _by_name: dict[str, list[MediaType]] = attrs.field(eq=False, repr=False)
-    _by_extension: dict[str, list[MediaType]] = attrs.field(eq=False, repr=False)
+    types: tuple[KnownType, ...]
+    _by_name: dict[str, list[KnownType]] = attrs.field(eq=False, repr=False)
+    _by_extension: dict[str, list[KnownType]] = attrs.field(eq=False, repr=False)
     _most_dots: int = attrs.field(eq=False, repr=False)  # in one extension
 
     @classmethod
-    def of(cls, *sources: Iterable[MediaType]) -> Self:
+    def of(cls, *sources: Iterable[KnownType]) -> Self:
         """Lay sources over each other, the one that counts most first."""
-        by_name: dict[str, list[MediaType]] = {}
-        by_extension: dict[str, list[MediaType]] = {}
+        by_name: dict[str, list[KnownType]] = {}
+        by_extension: dict[str, list[KnownType]] = {}
         types = tuple(_news(sources, by_name))
         for entry in types:
             for ending in entry.extensions:
@@ -178,7 +178,7 @@ class MediaTypes:
         most_dots = max((ending.count(".") for ending in by_extension), default=0)
         return cls(types, by_name, by_extension, most_dots)
 
-    def entries(self, name: str) -> tuple[MediaType, ...]:
+    def entries(self, name: str) -> tuple[KnownType, ...]:
         """Return what each source says of a type; empty if nobody knows it."""
         return tuple(self._by_name.get(name.lower(), ()))
 
@@ -186,11 +186,11 @@ class MediaTypes:
         """Return the extensions of a type, the usual one first."""
         return tuple(ending for one in self.entries(name) for ending in one.extensions)
 
-    def claims(self, ending: str) -> tuple[MediaType, ...]:
+    def claims(self, ending: str) -> tuple[KnownType, ...]:
         """Return the types that an extension may stand for; the first one counts."""
         return tuple(self._by_extension.get(ending.lower().removeprefix("."), ()))
 
-    def of_name(self, file_name: str) -> MediaType | None:
+    def of_name(self, file_name: str) -> KnownType | None:
         """Return the type that a file's name speaks of, by its longest known extension.
 
         Folders before the name are passed over, and so are dots and spaces
@@ -224,8 +224,8 @@ class MediaTypes:
 
 
 def _news(
-    sources: Iterable[Iterable[MediaType]], by_name: dict[str, list[MediaType]]
-) -> Iterator[MediaType]:
+    sources: Iterable[Iterable[KnownType]], by_name: dict[str, list[KnownType]]
+) -> Iterator[KnownType]:
     """Yield what each source adds to those before it, and note it by name."""
     known: dict[str, set[str]] = {}
     for source in sources:

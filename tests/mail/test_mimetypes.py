@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailplat.mail import mimetypes
-from mailplat.mail.mimetypes import By, Guess, MediaType, MediaTypes, Origin, read, written
+from mailplat.mail.mimetypes import By, Guess, KnownType, MediaTypes, Origin, read, written
 
 TEXT = (Path(mimetypes.__file__).parent / "mime.types").read_text("utf-8")
 BUILT_IN, WRONG = read(TEXT, Origin.BUILT_IN)
@@ -60,9 +60,9 @@ def test_a_name_may_say_nothing(name: str) -> None:
 
 
 def test_what_an_earlier_source_says_counts() -> None:
-    own = MediaType.of("Application/X-Report", [".PDF", "rpt"], place="state/mime.types")
-    system = MediaType.of("application/pdf", ["pdf", "pdfx"], Origin.SYSTEM, "/etc/mime.types")
-    same = MediaType.of("application/zip", ["zip"], Origin.SYSTEM, "/etc/mime.types")
+    own = KnownType.of("Application/X-Report", [".PDF", "rpt"], place="state/mime.types")
+    system = KnownType.of("application/pdf", ["pdf", "pdfx"], Origin.SYSTEM, "/etc/mime.types")
+    same = KnownType.of("application/zip", ["zip"], Origin.SYSTEM, "/etc/mime.types")
     types = MediaTypes.of([own], BUILT_IN, [system, same])
     assert types.of_name("x.pdf") == own
     assert [one.name for one in types.claims(".PDF")] == [
@@ -80,7 +80,7 @@ def test_what_an_earlier_source_says_counts() -> None:
 
 
 def test_the_longest_extension_counts_whoever_says_it() -> None:
-    own = MediaType.of("application/x-own", ["gz"])
+    own = KnownType.of("application/x-own", ["gz"])
     types = MediaTypes.of([own], BUILT_IN)
     assert types.of_name("x.gz") == own
     assert types.of_name("x.tar.gz") != own
@@ -104,8 +104,8 @@ def test_a_wrong_line_is_named_and_passed_over() -> None:
     text = "# a comment\r\n\ntext/plain\ttxt  asc # more\nnonsense\ntext/x a/b\nIMAGE/PNG PNG\n"
     types, wrong = read(text, Origin.SYSTEM, "here")
     assert types == (
-        MediaType("text/plain", ("txt", "asc"), Origin.SYSTEM, "here"),
-        MediaType("image/png", ("png",), Origin.SYSTEM, "here"),
+        KnownType("text/plain", ("txt", "asc"), Origin.SYSTEM, "here"),
+        KnownType("image/png", ("png",), Origin.SYSTEM, "here"),
     )
     assert wrong == (4, 5)
 

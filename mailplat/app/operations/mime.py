@@ -7,12 +7,12 @@ from typing import Any
 from mailplat.app.mediatypes import TypeRegistry
 from mailplat.app.operations.desk import Desk
 from mailplat.mail.errors import BadParameter
-from mailplat.mail.mimetypes import MediaType, Origin, type_name
+from mailplat.mail.mimetypes import KnownType, Origin, type_name
 
 Row = dict[str, Any]
 
 
-def _row(entry: MediaType) -> Row:
+def _row(entry: KnownType) -> Row:
     return {
         "type": entry.name,
         "extensions": list(entry.extensions),
