@@ -18,7 +18,8 @@ import attrs
 from mailplat.mail.address import Address
 from mailplat.mail.addresswords import AT, STRING, WORD, Elements
 from mailplat.mail.errors import BadAddress
-from mailplat.mail.words import LINE, check_name, encoded_words, folded, shown
+from mailplat.mail.fields import structured
+from mailplat.mail.words import LINE, encoded_words, shown
 
 MOST_ADDRESSES = 10_000  # read of one list
 MOST_WORDS = 15_000  # words, specials and comments of those that aren't written as usual
@@ -150,7 +151,6 @@ def address_field(name: bytes, addresses: Iterable[NamedAddress]) -> bytes:
     Raises `ValueError` for a name that is none, and for addresses that no
     envelope could have.
     """
-    check_name(name)
     pieces: list[bytes] = []
     for one in addresses:
         if one.address is None:
@@ -160,7 +160,7 @@ def address_field(name: bytes, addresses: Iterable[NamedAddress]) -> bytes:
         address = str(one.address).encode()
         words = name_pieces(one.shown_name)
         pieces += [*words, b" <%b>" % address] if words else [b" " + address]
-    return folded(name, pieces)
+    return structured(name, pieces)
 
 
 def name_pieces(text: str) -> list[bytes]:

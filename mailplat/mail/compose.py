@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from mailplat.mail.address import Address
 from mailplat.mail.dates import date_text
+from mailplat.mail.fields import laid_out
 from mailplat.mail.transit import Transit
 
 _UNFIT = re.compile(r"[^A-Za-z0-9.:_\-]+")
@@ -25,11 +26,12 @@ def received(transit: Transit, hostname: str, arrived: datetime) -> bytes:
     recipients = transit.envelope.recipients
     text = str(recipients[0].address) if len(recipients) == 1 else ""
     recipient = f"\r\n\tfor <{text}>" if text and text.isascii() else ""
-    return (
+    field = (
         f"Received: from {_origin(transit.greeting, transit.peer.host)}\r\n"
         f"\tby {hostname} with {transit.protocol}{secured} id {transit.id}{recipient};\r\n"
         f"\t{date_text(arrived)}\r\n"
     ).encode("ascii", "replace")
+    return laid_out(field, 4 if recipient else 3)
 
 
 @lru_cache(1024)
@@ -44,9 +46,9 @@ def _origin(greeting: str, host: str) -> str:
 
 def return_path(sender: Address | None) -> bytes:
     """Return the Return-Path field of a final delivery (RFC 5321 section 4.4)."""
-    return f"Return-Path: <{sender or ''}>\r\n".encode()
+    return laid_out(f"Return-Path: <{sender or ''}>\r\n".encode())
 
 
 def delivered_to(recipient: Address) -> bytes:
     """Return the Delivered-To field, by which a loop is recognised (RFC 9228)."""
-    return f"Delivered-To: {recipient}\r\n".encode()
+    return laid_out(f"Delivered-To: {recipient}\r\n".encode())
