@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import Enum, Flag, auto
 
 import attrs
 
@@ -17,23 +17,51 @@ class Body(Enum):
     BINARY = "BINARYMIME"
 
 
+class Return(Enum):
+    """How much of the message a report of failure should have in it (RFC 3461 section 4.3)."""
+
+    FULL = "FULL"
+    HEADERS = "HDRS"
+
+
+class Notify(Flag):
+    """When the sender wants to hear of a recipient (RFC 3461 section 4.1)."""
+
+    NEVER = 0
+    SUCCESS = auto()
+    FAILURE = auto()
+    DELAY = auto()
+
+
+@attrs.frozen
+class OriginalRecipient:
+    """An address as the sender first wrote it, of a type such as ``rfc822`` (RFC 3461 section 4.2)."""
+
+    type: str
+    address: str  # decoded
+
+
 @attrs.frozen
 class Recipient:
     """One forward-path.
 
-    ``original`` is the address as the sender first wrote it, where an alias
-    or a parameter (ORCPT, RFC 3461) has since changed it.
+    ``original`` is what the sender said with ORCPT, or the address as it came,
+    where an alias has since changed it.  ``notify`` is None where nothing was
+    said: then it is failures that are reported.
     """
 
     address: Address
-    original: str = ""
+    original: OriginalRecipient | None = None
+    notify: Notify | None = None
 
 
 @attrs.frozen
 class Envelope:
     """Whom a message is from and for, apart from what its header says.
 
-    ``sender`` is None for the null reverse-path ``<>``.
+    ``sender`` is None for the null reverse-path ``<>``.  ``returns`` and
+    ``envelope_id`` (decoded) are what the sender asked to have in reports, or
+    None and nothing (RFC 3461 sections 4.3 and 4.4).
     """
 
     sender: Address | None
@@ -41,8 +69,9 @@ class Envelope:
     body: Body = Body.SEVEN_BIT
     smtputf8: bool = False
     declared_size: int | None = None  # octets, of the SIZE parameter (RFC 1870)
+    returns: Return | None = None
+    envelope_id: str = ""
 
     def with_recipient(self, recipient: Recipient) -> Envelope:
         """Return this envelope with one recipient more."""
-        recipients = (*self.recipients, recipient)
-        return Envelope(self.sender, recipients, self.body, self.smtputf8, self.declared_size)
+        return attrs.evolve(self, recipients=(*self.recipients, recipient))
