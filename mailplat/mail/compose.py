@@ -1,4 +1,8 @@
-"""Writes what the house itself adds to messages: trace fields (RFC 5321 section 4.4)."""
+"""Writes what the house adds to messages, and the header of those that it sends itself.
+
+Trace fields: RFC 5321 section 4.4.  Letters of our own, in answer to a message:
+RFC 3834 section 3, RFC 5322 section 3.6.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,21 @@ import re
 from datetime import datetime
 from functools import lru_cache
 
+import attrs
+
 from mailplat.mail.address import Address
+from mailplat.mail.addresslist import NamedAddress, address_field
+from mailplat.mail.content import Content
 from mailplat.mail.dates import date_text
-from mailplat.mail.fields import laid_out
+from mailplat.mail.envelope import Envelope, Notify, Recipient
+from mailplat.mail.fields import date_field, identifier_field, laid_out, one_line
+from mailplat.mail.header import Header
+from mailplat.mail.identifiers import ancestors_of, own_identifier
+from mailplat.mail.multipart import BodyPart, message
 from mailplat.mail.transit import Transit
+from mailplat.mail.words import decoded, encoded
+
+LONGEST_SUBJECT = 200  # characters of a stranger's subject that are repeated
 
 _UNFIT = re.compile(r"[^A-Za-z0-9.:_\-]+")
 _LONGEST_NAME = 255  # octets of a host's name that go into a trace field
@@ -52,3 +67,68 @@ def return_path(sender: Address | None) -> bytes:
 def delivered_to(recipient: Address) -> bytes:
     """Return the Delivered-To field, by which a loop is recognised (RFC 9228)."""
     return laid_out(f"Delivered-To: {recipient}\r\n".encode())
+
+
+# Letters ---------------------------------------------------------------------
+
+
+@attrs.frozen
+class Letter:
+    """A message that the house itself sends, with its envelope."""
+
+    envelope: Envelope
+    content: Content
+
+
+@attrs.frozen(kw_only=True)
+class Occasion:
+    """Where, when and by whom a letter is written.
+
+    ``unique`` are letters and digits that nobody could have guessed; identifier
+    and boundaries are made of them.
+    """
+
+    author: NamedAddress
+    hostname: str
+    now: datetime
+    unique: str
+
+
+def answer(
+    to: Address, subject: str, header: Header, body: BodyPart, occasion: Occasion
+) -> Letter:
+    """Return a letter in automatic answer to the message that has this header.
+
+    Its reverse-path is null, so that nothing can be answered to it, and it says
+    of itself that it is automatic (RFC 3834 sections 3.1 and 3.3).  Raises
+    `ValueError` for what can't be written.
+    """
+    fields = [
+        address_field(b"From", [occasion.author]),
+        address_field(b"To", [NamedAddress.of(to)]),
+        encoded(b"Subject", subject),
+        date_field(b"Date", occasion.now),
+        identifier_field(b"Message-ID", [f"{occasion.unique}@{occasion.hostname}".encode()]),
+        *answering(header),
+        b"Auto-Submitted: auto-replied\r\n",
+    ]
+    utf8 = not (to.is_ascii and occasion.author.local.isascii())
+    envelope = Envelope(None, (Recipient(to, notify=Notify.NEVER),), body.needs, utf8)
+    return Letter(envelope, message(fields, body))
+
+
+def answering(header: Header) -> list[bytes]:
+    """Return the fields by which an answer belongs to a message (RFC 5322 section 3.6.4)."""
+    own = own_identifier(header.body(b"Message-ID"))
+    if not own:
+        return []
+    ancestors = ancestors_of(header.body(b"References"), header.body(b"In-Reply-To"))
+    return [
+        identifier_field(b"In-Reply-To", [own]),
+        identifier_field(b"References", [*ancestors, own]),
+    ]
+
+
+def subject_of(header: Header) -> str:
+    """Return a stranger's subject so that it can be repeated in an answer's."""
+    return one_line(decoded(header.body(b"Subject")), LONGEST_SUBJECT).strip()
