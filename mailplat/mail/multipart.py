@@ -115,19 +115,24 @@ async def attachment(
     return _part(fields, travels)
 
 
-async def message_part(content: Content, *, disposition: str = "") -> BodyPart:
+async def message_part(content: Content, *, utf8: bool = True) -> BodyPart:
     """Return a message as message/rfc822, or message/global if its header is UTF-8 (RFC 6532).
 
-    It is never encoded, which RFC 2046 section 5.2.1 forbids and many couldn't
-    look into; so the message around it needs what this one does.
+    Without ``utf8``, for a reader who doesn't know the latter, it is the former
+    in any case.  It is never encoded, which RFC 2046 section 5.2.1 forbids and
+    many couldn't look into; so the message around it needs what this one does.
     """
-    start = await content.read(0, min(content.size, HEADER))
+    start = await content.read(0, min(content.size, HEADER)) if utf8 else b""
     subtype = "rfc822" if start[: body_begins(start)].isascii() else "global"
     survey = await survey_of(content)
     fields = parameter_field(b"Content-Type", f"message/{subtype}", {})
-    if disposition:
-        fields += parameter_field(b"Content-Disposition", disposition, {})
     return _part(fields, as_it_is(content, survey.needs()))
+
+
+def octets_part(media_type: str, octets: bytes, *, eight_bit: bool = False) -> BodyPart:
+    """Return octets that are at hand, and are lines of text, as a part of some media type."""
+    fields = parameter_field(b"Content-Type", media_type, {})
+    return _part(fields, text_encoded(octets, eight_bit=eight_bit))
 
 
 # Multiparts ------------------------------------------------------------------
