@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Awaitable
+from itertools import accumulate
 from typing import Protocol
 
 import attrs
@@ -49,18 +51,27 @@ class Joined:
     """
 
     pieces: tuple[Content, ...]
+    _ends: tuple[int, ...] = attrs.field(init=False, eq=False, repr=False)
+
+    @_ends.default
+    def _added_up(self) -> tuple[int, ...]:
+        return tuple(accumulate(piece.size for piece in self.pieces))
 
     @property
     def size(self) -> int:
-        return sum(piece.size for piece in self.pieces)
+        return self._ends[-1] if self._ends else 0
 
     async def read(self, start: int, stop: int) -> bytes:
+        start, stop = max(start, 0), min(stop, self.size)
         found: list[bytes] = []
-        for piece in self.pieces:
-            if start < piece.size and stop > 0:
-                found.append(await piece.read(max(start, 0), min(stop, piece.size)))
-            start -= piece.size
-            stop -= piece.size
+        at = bisect_right(self._ends, start)
+        while start < stop:
+            end = self._ends[at]
+            piece = self.pieces[at]
+            before = end - piece.size
+            found.append(await piece.read(start - before, min(stop, end) - before))
+            start = end
+            at += 1
         return b"".join(found)
 
     def close(self) -> None:
