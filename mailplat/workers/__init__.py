@@ -8,10 +8,13 @@ have made.  Whoever asks waits on the reactor and never blocks it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+import queue
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
+from twisted.python.failure import Failure
 
 from mailplat.workers.children import Allowance, ChildFailed, Children, IReactorOfChildren
 from mailplat.workers.threads import Bench, Crew, Job, PlainBench
@@ -53,6 +56,7 @@ class Workers:
         children: type[Children] = Children,
     ) -> None:
         cores = os.cpu_count() or 1
+        self._reactor = reactor
         self.children = children(reactor, "children", most=min(cores, 4), waiting=256)
         self.files = crew(reactor, "files", threads=16, waiting=1024)
         self.hashes = crew(reactor, "hashes", threads=cores, waiting=64)
@@ -61,6 +65,23 @@ class Workers:
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function that may block; see `Crew.ask` for errors and cancellation."""
         return await self._others.ask(function, *args, **kwargs)
+
+    def wait(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Have the reactor do something, and wait for what comes of it; called in a thread of `run`.
+
+        The thread is held meanwhile; what the reactor asks of ``files`` isn't
+        kept up by that.
+        """
+        outcome: queue.SimpleQueue[T | Failure] = queue.SimpleQueue()
+
+        def begin() -> None:
+            Deferred.fromCoroutine(work()).addBoth(outcome.put)
+
+        self._reactor.callFromThread(begin)
+        found = outcome.get()
+        if isinstance(found, Failure):
+            found.raiseException()
+        return found
 
     async def stop(self) -> None:
         """Take no more, finish our own work and end its threads.

@@ -209,3 +209,24 @@ async def test_workers_without_threads_do_the_same() -> None:
     await workers.stop()
     with pytest.raises(ShuttingDown):
         await workers.run(refuse)
+
+
+async def test_a_thread_may_wait_for_the_reactor(reactor: IReactorFromThreads) -> None:
+    workers = Workers(reactor)
+
+    async def ask_in_a_file() -> tuple[int, int]:
+        assert threading.current_thread() is threading.main_thread()
+        return await workers.files.ask(divmod, 7, 2)
+
+    async def ask_in_vain() -> None:
+        await workers.files.ask(refuse)
+
+    assert await workers.run(workers.wait, ask_in_a_file) == (3, 1)
+    with pytest.raises(NoSuchAddress):
+        await workers.run(workers.wait, ask_in_vain)
+    assert await workers_at_once().run(workers_at_once().wait, _seven) == 7
+    await workers.stop()
+
+
+async def _seven() -> int:
+    return 7
