@@ -167,9 +167,11 @@ class BodyHash:
         """Take the next octets."""
         octets = self._held + octets
         self._held = b"\r" if octets.endswith(b"\r") else b""
-        octets = octets.removesuffix(b"\r").replace(b"\r\n", b"\n")
+        octets = octets.removesuffix(b"\r")
+        if octets.count(b"\n") != octets.count(b"\r\n"):
+            octets = octets.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
         if self._relaxed:
-            octets = _BLANKS.sub(b" ", octets).replace(b" \n", b"\n")
+            octets = _without_blanks(octets)
             if octets.endswith(b" "):
                 octets, self._held = octets[:-1], b" " + self._held
         self._take(octets)
@@ -183,19 +185,40 @@ class BodyHash:
         return b64encode(self._hash.digest())
 
     def _take(self, octets: bytes) -> None:
-        text = octets.rstrip(b"\n")
+        text = _without_last_ends(octets)
         if text:
             for count in _shares(self._ends):
                 self._update(b"\r\n" * count)
-            self._update(text.replace(b"\n", b"\r\n"))
+            self._update(text)
             self._ends = 0
-        self._ends += len(octets) - len(text)
+        self._ends += (len(octets) - len(text)) // 2
 
     def _update(self, octets: bytes) -> None:
         if self._room is not None:
             octets = octets[: max(self._room - self.size, 0)]
         self._hash.update(octets)
         self.size += len(octets)
+
+
+def _without_blanks(octets: bytes) -> bytes:
+    """Make one space of blanks, and none of those before a line's end.
+
+    Most text has few of them, and is searched much faster than by a pattern.
+    """
+    if b"\t" in octets:
+        octets = octets.replace(b"\t", b" ")
+    while b"  " in octets:
+        octets = octets.replace(b"  ", b" ")
+    return octets.replace(b" \r\n", b"\r\n") if b" \r\n" in octets else octets
+
+
+def _without_last_ends(octets: bytes) -> bytes:
+    """Return octets without the line ends behind all text; a CR alone is text."""
+    if octets.endswith(b"\r"):
+        return octets
+    text = octets.rstrip(b"\r\n")
+    alone = octets.rfind(b"\r\r", len(text))
+    return octets[: alone + 1] if alone >= 0 else text
 
 
 def _shares(count: int) -> Iterator[int]:
@@ -245,14 +268,13 @@ async def broken_by(
     signatures = signatures_of(old[0])
     if not signatures or old[1] is new[1]:
         return ()
-    before = await body_hashes(old[1], await body_start(*old), signatures)
-    after = await body_hashes(new[1], await body_start(*new), signatures)
-    return tuple(
-        signature
-        for signature in signatures
-        if before[signature] == (signature.body_hash, True)
-        and (after[signature] != before[signature] or signature.breaks(old[0], new[0]))
-    )
+    hashes = await body_hashes(old[1], await body_start(*old), signatures)
+    fitting = [one for one in signatures if hashes[one] == (one.body_hash, True)]
+    broken = {one for one in fitting if one.breaks(old[0], new[0])}
+    if rest := [one for one in fitting if one not in broken]:
+        hashes = await body_hashes(new[1], await body_start(*new), rest)
+        broken.update(one for one in rest if hashes[one] != (one.body_hash, True))
+    return tuple(one for one in fitting if one in broken)
 
 
 async def body_start(header: Header, content: Content) -> int:
