@@ -115,8 +115,8 @@ class IFilter(Interface):
         """Say what should become of the message; `KEEP` lets it pass unchanged.
 
         Asked once a message, whatever the number of recipients.  The content
-        is spooled, so it may be read as often as needed; keep no reference to
-        ``transit`` afterwards.
+        is spooled, so it may be read as often as needed, best by
+        ``transit.message``; keep no reference to ``transit`` afterwards.
         """
 
 

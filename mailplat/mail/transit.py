@@ -175,13 +175,26 @@ class Transit:
     facts: dict[str, object] = attrs.field(factory=dict)
     decisions: list[Decision] = attrs.field(factory=list)
 
+    _message: Message | None = attrs.field(default=None, init=False)
+
     @property
     def message(self) -> Message:
-        """The message as authors of filters like to see it."""
-        return Message(self.header)
+        """The message as authors of filters like to see it, with all edits so far.
+
+        It is one and the same, with all that has been found out about it, until
+        the content changes.
+        """
+        message = self._message
+        if (
+            message is None
+            or message.content is not self.content
+            or message.header is not self.header
+        ):
+            self._message = message = Message(self.header, self.content)
+        return message
 
     def edit(self) -> Edits:
-        """Begin a plan of changes."""
+        """Begin a plan of changes to the message as it is now."""
         return Edits()
 
 

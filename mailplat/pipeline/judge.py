@@ -11,8 +11,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from mailplat.mail.edit import Edits, with_header
+from mailplat.mail.draft import Run, run_here
+from mailplat.mail.edit import Edits
 from mailplat.mail.errors import MailError, NotNow, Refused
+from mailplat.mail.message import waiting_by
 from mailplat.mail.transit import KEEP, Decision, Disposition, Stage, Transit, Verdict
 from mailplat.pipeline.waiting import NO_ACCIDENT, Escaped, Withdrawn, begin, within
 from mailplat.workers import Workers
@@ -71,8 +73,11 @@ class Judge:
                 has_waited = True
                 answer = await within(answer, self.timeout, self.clock)
             verdict = checked(answer)
-            if stage is Stage.CONTENT:
-                amend(transit, verdict.edits)
+            if stage is Stage.CONTENT and verdict.edits:
+                amending = begin(amend(transit, verdict.edits, self.workers.run))
+                if isinstance(amending, Deferred):
+                    has_waited = True
+                    await within(amending, self.timeout, self.clock)
             if verdict.error:
                 detail = described(verdict.error)
         except CancelledError:
@@ -125,10 +130,15 @@ class Judge:
             raise Escaped(repr(error)) from error
 
     async def _ask_in_a_thread(self, question: tuple[object, ...]) -> object:
-        answer = await self.workers.run(self.component.judge, *question)
+        answer = await self.workers.run(self._judge_here, question)
         if inspect.iscoroutine(answer) or isinstance(answer, Deferred):
             return await answer  # a plain function around one that waits
         return answer
+
+    def _judge_here(self, question: tuple[object, ...]) -> object:
+        """Ask in this thread, where a message may be read by waiting for the reactor."""
+        with waiting_by(self.workers.wait):
+            return self.component.judge(*question)
 
     def _tell(self, transit: Transit, error: BaseException, detail: str) -> None:
         if isinstance(error, (MailError, Nonsense)):
@@ -150,17 +160,19 @@ class Judge:
         return Verdict.defer(passing or MailError(f"{self.name} failed"))
 
 
-def amend(transit: Transit, edits: Edits) -> None:
-    """Make these changes to the content; raises whatever a step raises, and then changes nothing."""
+async def amend(transit: Transit, edits: Edits, run: Run = run_here) -> None:
+    """Make these changes to the content; raises whatever a step raises, and then changes nothing.
+
+    What may block is called by ``run``.
+    """
     if edits:
         try:
-            header = edits.apply(transit.header)
+            edited = await transit.message.edited(edits, run)
         except NO_ACCIDENT:
             raise
         except BaseException as error:
             raise Escaped(repr(error)) from error
-        transit.content = with_header(transit.content, transit.header, header)
-        transit.header = header
+        transit.content, transit.header = edited
 
 
 def may_block(function: Callable[..., object]) -> bool:
@@ -195,7 +207,7 @@ def checked(answer: object) -> Verdict:
     for name, kind in _KINDS.items():
         if not isinstance(value := getattr(answer, name), kind):
             raise Nonsense(f"returned a Verdict whose {name} is {value!r:.100}")
-    if not all(callable(step) for step in answer.edits.steps):
+    if not all(callable(step) or hasattr(step, "draft") for step in answer.edits.steps):
         raise Nonsense(f"returned edits that are none: {answer.edits.steps!r:.100}")
     if not answer.recipients:
         return fitting(answer)

@@ -153,7 +153,7 @@ class Pipeline:
         if transit.verdict.disposition is Disposition.DISCARD:
             return transit.verdict
         transit.header = await self._header(transit.content)
-        self._amend_for_policies(transit)
+        await self._amend_for_policies(transit)
         for judge in self._filters:
             verdict = await judge.judge(Stage.CONTENT, transit, transit)
             if verdict is KEEP:
@@ -166,9 +166,9 @@ class Pipeline:
                 return verdict
         return KEEP
 
-    def _amend_for_policies(self, transit: Transit) -> None:
+    async def _amend_for_policies(self, transit: Transit) -> None:
         try:
-            amend(transit, transit.edits)
+            await amend(transit, transit.edits)
         except Exception as error:
             self.log.failure("{id}: the edits of policies failed", id=transit.id)
             raise MailError(f"the edits of policies: {described(error)}") from error

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from mailplat.mail.content import Content, Joined, Octets
-from mailplat.mail.edit import Edits, with_header
+from mailplat.mail.edit import Edits
 from mailplat.mail.header import Header, name_of
+from mailplat.mail.splices import with_header
 
 NASTY = [b"\r", b"\n", b"\r\n", b":", b" ", b"a", b"Subject: x\r\n", b"X: y\n", b"\0", b"\xff"]
 messages = st.lists(st.sampled_from(NASTY)).map(b"".join)

@@ -341,3 +341,110 @@ async def test_every_way_to_judge_is_welcome(bench: Any, name: str) -> None:
     component = type("Component", (), {"judge": lambda _self, _transit: function()})()
     component.judge = lambda _transit: function()
     assert await ask(bench.judge(component), new_transit()) is KEEP
+
+
+TWO_PARTS = (
+    b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    b"--b\r\n\r\nhello\r\n--b\r\nContent-Type: image/png; name=a.png\r\n\r\n"
+    + b"x" * 1000
+    + b"\r\n--b--\r\n"
+)
+
+
+async def test_parts_are_edited_and_the_next_sees_it(bench: Any, reactor: Any) -> None:
+    transit = new_transit(TWO_PARTS)
+    bench.workers = Workers(reactor)
+    threads: list[threading.Thread] = []
+
+    def shout(text: str) -> str:
+        threads.append(threading.current_thread())
+        return text.upper()
+
+    class Shouts:
+        async def judge(self, transit: Transit) -> Verdict:
+            return Verdict.keep(transit.edit().rewrite_texts(shout))
+
+    class Strips:
+        def judge(self, transit: Transit) -> Verdict:
+            assert transit.message.text == "HELLO"
+            [image] = transit.message.attachments
+            return Verdict.keep(transit.edit().remove_part(image.number).add(b"X", "1"))
+
+    await ask(bench.judge(Shouts()), transit)
+    await ask(bench.judge(Strips()), transit)
+    await bench.workers.stop()
+    assert threads[0] is not threading.main_thread()
+    assert transit.message.attachments == ()
+    assert await transit.content.read(0, 1000) == (
+        b"X: 1\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nHELLO\r\n--b--\r\n"
+    )
+    assert [one.edits for one in transit.decisions] == [
+        ("rewrites texts",),
+        ("removes part 2", "adds X"),
+    ]
+
+
+async def test_a_plain_filter_reads_what_lies_in_a_file(bench: Any, reactor: Any) -> None:
+    transit = new_transit(TWO_PARTS)
+    bench.workers = Workers(reactor)
+    crew = bench.workers.files
+
+    class InAFile:
+        size = len(TWO_PARTS)
+
+        def read(self, start: int, stop: int) -> Any:
+            assert threading.current_thread() is threading.main_thread()
+            return crew.ask(TWO_PARTS.__getitem__, slice(start, stop))
+
+    class Reads:
+        def judge(self, transit: Transit) -> Verdict:
+            return Verdict.keep(text=transit.message.text)
+
+    class Loads:
+        async def judge(self, transit: Transit) -> Verdict:
+            message = await transit.message.load()
+            return Verdict.keep(text=message.text, octets=await message.attachments[0].read())
+
+    for component in (Reads(), Loads()):
+        transit.content = InAFile()
+        verdict = await ask(bench.judge(component), transit)
+        assert verdict.facts["text"] == "hello"
+    assert verdict.facts["octets"] == b"x" * 1000
+    await bench.workers.stop()
+
+
+async def test_edits_that_cannot_be_made_change_nothing(bench: Any) -> None:
+    transit = new_transit(TWO_PARTS)
+    content, header = transit.content, transit.header
+    for plan, why in (
+        (Edits().add(b"X", "1").remove_part(9), "ValueError: no part 9: there are 3"),
+        (
+            Edits().add(b"X", "1").rewrite_texts(lambda text: text * (1 // 0)),
+            "ZeroDivisionError",
+        ),
+    ):
+        verdict = await ask(bench.judge(Says(Verdict.keep(plan)), on_error="keep"), transit)
+        assert verdict is KEEP
+        assert transit.decisions[-1].detail.startswith(why)
+        assert transit.content is content
+        assert transit.header is header
+
+
+async def test_a_rewrite_that_hangs_is_given_up(bench: Any, reactor: Any) -> None:
+    transit, begun, opened = new_transit(TWO_PARTS), Deferred[None](), threading.Event()
+    content = transit.content
+    bench.workers = Workers(reactor)
+
+    def hang(text: str) -> str:
+        reactor.callFromThread(begun.callback, None)
+        return text + str(opened.wait(10))
+
+    judge = bench.judge(Says(Verdict.keep(Edits().rewrite_texts(hang))), timeout=5.0)
+    answer = Deferred.fromCoroutine(ask(judge, transit))
+    await begun
+    bench.clock.advance(5.1)
+    opened.set()
+    assert (await answer).disposition is Disposition.DEFER
+    assert "OutOfTime" in transit.decisions[-1].detail
+    await bench.workers.stop()
+    assert transit.content is content

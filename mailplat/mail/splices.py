@@ -1,0 +1,58 @@
+"""Octets put between the pieces of a content, which stay where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import NamedTuple
+
+from mailplat.mail.content import Content, Octets, Piece, join
+from mailplat.mail.header import Header
+
+
+class Splice(NamedTuple):
+    """Octets to put in the place of those from ``start`` up to, not including, ``stop``."""
+
+    start: int
+    stop: int
+    new: Content
+
+
+def with_header(content: Content, old: Header, new: Header) -> Content:
+    """Return ``content``, whose header is ``old``, with the header ``new``; nothing is copied.
+
+    Only what lies in memory as a whole is put together anew.
+    """
+    if old.octets == new.octets:
+        return content
+    return spliced(content, [Splice(0, len(old.octets), Octets(new.octets))])
+
+
+def spliced(content: Content, splices: Iterable[Splice]) -> Content:
+    """Return a content with these changes, in the order of the octets that they change.
+
+    Nothing is copied of one that doesn't lie in memory as a whole.
+    """
+    pieces: list[Content] = []
+    at = 0
+    for start, stop, new in splices:
+        pieces += (piece_of(content, at, start), new)
+        at = stop
+    pieces.append(piece_of(content, at, content.size))
+    return join(*_fused(piece for piece in pieces if piece.size))
+
+
+def piece_of(content: Content, start: int, stop: int) -> Content:
+    """Return some octets of a content, copied only if they lie in memory."""
+    if isinstance(content, Octets):
+        return Octets(content.octets[start:stop])
+    return Piece(content, start, max(start, stop))
+
+
+def _fused(pieces: Iterable[Content]) -> list[Content]:
+    """Return the pieces with neighbours that lie in memory put into one."""
+    fused: list[Content] = []
+    for in_memory, group in groupby(pieces, key=lambda piece: isinstance(piece, Octets)):
+        neighbours = tuple(group)
+        fused += (join(*neighbours),) if in_memory else neighbours
+    return fused
