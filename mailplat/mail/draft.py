@@ -8,6 +8,7 @@ matter; only finding its parts takes reading it, in chunks.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from typing import Any, NamedTuple, Protocol
 
@@ -165,10 +166,10 @@ class Draft:
         await self.part(number)
         if number in self._headers or number in self._cases:
             parent = structure.layout.parts[number].parent
-            around = structure.entities[parent].media_type if parent >= 0 else None
+            around = structure.described[parent].entity.media_type if parent >= 0 else None
             in_digest = around is not None and around.name == "multipart/digest"
             return read_entity((await self.inner_head(number)).octets, in_digest)
-        return structure.entities[number]
+        return structure.described[number].entity
 
     async def body(self, number: int) -> Content:
         """Return the body of a part as it is by now, without changes to parts inside of it."""
@@ -253,7 +254,7 @@ class Draft:
 
     async def _boundary(self, number: int) -> bytes:
         """Return the boundary of a multipart/mixed; empty if it has none, or is something else."""
-        type_ = (await self.structure()).entities[number].media_type
+        type_ = (await self.structure()).described[number].entity.media_type
         if (
             await self.part(number)
         ).kind != Kind.MULTIPART or type_.subtype.lower() != b"mixed":
@@ -360,7 +361,7 @@ class Draft:
         """Take a part away with the delimiter before it; the last of all leaves an empty one."""
         structure = await self.structure()
         siblings = structure.layout.children[part.parent]
-        place = siblings.index(number)
+        place = bisect_left(siblings, number)
         is_last_of_all = place == 0 and self._gone.issuperset(siblings)
         if is_last_of_all and part.parent not in self._added:
             return Splice(part.start, part.end, Octets(_EMPTY_LINE))

@@ -170,7 +170,7 @@ class Message:
         """The message's own text, as its text/plain parts have it; lines end in "\\n".
 
         It is empty where there is only HTML.  Attachments and messages inside of
-        this one are left out, and of each text what lies behind 4 MiB.
+        this one are left out, and so is what lies behind 4 MiB.
         """
         return self._own_text(b"plain")
 
@@ -226,11 +226,13 @@ class Message:
     async def _read_own_text(self, subtype: bytes) -> str:
         if subtype not in self._own_texts:
             structure = await self.find_parts()
-            texts = [
-                await self.read_part(number)
-                for number in body_texts(structure)
-                if structure.entities[number].media_type.subtype.lower() == subtype
-            ]
+            texts: list[str] = []
+            room = TEXT_READ
+            for number in body_texts(structure):
+                part, (entity, _) = structure.layout.parts[number], structure.described[number]
+                if room > 0 and entity.media_type.subtype.lower() == subtype:
+                    texts.append(await self.read_part(number))
+                    room -= part.end - part.body
             self._own_texts[subtype] = "\n".join(texts)
         return self._own_texts[subtype]
 
@@ -291,7 +293,7 @@ class BodyPart:
     @property
     def entity(self) -> Entity:
         """What the part's header says of its body."""
-        return self.message.structure.entities[self.number]
+        return self.message.structure.described[self.number].entity
 
     @property
     def section(self) -> str:

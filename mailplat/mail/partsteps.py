@@ -170,7 +170,7 @@ def body_texts(structure: Structure, *, signed: bool = True) -> list[int]:
     found: list[int] = []
     outside: set[int] = set()
     for number, part in enumerate(structure.layout.parts):
-        entity = structure.entities[number]
+        entity = structure.described[number].entity
         parent = part.parent
         subtype = entity.media_type.subtype.lower()
         if (

@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from mailplat.mail.draft import Run, run_here
+from mailplat.mail.draft import Run
 from mailplat.mail.edit import Edits
 from mailplat.mail.errors import MailError, NotNow, Refused
 from mailplat.mail.message import waiting_by
@@ -160,7 +160,7 @@ class Judge:
         return Verdict.defer(passing or MailError(f"{self.name} failed"))
 
 
-async def amend(transit: Transit, edits: Edits, run: Run = run_here) -> None:
+async def amend(transit: Transit, edits: Edits, run: Run) -> None:
     """Make these changes to the content; raises whatever a step raises, and then changes nothing.
 
     What may block is called by ``run``.

@@ -14,6 +14,7 @@ from zope.interface import implementer
 from mailplat.interfaces import IBus, IDeliveryAgent, IDirectory, IPipeline
 from mailplat.mail.address import Address
 from mailplat.mail.content import Content
+from mailplat.mail.draft import run_here
 from mailplat.mail.envelope import Recipient
 from mailplat.mail.errors import HeaderTooLarge, MailError, Refused, StoreFailed
 from mailplat.mail.events import MessageSettled
@@ -72,6 +73,7 @@ class Pipeline:
             for stage in Stage
         }
         self._filters = filters
+        self._run = next((judge.workers.run for judge in (*policies, *filters)), run_here)
         self._directory = directory
         self._agent = agent
         self._bus = bus
@@ -168,7 +170,7 @@ class Pipeline:
 
     async def _amend_for_policies(self, transit: Transit) -> None:
         try:
-            await amend(transit, transit.edits)
+            await amend(transit, transit.edits, self._run)
         except Exception as error:
             self.log.failure("{id}: the edits of policies failed", id=transit.id)
             raise MailError(f"the edits of policies: {described(error)}") from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
+from collections.abc import Callable
 
 import attrs
 import pytest
@@ -12,6 +14,7 @@ from mailplat.mail.edit import Edits
 from mailplat.mail.header import Header
 from mailplat.mail.limits import KIB, MIB
 from mailplat.mail.message import Message
+from mailplat.mail.partsteps import AddPart, PartStep, RemovePart, ReplacePart, RewriteTexts
 
 CHUNK = 256 * KIB
 LINE = b"aGVs" * 19 + b"\r\n"
@@ -76,3 +79,26 @@ async def test_an_attachment_that_is_replaced_is_never_read_again() -> None:
     octets = await edited.content.read(0, edited.content.size)
     assert octets.endswith(b"hello\r\n--b\r\n\r\ngone\r\n--b--\r\n")
     assert lines.times == times
+
+
+STEPS: dict[str, Callable[[int], PartStep]] = {
+    "remove_part": RemovePart,
+    "replace_part": lambda number: ReplacePart(number, Octets(b"\r\ngone")),
+    "rewrite_text": lambda number: RewriteTexts(str.upper, number, MIB),
+    "add_part": lambda number: AddPart(Octets(b"\r\nnew"), number, b"new%d" % number),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_time_is_linear_in_the_number_of_parts(step: str) -> None:
+    def seconds(count: int) -> float:
+        octets = HEADER + b"\r\n" + b"--b\r\n\r\nhello\r\n" * count + b"--b--\r\n"
+        message = Message.of(octets)
+        plan = Edits(tuple(STEPS[step](number) for number in range(1, count)))
+        began = time.process_time()
+        message.after(plan)
+        assert message.attachments or message.parts
+        return time.process_time() - began
+
+    seconds(10)
+    assert seconds(4000) < 16 * max(seconds(1000), 0.005)

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from mailplat.mail.content import Content, Octets
 from mailplat.mail.edit import Edits
 from mailplat.mail.header import Header
-from mailplat.mail.message import Message, NotAtHand, waiting_by
+from mailplat.mail.message import TEXT_READ, Message, NotAtHand, waiting_by
 from mailplat.testing.fakes import FakeContent
 from mailplat.testing.transits import new_transit
 from mailplat.testing.workers import workers_at_once
@@ -177,3 +177,10 @@ def test_nothing_is_raised_whatever_the_octets(octets: bytes, front: bytes) -> N
             assert isinstance(part.octets, bytes)
             assert isinstance(part.text, str)
             assert part.header.octets in front + octets
+
+
+def test_no_more_text_is_read_than_the_limit() -> None:
+    half = b"--b\r\n\r\n" + b"x" * (TEXT_READ // 2) + b"\r\n"
+    message = Message.of(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + half * 4)
+    assert len(message.text) == TEXT_READ + 1
+    assert len(message.parts[3].text) == TEXT_READ // 2
