@@ -48,6 +48,9 @@ class Lines:
         begin = start - first * len(_LINE)
         return (_LINE * count)[begin : begin + stop - start]
 
+    def close(self) -> None:
+        """Nothing to let go of."""
+
 
 def large(size: int, *, signed: bool = True) -> tuple[Header, Content]:
     """Return a message with a text and a file of that many octets, whose signature fits."""

@@ -21,9 +21,10 @@ from mailplat.mail.headersteps import ended, is_of_content
 from mailplat.mail.layout import Kind, Part
 from mailplat.mail.limits import KIB
 from mailplat.mail.splices import Splice, piece_of, spliced, with_header
-from mailplat.mail.structure import HEADER, LONGEST_BOUNDARY, Scanner, Structure, scan
+from mailplat.mail.structure import HEADER, Scanner, Structure, scan
 
 CHUNK = 256 * KIB  # octets that are read at once
+LONGEST_BOUNDARY = 70  # octets (RFC 2046 section 5.1.1); longer ones are left to their parts
 FIRST_LOOK = 64 * KIB  # octets in which nearly every header ends
 _EMPTY_LINE = b"\r\n"
 _WHOLE_MESSAGE = (
@@ -260,7 +261,8 @@ class Draft:
         ).kind != Kind.MULTIPART or type_.subtype.lower() != b"mixed":
             return b""
         boundary = type_.parameters.octets(b"boundary") or b""
-        return boundary[:LONGEST_BOUNDARY].rstrip()
+        boundary = boundary.rstrip()
+        return boundary if len(boundary) <= LONGEST_BOUNDARY else b""
 
     async def _encase(self, number: int, boundary: bytes) -> None:
         encoding = (await self.entity(number)).encoding.lower()

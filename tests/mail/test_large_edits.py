@@ -44,6 +44,9 @@ class Lines:
         begin = start % len(LINE)
         return (LINE * ((stop - start) // len(LINE) + 2))[begin : begin + stop - start]
 
+    def close(self) -> None:
+        pass
+
 
 @pytest.mark.parametrize(
     "size", [12 * MIB, pytest.param(1024 * MIB, marks=pytest.mark.long)], ids=["small", "large"]

@@ -47,6 +47,9 @@ class Elsewhere:
         self.asked.append((answer, self.octets[start:stop]))
         return answer
 
+    def close(self) -> None:
+        pass
+
     def answer(self) -> None:
         while self.asked:
             answer, octets = self.asked.pop(0)

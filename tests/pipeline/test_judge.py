@@ -396,6 +396,9 @@ async def test_a_plain_filter_reads_what_lies_in_a_file(bench: Any, reactor: Any
             assert threading.current_thread() is threading.main_thread()
             return crew.ask(TWO_PARTS.__getitem__, slice(start, stop))
 
+        def close(self) -> None:
+            pass
+
     class Reads:
         def judge(self, transit: Transit) -> Verdict:
             return Verdict.keep(text=transit.message.text)
