@@ -20,7 +20,7 @@ from mailplat.mail.header import Header, body_begins, name_of
 from mailplat.mail.headersteps import ended, is_of_content
 from mailplat.mail.layout import Kind, Part
 from mailplat.mail.limits import KIB
-from mailplat.mail.splices import Splice, piece_of, spliced, with_header
+from mailplat.mail.splices import Splice, piece_of, spliced
 from mailplat.mail.structure import HEADER, Scanner, Structure, scan
 
 CHUNK = 256 * KIB  # octets that are read at once
@@ -310,9 +310,6 @@ class Draft:
         changed = self._headers.keys() | self._bodies.keys() | self._added.keys() | self._gone
         if not changed:
             return Edited(self.content, self.header)
-        if changed == {0} and not (self._bodies or self._cases or self._added):
-            header = Header.of_lines(self._headers[0].lines)
-            return Edited(with_header(self.content, self.header, header), header)
         splices = [splice async for splice in self._splices()]
         head = self._headers.get(0)
         header = Header.of_lines(head.lines) if head else self.header

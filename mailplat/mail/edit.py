@@ -23,6 +23,7 @@ from mailplat.mail.partsteps import (
     Wrap,
 )
 from mailplat.mail.signatures import Signature, broken_by
+from mailplat.mail.splices import with_header
 from mailplat.mail.structure import Structure
 from mailplat.mail.words import encoded
 
@@ -168,6 +169,11 @@ class Edits:
         that change texts are called by ``run``.  Nothing of the content that
         stays is copied, unless it lies in memory as a whole.
         """
+        if all(map(callable, self.steps)):
+            new = self.apply(header)
+            if new.octets == header.octets:
+                return Edited(content, header)
+            return Edited(with_header(content, header, new), new)
         draft = Draft(content, header, run, structure)
         for step in self.steps:
             if callable(step):

@@ -408,3 +408,14 @@ def test_a_plan_says_which_signatures_it_breaks() -> None:
         Edits().replace_part(0, NOTE),
     ):
         assert [str(one) for one in message.broken_by(plan)] == ["one._domainkey.example.net"]
+
+
+def test_a_plan_for_the_header_alone_reads_nothing() -> None:
+    content = FakeContent(MIXED)
+    message = Message(Header.parse(MIXED), content)
+    after = message.after(Edits().add(b"X", "1"))
+    assert not content.reads
+    assert after.header.body(b"X") == b"1"
+    same = message.after(Edits().remove(b"Not-There"))
+    assert same.content is content
+    assert same.header is message.header
