@@ -2,46 +2,165 @@
 
 What a client is given instead is for reading: it can't be replied to where an
 address is not ASCII, and its signatures no longer fit.  The message that is
-kept stays as it is.
+kept stays as it is, and what of it needn't change is neither copied nor
+changed: all bodies, and every field in ASCII.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import attrs
 
 from mailplat.mail.addresslist import NamedAddress, addresses_in, name_pieces
-from mailplat.mail.content import Content, Octets, Piece, join
+from mailplat.mail.content import Content, Joined, Octets, Piece, join
+from mailplat.mail.fields import structured
 from mailplat.mail.header import Field, Header, body_begins, name_of
+from mailplat.mail.layout import Kind, Part
 from mailplat.mail.limits import KIB
-from mailplat.mail.words import decoded, encoded, encoded_words, folded, shown
+from mailplat.mail.parameters import media_type
+from mailplat.mail.structure import Scanner, Structure
+from mailplat.mail.transfer import CHUNK, chunks
+from mailplat.mail.words import decoded, encoded, encoded_words, shown
 
 USUAL_HEADER = 64 * KIB  # octets in which nearly every header has ended
 ADDED = 4 * KIB  # octets of trace fields that a header may have got here
-MOST_FIELDS = 1000  # fields outside ASCII that are shown
-NOBODY = b" <invalid@internationalized-address.invalid>"  # RFC 6858 section 3.1
+MOST_FIELDS = 1000  # fields outside ASCII that are shown of one header
+NOBODY = b" <invalid@internationalized-address.invalid>"  # RFC 6858 section 2.1
+
+_WITH_PARTS = (b"multipart", b"message")
+_GLOBAL = re.compile(rb"(\A[^:]*+:\s*+message\s*+/\s*+)global", re.IGNORECASE)
+
+
+@attrs.frozen
+class _Change:
+    """Other octets in the place of those from ``start`` up to, not including, ``stop``."""
+
+    start: int
+    stop: int
+    octets: bytes
 
 
 async def downgraded(content: Content, longest: int) -> Content:
     """Return a message as a client without UTF-8 may see it; most stay as they are.
 
-    So does one whose header had more than ``longest`` octets (`Limits.header_size`).
+    So does one whose header had more than ``longest`` octets (`Limits.header_size`),
+    and so does the header of such a part.
 
-    Only the header is changed so far, and of that only fields which are UTF-8
-    outside ASCII: octets in any other character set were never allowed there,
-    and a client may know better than we what was meant.
+    Changed are the headers of the message, of its parts, and of messages in it,
+    and of those only fields which are UTF-8 outside ASCII: octets in any other
+    character set were never allowed there, and a client may know better than we
+    what was meant.  A message/global whose header was changed is a
+    message/rfc822 from then on.
     """
+    longest += ADDED
     start = await content.read(0, min(content.size, USUAL_HEADER))
     end = body_begins(start)
     if end == len(start) < content.size:
-        start = await content.read(0, min(content.size, longest + ADDED))
+        start = await content.read(0, min(content.size, longest))
         end = body_begins(start)
-    if start[:end].isascii() or (end == len(start) < content.size):
+        if end == len(start) < content.size:
+            return content
+    if len(start) == content.size and start.isascii():
+        return content
+    header = start[:end]
+    if media_type(Header(header).body(b"Content-Type")).type.lower() in _WITH_PARTS:
+        return _changed(content, await _changes(content, longest))
+    if header.isascii():
         return content
     body = (
         Octets(start[end:]) if len(start) == content.size else Piece(content, end, content.size)
     )
-    return join(Octets(downgraded_header(start[:end])), body)
+    return join(Octets(downgraded_header(header)), body)
+
+
+# Parts -----------------------------------------------------------------------
+
+
+async def _changes(content: Content, longest: int) -> list[_Change]:
+    """Return what is to be changed of a message with parts, in its order."""
+    scanner = Scanner()
+    others: list[int] = []  # the chunks that have something outside ASCII
+    read = 0
+    async for chunk in chunks(content):
+        scanner.feed(chunk)
+        if not chunk.isascii():
+            others.append(read // CHUNK)
+        read += CHUNK
+    if not others:
+        return []
+    structure = scanner.finish()
+    found: dict[int, _Change] = {}
+    for number, part in enumerate(structure.layout.parts):
+        if part.body - part.start <= longest and _is_touched(part, others):
+            header = await content.read(part.start, part.body)
+            changed = downgraded_header(header)
+            if changed != header:
+                found[number] = _Change(part.start, part.body, changed)
+    return await _with_new_types(content, structure, found)
+
+
+def _is_touched(part: Part, others: Sequence[int]) -> bool:
+    """Whether a part's header lies in chunks of which one has something outside ASCII."""
+    at = bisect_left(others, part.start // CHUNK)
+    return at < len(others) and others[at] * CHUNK < part.body
+
+
+async def _with_new_types(
+    content: Content, structure: Structure, found: dict[int, _Change]
+) -> list[_Change]:
+    """Make message/global into message/rfc822 where something in it was changed.
+
+    That is what it is then, and what a client without UTF-8 can show (RFC 6532
+    section 3.7).
+    """
+    parts = structure.layout.parts
+    starts = [parts[number].start for number in sorted(found)]
+    for number, (part, entity) in enumerate(zip(parts, structure.entities, strict=True)):
+        if part.kind is not Kind.MESSAGE or entity.media_type.subtype.lower() != b"global":
+            continue
+        at = bisect_left(starts, part.body)
+        if at < len(starts) and starts[at] < part.end:
+            change = found.get(number)
+            header = change.octets if change else await content.read(part.start, part.body)
+            found[number] = _Change(part.start, part.body, _as_rfc822(header))
+    return [found[number] for number in sorted(found)]
+
+
+def _as_rfc822(header: bytes) -> bytes:
+    lines = list(Header(header).lines)
+    for place, line in enumerate(lines):
+        if name_of(line).lower() == b"content-type":
+            lines[place] = _GLOBAL.sub(rb"\1rfc822", line)
+            break
+    return b"".join(lines)
+
+
+def _changed(content: Content, changes: Sequence[_Change]) -> Content:
+    if not changes:
+        return content
+    if isinstance(content, Octets):
+        return Octets(b"".join(_pieces_of(content.octets, changes)))
+    pieces: list[Content] = []
+    at = 0
+    for change in changes:
+        pieces += (Piece(content, at, change.start), Octets(change.octets))
+        at = change.stop
+    return Joined((*pieces, Piece(content, at, content.size)))
+
+
+def _pieces_of(octets: bytes, changes: Iterable[_Change]) -> Iterator[bytes]:
+    at = 0
+    for change in changes:
+        yield octets[at : change.start]
+        yield change.octets
+        at = change.stop
+    yield octets[at:]
+
+
+# Headers ---------------------------------------------------------------------
 
 
 def downgraded_header(octets: bytes) -> bytes:
@@ -49,7 +168,7 @@ def downgraded_header(octets: bytes) -> bytes:
 
     Addresses become ones that belong to nobody, under a name that shows what
     they were; text becomes encoded words; parameters and all other fields that
-    can't be shown are left out (RFC 6858 sections 3.1 to 3.4), and so are those
+    can't be shown are left out (RFC 6858 sections 2.1 to 2.4), and so are those
     behind the first `MOST_FIELDS`.  An empty line at the end stays.
     """
     lines = list(Header(octets).lines)
@@ -68,17 +187,17 @@ def _downgraded_line(line: bytes) -> bytes:
     except UnicodeDecodeError:
         return line
     write = _WRITERS.get(field.name.lower())
-    return write(field.name, text) if write else b""
+    try:
+        return write(field.name, text) if write else b""
+    except ValueError:  # a control character, or a word as long as no line may be
+        return b""
 
 
 # Text and parameters.
 
 
 def _text(name: bytes, text: str) -> bytes:
-    try:
-        return encoded(name, decoded(text.encode()))
-    except ValueError:  # a control character, which nobody misses
-        return b""
+    return encoded(name, decoded(text.encode()))
 
 
 _PARAMETER = re.compile(r'(?:"(?:[^"\\]|\\.?)*+"?|[^;"])++', re.DOTALL)
@@ -90,7 +209,7 @@ def _parameters(name: bytes, text: str) -> bytes:
         return b""
     kept = [value, *(one for one in parameters if one.isascii())]
     pieces = [b" " + part.strip().encode() + b";" for part in kept]
-    return folded(name, [*pieces[:-1], pieces[-1][:-1]])
+    return structured(name, [*pieces[:-1], pieces[-1][:-1]])
 
 
 # Addresses.
@@ -109,7 +228,7 @@ def _addresses(name: bytes, text: str) -> bytes:
         pieces[-1] += b";"
         at = group.stop
     _add(pieces, found.addresses[at:])
-    return folded(name, pieces)
+    return structured(name, pieces)
 
 
 def _add(pieces: list[bytes], addresses: Iterable[NamedAddress]) -> None:

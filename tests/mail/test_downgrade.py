@@ -16,9 +16,12 @@ from mailplat.mail.downgrade import (
     downgraded_header,
 )
 from mailplat.mail.limits import KIB, MIB
+from mailplat.mail.structure import scan
+from mailplat.mail.transfer import CHUNK
 from mailplat.mail.words import decoded
 from mailplat.testing.fakes import FakeContent
 
+LONGEST = MIB
 INVALID = "<invalid@internationalized-address.invalid>"
 
 
@@ -33,13 +36,13 @@ def shown(line: str) -> str:
 @pytest.mark.parametrize(
     ("line", "seen"),
     [
-        # Text becomes encoded words (section 3.3).
+        # Text becomes encoded words (section 2.3).
         ("Subject: Grüße", "Subject: Grüße"),
         ("Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= aus Köln", "Subject: Grüße aus Köln"),
         ("Subject: " + "ä" * 400, "Subject: " + "ä" * 400),
         ("Comments: schön", "Comments: schön"),
         ("Content-Description: Blåbær", "Content-Description: Blåbær"),
-        # Addresses that aren't ASCII belong to nobody (section 3.1).
+        # Addresses that aren't ASCII belong to nobody (section 2.1).
         ("From: fréd@example.org", f"From: fréd@example.org {INVALID}"),
         ("From: Fred Foo <fred@exämple.org>", f"From: Fred Foo <fred@exämple.org> {INVALID}"),
         ("To: <fréd@example.org>", f"To: fréd@example.org {INVALID}"),
@@ -66,7 +69,7 @@ def shown(line: str) -> str:
         ("Cc: é <@x,@y:a@example.org>", "Cc: é <@x,@y:a@example.org>"),
         ("Cc: é <a@[IPv6:::1]>", "Cc: é <a@[IPv6:::1]>"),
         ('Cc: é <"a>,b"@example.org>', 'Cc: é <"a>,b"@example.org>'),
-        # Parameters go, and what they belong to stays (section 3.2).
+        # Parameters go, and what they belong to stays (section 2.2).
         ('Content-Disposition: attachment; filename="blåbær.pdf"', "Content-Disposition: attachment"),
         (
             'Content-Type: text/plain; name="ø;x"; charset=utf-8',
@@ -74,7 +77,7 @@ def shown(line: str) -> str:
         ),
         ("Content-Type: tëxt/plain; charset=utf-8", ""),
         ("Content-Type: ; name=ø", ""),
-        # All else goes (section 3.4).
+        # All else goes (section 2.4).
         ("Received: from exämple.org by example.org; now", ""),
         ("Message-ID: <é@example.org>", ""),
         ("X-Anything: é", ""),
@@ -167,3 +170,141 @@ async def test_how_long_a_header_may_be_is_the_operators_business() -> None:
 async def test_a_header_without_end_is_not_touched() -> None:
     content = Octets(b"S: \xc3\xa9\r\n" + b"X: x\r\n" * (MIB // 5))
     assert await downgraded(content, MIB) is content
+
+
+# Parts.
+
+INNER = "From: é@example.org\r\nSubject: ü\r\n\r\nGrüße\r\n"
+
+
+def parts(*sections: str, header: str = "Subject: x\r\n") -> str:
+    bodies = "".join(f"--b\r\n{section}\r\n" for section in sections)
+    return (
+        f"{header}Content-Type: multipart/mixed; boundary=b\r\n\r\npre ä\r\n{bodies}--b--\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "seen"),
+    [
+        # The headers of parts, and nothing else.
+        (
+            parts('Content-Disposition: attachment; filename="ä.txt"\r\n\r\nbödy', "\r\nä"),
+            parts("Content-Disposition: attachment\r\n\r\nbödy", "\r\nä"),
+        ),
+        (
+            parts("Content-Description: ä\r\nX-Odd: ä\r\n\r\nä", header="Subject: ä\r\n"),
+            parts(
+                "Content-Description: =?utf-8?b?w6Q=?=\r\n\r\nä",
+                header="Subject: =?utf-8?b?w6Q=?=\r\n",
+            ),
+        ),
+        (parts("Subject: =?x?=\r\n\r\nä"), parts("Subject: =?x?=\r\n\r\nä")),
+        # Messages in messages.
+        (
+            parts("Content-Type: message/global\r\n\r\n" + INNER),
+            parts(
+                "Content-Type: message/rfc822\r\n\r\n"
+                "From: =?utf-8?q?=C3=A9=40example=2Eorg?=\r\n"
+                " <invalid@internationalized-address.invalid>\r\n"
+                "Subject: =?utf-8?b?w7w=?=\r\n\r\nGrüße\r\n"
+            ),
+        ),
+        (
+            parts("CONTENT-TYPE: Message/Rfc822\r\n\r\nSubject: ü\r\n\r\nä\r\n"),
+            parts("CONTENT-TYPE: Message/Rfc822\r\n\r\nSubject: =?utf-8?b?w7w=?=\r\n\r\nä\r\n"),
+        ),
+        (
+            "Content-Type: message/global\r\n\r\nSubject: ü\r\n\r\nä\r\n",
+            "Content-Type: message/rfc822\r\n\r\nSubject: =?utf-8?b?w7w=?=\r\n\r\nä\r\n",
+        ),
+        (
+            ("Content-Type:\r\n\tMESSAGE / Global; x=ä\r\n\r\nContent-Type: message/global\r\n\r\n"
+            "X: ü\r\nSubject: s\r\n\r\nä\r\n"),
+            ("Content-Type: MESSAGE / rfc822\r\n\r\nContent-Type: message/rfc822\r\n\r\n"
+            "Subject: s\r\n\r\nä\r\n"),
+        ),
+        # Only what was changed has another type.
+        (
+            parts("Content-Type: message/global\r\n\r\nSubject: s\r\n\r\nä"),
+            parts("Content-Type: message/global\r\n\r\nSubject: s\r\n\r\nä"),
+        ),
+        (
+            parts("Content-Type: message/global\r\n\r\nSubject: s\r\n\r\nä", "X: ä\r\n\r\n"),
+            parts("Content-Type: message/global\r\n\r\nSubject: s\r\n\r\nä", "\r\n"),
+        ),
+        # What is encoded is not looked into.
+        (
+            parts("Content-Type: message/global\r\nContent-Transfer-Encoding: base64\r\n\r\nw6Q="),
+            parts("Content-Type: message/global\r\nContent-Transfer-Encoding: base64\r\n\r\nw6Q="),
+        ),
+        # What is no multipart has no parts.
+        ("Content-Type: text/plain\r\n\r\n--b\r\nX: ä\r\n\r\n", "Content-Type: text/plain\r\n\r\n--b\r\nX: ä\r\n\r\n"),
+        ("\r\n--b\r\nX: ä\r\n\r\n", "\r\n--b\r\nX: ä\r\n\r\n"),
+    ],
+)  # fmt: skip
+async def test_parts_are_downgraded(message: str, seen: str) -> None:
+    octets = message.encode()
+    for content in (Octets(octets), FakeContent(octets)):
+        found = await downgraded(content, LONGEST)
+        assert (await whole(found)).decode() == seen
+        assert (found is content) is (message == seen)
+    assert content.octets == octets
+
+
+async def test_of_large_parts_only_the_headers_are_read_again() -> None:
+    large = "x\r\n" * 200_000
+    message = parts(
+        "Content-Description: a\r\n\r\n" + large,
+        "Content-Description: ä\r\n\r\n" + large,
+        "Content-Description: b\r\n\r\n",
+        header="Subject: s\r\n",
+    ).replace("pre ä", "pre")
+    content = FakeContent(message.encode())
+    found = await downgraded(content, LONGEST)
+    assert isinstance(found, Joined)
+    again = content.reads[1 + -(-content.size // CHUNK) :]
+    start = message.index("Content-Description: ä")
+    assert again == [(start, start + len("Content-Description: ä\r\n\r\n".encode()))]
+    expected = message.replace("tion: ä", "tion: =?utf-8?b?w6Q=?=").encode()
+    assert await whole(found) == expected
+
+
+@pytest.mark.parametrize(("size", "reads"), [(10, 1), (20_000, 3)])
+async def test_a_message_in_ascii_stays(size: int, reads: int) -> None:
+    message = parts("X: y\r\n\r\n" + "line\r\n" * size).replace("ä", "a")
+    content = FakeContent(message.encode())
+    assert await downgraded(content, LONGEST) is content
+    assert len(content.reads) == reads
+
+
+async def test_a_part_with_too_long_a_header_stays() -> None:
+    message = parts("X: ä\r\n" * 10_000 + "\r\nbody", "X: ä\r\n\r\nbody").encode()
+    found = await whole(await downgraded(Octets(message), 50_000))
+    assert found.count("X: ä\r\n".encode()) == 10_000
+
+
+pieces_of_mail = st.sampled_from(
+    ["--b\r\n", "--b--\r\n", "--c\r\n", "\r\n", "X: ä\r\n", "Subject: ä\r\n", "ä", "\xff",
+     "Content-Type: multipart/mixed; boundary=c\r\n", "Content-Type: message/global\r\n",
+     "Content-Type: message/rfc822; x=ä\r\n", "Content-Transfer-Encoding: base64\r\n"]
+)  # fmt: skip
+
+
+@given(st.lists(pieces_of_mail, max_size=30), st.integers(0, 3))
+async def test_whatever_parts_there_are(sections: list[str], depth: int) -> None:
+    message = parts("".join(sections), *["Content-Type: message/global\r\n\r\n"] * depth)
+    octets = message.encode("latin-1", "replace").replace(b"\xe4", "ä".encode())
+    content = FakeContent(octets)
+    found = await downgraded(content, LONGEST)
+    assert content.octets == octets
+    shown_octets = await whole(found)
+    assert shown_octets == await whole(await downgraded(Octets(octets), LONGEST))
+    before, after = scan(octets), scan(shown_octets)
+    for part in after.layout.parts:
+        header = shown_octets[part.start : part.body]
+        assert header.isascii() or b"\xff" in header
+    kept = [octets[part.body : part.end] for part in before.layout.parts if not part.kind]
+    assert [
+        shown_octets[part.body : part.end] for part in after.layout.parts if not part.kind
+    ] == kept

@@ -346,7 +346,7 @@ class Pop3Session:
     async def _list(self, command: pop3.List) -> Reply:
         """Tell sizes, as messages are kept.
 
-        RFC 6858 section 5 lets the size of a message that is shown in another
+        RFC 6858 section 4 lets the size of a message that is shown in another
         form be that of either; STAT and LIST need read no message for this one.
         """
         drop = self._maildrop
@@ -422,7 +422,7 @@ class Pop3Session:
             raise CutShort(f"at octet {start}: {error}") from error
 
     async def _top(self, command: pop3.Top) -> Reply:
-        """Send the top of what RETR would send (RFC 6858 section 5)."""
+        """Send the top of what RETR would send (RFC 6858 section 4)."""
         place = self._maildrop.place(command.number)
         with closing(await self._maildrop.reader.content(place)) as content:
             return await self._top_of(await self._shown(content), command.lines)
