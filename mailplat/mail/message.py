@@ -30,6 +30,7 @@ from mailplat.mail.encodings import Identity, decoded, decoder
 from mailplat.mail.entity import Entity
 from mailplat.mail.filenames import file_names, safe_file_name
 from mailplat.mail.header import Header
+from mailplat.mail.htmltext import lines_of
 from mailplat.mail.layout import Kind, Part
 from mailplat.mail.limits import KIB, MIB
 from mailplat.mail.originator import Originator, originator_of
@@ -169,15 +170,19 @@ class Message:
     def text(self) -> str:
         """The message's own text, as its text/plain parts have it; lines end in "\\n".
 
-        It is empty where there is only HTML.  Attachments and messages inside of
+        Where there is only HTML it is what a reader would see of that.  Attachments and messages inside of
         this one are left out, and so is what lies behind 4 MiB.
         """
-        return self._own_text(b"plain")
+        return self._own_text(b"plain") or self._reduced
 
     @property
     def html(self) -> str:
         """The same of its text/html parts, just as the sender wrote it: never safe to show."""
         return self._own_text(b"html")
+
+    @cached_property
+    def _reduced(self) -> str:
+        return "\n".join(lines_of(self.html))
 
     @property
     def structure(self) -> Structure:

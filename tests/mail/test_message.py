@@ -187,3 +187,11 @@ def test_no_more_text_is_read_than_the_limit() -> None:
     message = Message.of(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + half * 4)
     assert len(message.text) == TEXT_READ + 1
     assert len(message.parts[3].text) == TEXT_READ // 2
+
+
+def test_html_is_reduced_where_there_is_no_other_text() -> None:
+    message = Message.of(
+        b"Content-Type: text/html\r\n\r\n<p>one &amp; <b>two</b></p>\r\n<script>x</script>three"
+    )
+    assert message.text == "one & two\nthree"
+    assert message.html.startswith("<p>one")
