@@ -17,7 +17,7 @@ from mailplat.testing.programs import LOOPBACK, House, wait_until
 
 PASSWORD = "secret enough"
 ANN = "ann@example.org"
-LIMITS = {"message_size": '"1 MiB"', "uncounted_networks": "[]"}
+LIMITS = {"message_size": '"8 MiB"'}
 DISK = 64  # MiB
 MESSAGES = 100
 MESSAGE = b"Subject: one of many\r\n\r\n" + b"x" * 60_000 + b"\r\n"
@@ -53,11 +53,11 @@ class SmallDisk:
     def room(self) -> int:
         return os.statvfs(self.state).f_bfree
 
-    def send(self) -> int:
+    def send(self, message: bytes = MESSAGE) -> int:
         """Send a message; return the code that it was refused with, or 250."""
         with smtplib.SMTP(LOOPBACK, self.house.port("smtp")) as client:
             try:
-                client.sendmail("carol@example.net", [ANN], MESSAGE)
+                client.sendmail("carol@example.net", [ANN], message)
             except smtplib.SMTPResponseException as refused:
                 return refused.smtp_code
         return 250
@@ -119,3 +119,30 @@ def test_a_full_disk_is_no_obstacle_to_a_start(small: SmallDisk) -> None:
     with small.house.start(), small.maildrop() as client:
         client.dele(1)
         assert client.quit().startswith(b"+OK")
+
+
+def test_contents_that_fill_the_disk_leave_it_as_it_was(small: SmallDisk) -> None:
+    """Twelve are begun while there is room, and there is none for all of them."""
+    large = b"A: too many fields\r\n" * 1001 + b"\r\n" + (b"x" * 998 + b"\r\n") * 7000
+    with small.house.start(), contextlib.ExitStack() as stack:
+        assert small.send() == 250
+        before = small.room()
+        port = small.house.port("smtp")
+        clients = [
+            stack.enter_context(contextlib.closing(smtplib.SMTP(LOOPBACK, port)))
+            for _ in range(12)
+        ]
+        for client in clients:
+            client.ehlo()
+            assert client.mail("carol@example.net")[0] == 250
+            assert client.rcpt(ANN)[0] == 250
+            assert client.docmd("DATA")[0] == 354
+        for client in clients:
+            client.send(large)
+        codes = set()
+        for client in clients:
+            client.send(b".\r\n")
+            codes.add(client.getreply()[0])
+        assert codes == {554, 452}
+        assert small.room() > before - 256  # pages; the journal has grown
+        wait_until(lambda: small.send() == 250, "mail is taken again", 5)
