@@ -5,7 +5,7 @@ The house has floors, and imports point down:
 5. `pytest_plugin`: a whole house for tests.
 4. `app`: configuration, registry, wiring, service tree, operations, command line.
 3. Rooms, without doors between them: `portals`, `pipeline`, `delivery`, `store`,
-   `directory`, `journal`, `bus`.  They meet by interfaces and events.
+   `directory`, `journal`, `texts`, `bus`.  They meet by interfaces and events.
 2. Instruments: `wire`, `workers`, `files`, `sniffing`, `sql` above them, `testing` above
    that, and `child` below `workers`: what runs in child processes.
 1. The contract: `interfaces` and `plugin`.

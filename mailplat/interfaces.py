@@ -49,6 +49,7 @@ from mailplat.mail.mailbox import (
 )
 from mailplat.mail.mimetypes import MediaTypes
 from mailplat.mail.people import Account, AccountId, Alias, Domain, Place
+from mailplat.mail.search import SearchText
 from mailplat.mail.transit import Job, Stage, Transit, Verdict
 
 E = TypeVar("E")
@@ -268,6 +269,43 @@ class IMediaTypes(Interface):
     """Knows what types of files there are, those of the operator among them."""
 
     types: MediaTypes = Attribute("All of them; ask anew each time, for they may be added to.")
+
+
+# Text for the index.
+
+
+class ITextReader(Interface):
+    """Reads what can be found in messages, for an index; none of it holds the reactor."""
+
+    def text_of(content: Content, about: str = "") -> Awaitable[SearchText]:
+        """Return a message's text; ``about`` names it in the log.
+
+        What a handler can't read is left out.  Raises `Overloaded`,
+        `ShuttingDown`, `StoreFailed` and `NoSuchMessage`.
+        """
+
+
+class ITextExtractor(Interface):
+    """Gives the text in parts of some type to the index, such as that of a document.
+
+    ``[mime.handlers]`` says which types it is asked about.  It is made of its
+    settings alone, in a child process, and works there: it may use a library that
+    crashes, hangs or eats memory, and may not ask for neighbours.  Maker and
+    settings stand at the top of a module, so that they can be sent there.
+    """
+
+    def text(octets: bytes, media_type: str, charset: str, limit: int) -> str:
+        """Return the text in a part's octets, their transfer encoding undone.
+
+        ``media_type`` is in lower case, without parameters; ``charset`` is that of
+        the part, empty if it names none.  Return ``limit`` characters at most, the
+        rest is cut off.  Words are all that counts: white space is put together
+        and case is folded later.
+
+        Raise whatever you like for octets that make no sense.  Then, and when it
+        takes longer or more memory than ``[limits]`` allow, the message is indexed
+        without the part, and the log says so.
+        """
 
 
 # Keeping.

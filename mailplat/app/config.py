@@ -30,6 +30,7 @@ from mailplat.app.registry import (
 )
 from mailplat.app.tables import (
     DIRECTORY,
+    EXTRACTORS,
     FILTERS,
     POLICIES,
     ROOMS,
@@ -167,9 +168,11 @@ class _Reader:
         }
         entries = [entry for room in ROOMS for entry in self._entries(room, document)]
         pipelines = self._pipelines(document, entries)
-        self._check_instances()
         if isinstance(mime := own["mime"], MimeSettings):
             self._check_types(mime)
+            for name, handler in mime.handlers.items():
+                self._step(handler, ("mime", "handlers", name), entries, EXTRACTORS)
+        self._check_instances()
         return Configuration(
             self.source,
             house or HouseSettings.model_construct(),
@@ -268,16 +271,17 @@ class _Reader:
                 continue
             pipelines[name] = tuple(steps)
             for number, step in enumerate(steps):
-                self._step(step, (*path, number), entries)
+                self._step(step, (*path, number), entries, POLICIES, FILTERS)
         return pipelines
 
-    def _step(self, name: str, path: toml.Path, entries: list[Entry]) -> None:
-        rooms = [room for room in (POLICIES, FILTERS) if name in self._names[room.interface]]
-        if len(rooms) == 2:
+    def _step(self, name: str, path: toml.Path, entries: list[Entry], *rooms: Room) -> None:
+        """Look for an instance in some rooms, or else for a component, which becomes one."""
+        found = [room for room in rooms if name in self._names[room.interface]]
+        if len(found) == 2:
             self._note(path, f"{name!r} is a policy and a filter; give one another name")
-        if rooms:
+        if found:
             return
-        for room in (POLICIES, FILTERS):
+        for room in rooms:
             if name in self.registry.names(room.interface):
                 self._names[room.interface].add(name)
                 if entry := self._entry(room, name, name, {}, path):
@@ -285,10 +289,11 @@ class _Reader:
                 return
         known = {
             known
-            for room in (POLICIES, FILTERS)
+            for room in rooms
             for known in (*self._names[room.interface], *self.registry.names(room.interface))
         }
-        self._note(path, f"there is no policy or filter {name!r}{nearest(name, known)}")
+        kinds = " or ".join(room.one for room in rooms)
+        self._note(path, f"there is no {kinds} {name!r}{nearest(name, known)}")
 
     def _check_types(self, mime: MimeSettings) -> None:
         """Note each extension that the operator gives to a second type."""

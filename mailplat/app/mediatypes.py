@@ -87,6 +87,11 @@ class TypeRegistry:
         self._types = MediaTypes.of()
 
     @property
+    def handlers(self) -> Mapping[str, str]:
+        """What gives the text of parts to the index, by type."""
+        return self._settings.handlers
+
+    @property
     def types(self) -> MediaTypes:
         """All types that are known now; made when they are first asked for."""
         if self._seen is not self._added.types:

@@ -19,6 +19,7 @@ from mailplat.interfaces import (
     IMailStore,
     IPolicy,
     IPortal,
+    ITextExtractor,
 )
 from mailplat.journal.journal import JournalSettings
 from mailplat.mail.limits import Limits
@@ -96,6 +97,13 @@ class MimeSettings(Settings):
         description=(
             "Your own types with the extensions of their files, before all others; as "
             'lines of a table `[mime.types]`: `"application/x-report" = ["rpt"]`.'
+        ),
+    )
+    handlers: dict[_TypeName, str] = Field(
+        {"text/calendar": "calendar"},
+        description=(
+            "What gives the text of parts to the index: types, and a component or an "
+            "instance of `[extractors.NAME]` for each.  Text and HTML need none."
         ),
     )
 
@@ -187,12 +195,13 @@ class Room:
     default: str = ""
     always: bool = False
     single: bool = False
+    one: str = ""  # what an instance is called, where others name it
     guarded: bool = False  # whether its instances have `GuardSettings`
 
 
 PORTALS = Room("portals", IPortal, "Who answers the door: one instance for each listener.")
-POLICIES = Room("policies", IPolicy, "Judge the envelope.", guarded=True)
-FILTERS = Room("filters", IFilter, "Judge and amend the message.", guarded=True)
+POLICIES = Room("policies", IPolicy, "Judge the envelope.", one="policy", guarded=True)
+FILTERS = Room("filters", IFilter, "Judge and amend the message.", one="filter", guarded=True)
 AGENTS = Room(
     "agents",
     IDeliveryAgent,
@@ -200,6 +209,12 @@ AGENTS = Room(
     instance="local",
     default="local",
     always=True,
+)
+EXTRACTORS = Room(
+    "extractors",
+    ITextExtractor,
+    "Give the text of parts to the index; see `[mime]`.",
+    one="extractor",
 )
 STORES = Room(
     "store", IMailStore, "Keeps the accounts' mail.", instance="main", default="indexed"
@@ -212,4 +227,4 @@ DIRECTORY = Room(
     default="database",
     single=True,
 )
-ROOMS = (PORTALS, POLICIES, FILTERS, AGENTS, STORES, DIRECTORY)
+ROOMS = (PORTALS, POLICIES, FILTERS, AGENTS, EXTRACTORS, STORES, DIRECTORY)

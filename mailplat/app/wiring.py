@@ -12,8 +12,10 @@ from mailplat.app.foundation import Foundation
 from mailplat.app.mediatypes import FILE, AddedTypes, TypeRegistry
 from mailplat.app.mistakes import BadConfiguration, Mistake
 from mailplat.app.parts import Part, Plan, plan
+from mailplat.app.registry import UnknownComponent, is_settings, wishes
 from mailplat.app.tables import (
     AGENTS,
+    EXTRACTORS,
     FILTERS,
     POLICIES,
     PORTALS,
@@ -22,18 +24,20 @@ from mailplat.app.tables import (
 )
 from mailplat.app.tree import Tree
 from mailplat.files import Disk, Spool
-from mailplat.interfaces import House, IBus, IMediaTypes, IPipeline
+from mailplat.interfaces import House, IBus, IMediaTypes, IPipeline, ITextReader
 from mailplat.journal.journal import Journal, JournalFile, JournalSettings
 from mailplat.mail.limits import Limits
 from mailplat.pipeline.judge import Judge
 from mailplat.pipeline.pipeline import Pipeline
-from mailplat.plugin import ConfigError, Settings
+from mailplat.plugin import ConfigError, InstanceName, Settings
 from mailplat.portals.doorkeeper import Doorkeeper
 from mailplat.portals.login import Logins, LoginSettings
 from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.service import PortalSettings
 from mailplat.portals.tls import Certificates, TlsSettings
 from mailplat.sql import Database
+from mailplat.texts.extractors import Extractor
+from mailplat.texts.reader import TextReader
 from mailplat.workers import Workers
 
 
@@ -63,7 +67,7 @@ def draw(configuration: Configuration, values: Mapping[object, object]) -> Plan:
 
     Raises `BadConfiguration` with everything that stands in the way.
     """
-    rooms = {entry: _part(entry) for entry in configuration.entries}
+    rooms = {e: _part(e) for e in configuration.entries if e.room is not EXTRACTORS}
     policies, filters = (
         {entry.name: _judge(entry, rooms[entry]) for entry in configuration.entries_of(room)}
         for room in (POLICIES, FILTERS)
@@ -139,6 +143,14 @@ def _house_parts(configuration: Configuration) -> Iterator[Part]:
         settings=configuration.table(MimeSettings),
         path=("mime",),
     )
+    yield Part(
+        name="texts",
+        provides=(ITextReader,),
+        maker=TextReader,
+        given={"handlers": _handlers(configuration)},
+        path=("mime", "handlers"),
+        optional=True,
+    )
     yield _house_part("doorkeeper", Doorkeeper)
     yield _house_part("attendance", Attendance)
     yield _house_part("spool", Spool, maker=_spool)
@@ -146,6 +158,36 @@ def _house_parts(configuration: Configuration) -> Iterator[Part]:
     tls = configuration.table(TlsSettings)
     if tls.certificates.is_dir():
         yield _house_part("tls", Certificates, tls)
+
+
+def _handlers(configuration: Configuration) -> dict[str, Extractor]:
+    """Return what gives the text of parts, by type; raises `BadConfiguration`."""
+    extractors: dict[str, Extractor] = {}
+    mistakes: list[Mistake] = []
+    for entry in configuration.entries_of(EXTRACTORS):
+        try:
+            extractors[entry.name] = _extractor(entry)
+        except (ConfigError, UnknownComponent) as problem:
+            mistakes.append(configuration.source.mistake((*entry.path, "use"), str(problem)))
+    if mistakes:
+        raise BadConfiguration(mistakes)
+    handlers = configuration.table(MimeSettings).handlers
+    return {name: extractors[one] for name, one in handlers.items() if one in extractors}
+
+
+def _extractor(entry: Entry) -> Extractor:
+    """Return how a child process makes an extractor, which can ask for no neighbour there."""
+    arguments: dict[str, object] = {}
+    for wish in wishes(entry.maker):
+        if is_settings(wish.annotation):
+            arguments[wish.name] = entry.settings
+        elif wish.annotation is InstanceName:
+            arguments[wish.name] = entry.name
+        elif wish.required:
+            raise ConfigError(
+                f"it is made in a child process, where there is nothing for its {wish.name}"
+            )
+    return Extractor.of(entry.name, entry.maker, arguments)
 
 
 def _house_part(

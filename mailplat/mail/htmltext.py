@@ -66,11 +66,11 @@ _INLINE = _any_case(
     " samp small span strike strong sub sup time tt u var wbr"
 )
 _ONLY_INLINE = re.compile(rf"(?:<(?:/?{_INLINE}(?=[\s/>])[^>]*+>|{_COMMENT}))++\Z")
-_BLOCKS = frozenset(  # how runs begin that aren't only inline, to be sure at a glance
-    f"<{slash}{name}{end}"[:4]
-    for slash in ("", "/")
-    for name in ("br", "div", "h1", "h2", "h3", "hr", "img", "li", "p", "table", "td", "tr")
-    for end in ("> ", "><", ">\n", "  ", "/>")
+_BLOCKS = frozenset(  # beginnings of runs that aren't only inline, to be seen at a glance
+    [
+        *("<br", "<di", "<h1", "<h2", "<h3", "<hr", "<im", "<li", "<p ", "<p>", "<ta", "<td"),
+        *("<tr", "<ul", "</p", "</di", "</h1", "</h2", "</li", "</ta", "</td", "</tr", "</ul"),
+    ]
 )
 _INLINE_RUNS = frozenset(  # and some that are
     [
@@ -90,14 +90,23 @@ _INLINE_RUNS = frozenset(  # and some that are
 )
 
 
+def reduced(html: str) -> str:
+    """Return what a reader would see, with white space as it comes."""
+    return dereferenced(_without_tags(_without_hidden(html), " "))
+
+
 def text_of(html: str) -> str:
     """Return what a reader would see, in one line with single spaces."""
-    return " ".join(dereferenced(_without_tags(_without_hidden(html), " ")).split())
+    return " ".join(reduced(html).split())
 
 
-def lines_of(html: str) -> list[str]:
-    """Return what a reader would see, cut at everything that isn't inline; no line is empty."""
-    cut = _without_tags(_without_hidden(html).replace("\n", " "), "\n")
+def lines_of(html: str, hidden: bool = False) -> list[str]:
+    """Return what a reader would see, cut at everything that isn't inline; no line is empty.
+
+    With ``hidden``, also what only attributes hide.
+    """
+    shown = html if hidden else _without_hidden(html)
+    cut = _without_tags(shown.replace("\n", " "), "\n")
     lines = (" ".join(line.split()) for line in dereferenced(cut).split("\n"))
     return [line for line in lines if line]
 
@@ -111,7 +120,11 @@ def _without_tags(html: str, gap: str) -> str:
         parts = tags.split(html)
         parts[1::2] = [
             gap
-            if run[:4] in _BLOCKS or not (run in _INLINE_RUNS or _ONLY_INLINE.match(run))
+            if run[:3] in _BLOCKS
+            or run[:4] in _BLOCKS
+            or ">\r" in run
+            or ">\n" in run
+            or not (run in _INLINE_RUNS or _ONLY_INLINE.match(run))
             else ""
             for run in parts[1::2]
         ]
@@ -198,13 +211,17 @@ def _tags_named(name: str) -> re.Pattern[str]:
 _REFERENCE = re.compile(r"&#?+[a-zA-Z0-9]{1,32}+;?+")
 _NUMBER = re.compile(r"&#(?:[xX]([0-9a-fA-F]{1,6})|([0-9]{1,7}));?")
 _NAMED = {f"&{name}": character for name, character in html5.items()}
+_NAMED |= dict.fromkeys(("&nbsp", "&nbsp;", "&#160;", "&#xa0;", "&#xA0;"), " ")
 
 
 def dereferenced(text: str) -> str:
-    """Return a text with its character references replaced by what they mean."""
+    """Return a text with its character references replaced by what they mean.
+
+    A no-break space becomes a plain one: to be ASCII saves whoever reads on much time.
+    """
     if "&" not in text:
         return text
-    return _REFERENCE.sub(_character, text.replace("&nbsp;", "\xa0"))
+    return _REFERENCE.sub(_character, text.replace("&nbsp;", " "))
 
 
 def _character(reference: re.Match[str]) -> str:

@@ -42,6 +42,11 @@ class Limits:
 
     pop3_line: int = _limit(512, "The longest command line of POP3.")
 
+    index_text: int = _limit(MIB, "How much text of a message is indexed.")
+    handler_part: int = _limit(16 * MIB, "The largest part that a handler gets for the index.")
+    handler_memory: int = _limit(512 * MIB, "How much memory a handler may take.")
+    handler_patience: float = _limit(10.0, "How long a handler may work on one part.")
+
     unread: int = _limit(64 * KIB, "What a peer may send ahead of our answers.")
     unsent: int = _limit(64 * KIB, "What of our answers a peer may leave unread.")
     unsent_patience: float = _limit(60.0, "How long it may go on with that.")

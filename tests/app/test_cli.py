@@ -117,6 +117,7 @@ def test_media_types(operator: Operator, tmp_path: Path) -> None:
             "extensions": ["rpt", "rpt2"],
             "origin": "operator",
             "place": place,
+            "handler": "",
         }
     ]
     assert "image/png" in run("mime", "list")

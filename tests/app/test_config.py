@@ -16,6 +16,7 @@ from mailplat.interfaces import (
     IMailStore,
     IPolicy,
     IPortal,
+    ITextExtractor,
 )
 from mailplat.plugin import Component, Instance, Secret
 
@@ -57,6 +58,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
         Component(name="loops", provides=IFilter, maker=plain),
         Component(name="recipients", provides=IPolicy, maker=plain),
         Component(name="indexed", provides=IMailStore, maker=plain),
+        Component(name="calendar", provides=ITextExtractor, maker=plain),
         Component(name="local", provides=IDeliveryAgent, maker=plain),
         Component(name="database", provides=IDirectory, maker=plain),
         Component(
@@ -114,6 +116,7 @@ def test_a_good_file_is_read(registry: Registry, tmp_path: Path) -> None:
         "again",
         "recipients",
         "loops",
+        "calendar",
         "main",
         "local",
         "directory",

@@ -174,7 +174,10 @@ def test_the_hosts_types_fill_gaps(
         "extensions": ["hst"],
         "origin": "system",
         "place": str(system),
+        "handler": "",
     }
+    [row] = house.operate("mime.show", name="ics")
+    assert (row["type"], row["handler"]) == ("text/calendar", "calendar")
     folder = mailplat_house(f'[mime]\nsystem = "{tmp_path}"')
     assert folder.operate("mime.guess", name="x.hst")["by"] == "nothing"
 

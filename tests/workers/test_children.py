@@ -105,7 +105,7 @@ def linger():
 def start(file):
     other = subprocess.Popen(["sleep", "1000"])
     with open(file, "w") as written:
-        written.write(str(other.pid))
+        written.write(f"{other.pid}\\n")
     time.sleep(1000)
 
 
@@ -235,9 +235,17 @@ async def test_threads_that_stay_end_with_their_process(crew: Children, jobs: An
 async def test_what_a_child_starts_ends_with_it(
     crew: Children, jobs: Any, tmp_path: Path, reactor: Any
 ) -> None:
-    with pytest.raises(OutOfTime):
-        await crew.ask(Allowance(seconds=2), jobs.start, str(tmp_path / "pid"))
-    await until_gone(reactor, int((tmp_path / "pid").read_text()))
+    file = tmp_path / "pid"
+    file.touch()
+    answer = crew.ask(FEW, jobs.start, str(file))
+    while not file.read_text().endswith("\n"):
+        await deferLater(reactor, 0.01)
+    pid = int(file.read_text())
+    assert is_there(pid)
+    answer.cancel()
+    with pytest.raises(CancelledError):
+        await answer
+    await until_gone(reactor, pid)
 
 
 async def test_secrets_of_the_environment_stay_here(

@@ -8,6 +8,7 @@ from mailplat.interfaces import (
     IMailStore,
     IPolicy,
     IPortal,
+    ITextExtractor,
 )
 from mailplat.plugin import Component
 
@@ -86,6 +87,14 @@ memory = Component(
     name="memory",
     provides=IMailStore,
     maker="mailplat.store.memory.MemoryStore",
+)
+
+# Handlers of parts, for the index
+
+calendar = Component(
+    name="calendar",
+    provides=ITextExtractor,
+    maker="mailplat.texts.calendar.CalendarText",
 )
 
 # Directories

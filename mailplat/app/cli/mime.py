@@ -14,7 +14,7 @@ from mailplat.mail.mimetypes import Origin
 
 LOOKED_AT = 16 * MIB  # octets of a file
 
-COLUMNS = ["type", "extensions", "origin", "place"]
+COLUMNS = ["type", "extensions", "origin", "place", "handler"]
 BY = {
     "declared": "{type}, by what is declared",
     "name": "{type}, by its name",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mailplat.app.mediatypes import TypeRegistry
@@ -12,12 +13,13 @@ from mailplat.mail.mimetypes import KnownType, Origin, type_name
 Row = dict[str, Any]
 
 
-def _row(entry: KnownType) -> Row:
+def _row(entry: KnownType, handlers: Mapping[str, str]) -> Row:
     return {
         "type": entry.name,
         "extensions": list(entry.extensions),
         "origin": entry.origin.value,
         "place": entry.place,
+        "handler": handlers.get(entry.name, ""),
     }
 
 
@@ -29,7 +31,10 @@ async def list_types(desk: Desk, origin: str = "") -> list[Row]:
     """Return every type by name, or those of one origin; what counts most comes first."""
     types = [t for t in _registry(desk).types.types if origin in ("", t.origin.value)]
     order = list(Origin)
-    return [_row(t) for t in sorted(types, key=lambda t: (t.name, order.index(t.origin)))]
+    handlers = _registry(desk).handlers
+    return [
+        _row(t, handlers) for t in sorted(types, key=lambda t: (t.name, order.index(t.origin)))
+    ]
 
 
 async def show_type(desk: Desk, name: str) -> list[Row]:
@@ -41,7 +46,7 @@ async def show_type(desk: Desk, name: str) -> list[Row]:
     found = types.entries(name) if "/" in name else types.claims(name)
     if not found:
         raise BadParameter(f"nobody knows {name}")
-    return [_row(entry) for entry in found]
+    return [_row(entry, _registry(desk).handlers) for entry in found]
 
 
 async def add_type(desk: Desk, name: str, extensions: list[str]) -> Row:

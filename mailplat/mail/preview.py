@@ -1,0 +1,133 @@
+"""The first words of a message, for lists of messages (RFC 8970).
+
+What the sender wrote counts, not what he quoted: quoted lines and the line
+that announces them are passed over, wherever there is anything else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from mailplat.mail.entity import Entity
+from mailplat.mail.htmltext import lines_of
+from mailplat.mail.layout import Kind, Range
+from mailplat.mail.search import is_marked_up, raw_text, without_unseen
+from mailplat.mail.structure import Structure
+
+LONGEST = 200  # characters (RFC 8970 section 1)
+READ = 16384  # octets of a part that are looked at first
+READ_AT_MOST = 131072  # and where those were all markup
+PARTS = 3  # texts that are tried until one says something
+
+_QUOTES = (  # how programs mark what they quote
+    *("<blockquote", "<BLOCKQUOTE", 'class="gmail_quote', 'class="yahoo_quoted'),
+    *('class="moz-cite-prefix', 'id="divRplyFwdMsg', 'id="appendonsend'),
+)
+_RULE = re.compile(r"[-_=*~#\s]{3,}+")
+_ORIGINAL = re.compile(r"_{20,}+|-{2,}+[^-]{1,80}+-{2,}+")  # "-----Original Message-----"
+_DIGIT = re.compile(r"\d")
+_ANNOUNCING = 4  # lines that the announcement of a quote may take, an empty one among them
+_LONGEST_LINE = 1000  # characters of a line that are looked at
+
+
+def preview(octets: bytes, structure: Structure) -> str:
+    """Return up to 200 characters of a message that is at hand as a whole; empty if it has no text."""
+    return preview_of(
+        (entity, octets[lies.start : lies.stop]) for entity, lies in preview_parts(structure)
+    )
+
+
+def preview_parts(structure: Structure) -> list[tuple[Entity, Range]]:
+    """Return the parts that `preview_of` wants to see, in its order, as far as it needs them.
+
+    They are the first texts that aren't attachments.
+    """
+    found: list[tuple[Entity, Range]] = []
+    for part, entity in zip(structure.layout.parts, structure.entities, strict=True):
+        disposition = entity.disposition
+        if part.kind != Kind.TEXT or (disposition and disposition.is_attachment):
+            continue
+        stop = min(part.end, part.body + READ_AT_MOST)
+        found.append((entity, Range(part.body, stop)))
+        if len(found) == PARTS:
+            break
+    return found
+
+
+def preview_of(texts: Iterable[tuple[Entity, bytes]]) -> str:
+    """Return the preview of the first text that says anything; nothing is raised."""
+    otherwise = ""
+    for entity, octets in texts:
+        lines = _lines(entity, octets)
+        if words := _words(own_lines(lines)):
+            return words
+        otherwise = otherwise or _words(line[:_LONGEST_LINE].lstrip("> ") for line in lines)
+    return otherwise
+
+
+def _lines(entity: Entity, octets: bytes) -> list[str]:
+    """Return the first lines of a text; more of it is read only where they say little."""
+    lines: list[str] = []
+    for most in (READ, READ_AT_MOST):
+        text = raw_text(entity, octets[:most])
+        lines = _html_lines(text) if is_marked_up(entity) else text.splitlines()
+        if len(octets) <= most or len(_words(own_lines(lines))) == LONGEST:
+            break
+    return lines
+
+
+def _html_lines(html: str) -> list[str]:
+    """Return the lines before what looks like a quote; all lines if there are none.
+
+    What attributes hide is there too: senders write words for just this purpose, and
+    hide them in the body.
+    """
+    starts = [start for mark in _QUOTES if (start := html.find(mark)) >= 0]
+    if starts:
+        before = lines_of(html[: html.rfind("<", 0, min(starts) + 1)], hidden=True)
+        if before:
+            return [*before, ">"]
+    return lines_of(html, hidden=True)
+
+
+def own_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines that were not quoted and don't announce a quote."""
+    waiting: list[str] = []  # the last lines, which may announce one
+    anything = False
+    for line in lines:
+        bare = line[:_LONGEST_LINE].strip()
+        if bare.startswith(">"):
+            yield from _unannounced(waiting)
+            waiting = []
+        elif bare == "--" or (anything and _ORIGINAL.fullmatch(bare)):
+            break  # a signature follows (RFC 3676 section 4.3), or what was answered
+        elif not (_RULE.fullmatch(bare) or _ORIGINAL.fullmatch(bare)):
+            anything = anything or bool(bare)
+            waiting.append(bare)
+            if len(waiting) > _ANNOUNCING:
+                yield waiting.pop(0)
+    yield from waiting
+
+
+def _unannounced(lines: list[str]) -> list[str]:
+    """Leave out the line before a quote if it ends in a colon, and the date before that."""
+    end = len(lines)
+    while end and not lines[end - 1]:
+        end -= 1
+    if not end or not lines[end - 1].endswith(":"):
+        return lines
+    end -= 1
+    while end and _DIGIT.search(lines[end - 1]):
+        end -= 1
+    return lines[:end]
+
+
+def _words(lines: Iterable[str]) -> str:
+    """Return the beginning of some lines as one, white space collapsed."""
+    text = ""
+    for line in lines:
+        text = f"{text} {' '.join(without_unseen(line).split())}".strip()
+        if len(text) >= LONGEST:
+            break
+    return text[:LONGEST].rstrip()

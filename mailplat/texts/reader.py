@@ -1,0 +1,125 @@
+"""Reads the text of a message for the index, none of it on the reactor for long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailplat.interfaces import ITextReader
+from mailplat.mail.content import Content
+from mailplat.mail.entity import Entity
+from mailplat.mail.errors import MailError, OutOfTime
+from mailplat.mail.layout import Kind, Range
+from mailplat.mail.limits import MIB, Limits
+from mailplat.mail.search import (
+    LONGEST,
+    SearchText,
+    Wanted,
+    gather,
+    names_of_files,
+    wanted,
+)
+from mailplat.mail.structure import HEADER, Scanner, Structure
+from mailplat.texts.extractors import Extractor
+from mailplat.workers import Allowance, ChildFailed, Workers
+
+AT_ONCE = 32768  # octets of text that are reduced here, in less than a millisecond
+HANDLED = 16  # parts of one message that handlers get
+CHUNK = MIB
+
+Handlers = Mapping[str, Extractor]
+"""What gives the text of parts, by their type."""
+
+
+@implementer(ITextReader)
+class TextReader:
+    """Texts and HTML are ours, small ones here and large ones in a child process.
+
+    Other parts are for their handlers, in child processes too.  What a handler
+    can't read is left out of the text, and the log says so.
+    """
+
+    log = Logger()
+
+    def __init__(self, workers: Workers, limits: Limits, handlers: Handlers) -> None:
+        self._workers = workers
+        self._limits = limits
+        self._handlers = handlers
+
+    async def text_of(self, content: Content, about: str = "") -> SearchText:
+        structure = await structure_of(content)
+        more = await self._handled(content, structure, about)
+        header = await content.read(0, min(structure.layout.parts[0].body, HEADER))
+        longest = self._limits.index_text
+        read = [
+            (one, await content.read(one.octets.start, one.octets.stop))
+            for one in wanted(structure, longest, self._handlers)
+        ]
+        arguments = (header, names_of_files(structure), read, more, longest)
+        if sum(len(octets) for _, octets in read) <= AT_ONCE:
+            return gather(*arguments)
+        allowance = Allowance(answer=longest + LONGEST)
+        return SearchText.unpack(
+            await self._workers.children.ask(allowance, gathered, *arguments)
+        )
+
+    async def _handled(self, content: Content, structure: Structure, about: str) -> list[str]:
+        """Return the texts that handlers give, up to the first that takes too long."""
+        texts: list[str] = []
+        for lies, entity, handler in self._to_handle(structure):
+            try:
+                texts.append(await self._text(content, lies, entity, handler))
+            except (ChildFailed, MailError) as problem:
+                self.log.warn(
+                    "{about}: no text of a part of type {type} by {handler}: {why}",
+                    about=about,
+                    type=entity.media_type.name,
+                    handler=handler.name,
+                    why=str(problem),
+                )
+                if isinstance(problem, OutOfTime):
+                    break
+        return texts
+
+    async def _text(
+        self, content: Content, lies: Range, entity: Entity, handler: Extractor
+    ) -> str:
+        if lies.stop - lies.start > self._limits.handler_part:
+            raise ChildFailed(f"it has {lies.stop - lies.start} octets")
+        octets = await content.read(lies.start, lies.stop)
+        return await handler.text(self._workers, self._limits, entity, octets)
+
+    def _to_handle(self, structure: Structure) -> list[tuple[Range, Entity, Extractor]]:
+        """Return the first parts that have a handler."""
+        found = (
+            (part.content, entity, self._handlers.get(entity.media_type.name))
+            for part, entity in zip(structure.layout.parts, structure.entities, strict=True)
+            if part.kind in (Kind.TEXT, Kind.OTHER)
+        )
+        handled = ((lies, entity, handler) for lies, entity, handler in found if handler)
+        return list(islice(handled, HANDLED))
+
+
+async def structure_of(content: Content) -> Structure:
+    """Return the structure of a content, reading it in chunks."""
+    scanner = Scanner()
+    for start in range(0, content.size, CHUNK):
+        scanner.feed(await content.read(start, min(start + CHUNK, content.size)))
+    return scanner.finish()
+
+
+# In the child process --------------------------------------------------------
+
+
+def gathered(
+    header: bytes,
+    names: Sequence[str],
+    read: Sequence[tuple[Wanted, bytes]],
+    more: Sequence[str],
+    longest: int,
+) -> bytes:
+    """Return the text of a message as octets; see `mailplat.mail.search.gather`."""
+    return gather(header, names, read, more, longest).pack()
