@@ -17,7 +17,7 @@ from mailplat.mail.errors import AccountDisabled, MailError, StoreFailed
 from mailplat.mail.mailbox import Delivery, NewMessage, Outcome, Placement, Role
 from mailplat.mail.people import Account, AccountId, Place, obstacle
 from mailplat.mail.status import DELIVERED
-from mailplat.mail.summary import summary_of
+from mailplat.mail.summary import Findings, findings_of
 from mailplat.mail.transit import Job
 from mailplat.plugin import Settings
 
@@ -112,7 +112,8 @@ class LocalDelivery:
         self, job: Job, shares: dict[AccountId, Share]
     ) -> dict[AccountId, Outcome]:
         try:
-            deliveries = [await _delivery(job, share) for share in shares.values()]
+            found = await findings_of(job.content)
+            deliveries = [_delivery(job, found, share) for share in shares.values()]
             outcomes = await self._store.deliver(deliveries)
         except Exception as error:  # noqa: BLE001 - failures are outcomes and never raised
             if not isinstance(error, MailError):
@@ -136,11 +137,11 @@ def _open_ends(
     return error or [(account, detail) for account, detail in ends if account.enabled]
 
 
-async def _delivery(job: Job, share: Share) -> Delivery:
+def _delivery(job: Job, found: Findings, share: Share) -> Delivery:
     fields = [delivered_to(address) for address in share.addresses]
     trace = Octets(b"".join([return_path(job.envelope.sender), *fields]))
-    content = join(trace, job.content)
-    message = NewMessage(content, await summary_of(content), received=job.arrived)
+    summary = found.summary(behind=trace.size)
+    message = NewMessage(join(trace, job.content), summary, received=job.arrived)
     key = f"{job.id} {share.account.id}"
     return Delivery(key, share.account.id, message, tuple(share.placements))
 

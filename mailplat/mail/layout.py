@@ -219,13 +219,26 @@ class Layout:
 
     # Keeping -----------------------------------------------------------------
 
-    def pack(self) -> bytes:
-        """Return the table in a few octets, its version first."""
+    def pack(self, behind: int = 0) -> bytes:
+        """Return the table in a few octets, its version first.
+
+        ``behind`` octets of header are taken to stand before the message, as trace
+        fields do once it has been delivered.
+        """
         numbers: list[int] = []
         for part in self.parts:
-            parent, _, *ranges, kind = part
-            numbers += (parent + 1, *ranges, kind)
-        size, code = (4, "I") if self.parts[0].end < 2**32 else (8, "Q")
+            parent, _, start, body, end, lines, preamble, epilogue, kind = part
+            numbers += (
+                parent + 1,
+                start + behind if parent >= 0 else start,
+                body + behind,
+                end + behind,
+                lines,
+                preamble + behind,
+                epilogue + behind,
+                kind,
+            )
+        size, code = (4, "I") if self.parts[0].end + behind < 2**32 else (8, "Q")
         return _FRONT.pack(VERSION, size, len(self.parts)) + struct.pack(
             f"<{len(numbers)}{code}", *numbers
         )

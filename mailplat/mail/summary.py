@@ -1,29 +1,45 @@
-"""What the access protocols will ask of a message, computed once at arrival."""
+"""What the access protocols will ask of a message, computed once at arrival.
+
+A message is read in one pass; what was found is written as octets with a version
+number, which a store keeps beside the message without looking into them.  A
+store that finds an older version asks for the message to be summarised again.
+"""
 
 from __future__ import annotations
 
-import re
+from datetime import date
+from enum import IntFlag
+from functools import cached_property
 from struct import Struct
 
 import attrs
 
+from mailplat.mail.bodystructure import Bodies, describe
 from mailplat.mail.content import Content
 from mailplat.mail.dates import date_in
+from mailplat.mail.header import Header
 from mailplat.mail.identifiers import relatives_of
-from mailplat.mail.limits import MIB
+from mailplat.mail.imapwords import envelope
+from mailplat.mail.layout import Kind, Layout
+from mailplat.mail.limits import KIB
+from mailplat.mail.preview import preview, preview_of, preview_parts
+from mailplat.mail.sortkeys import LONGEST_KEY, address_keys
+from mailplat.mail.structure import Scanner, Structure
+from mailplat.mail.subject import base_subject
 
-VERSION = 1
-HEADER = MIB  # octets in which a header must have ended
+VERSION = 2
+PIECE = 256 * KIB  # octets of a large content that are read at once
 
-# Classes of two letters instead of IGNORECASE, which would cost a search three times its time.
-_FIELDS = re.compile(
-    rb"\n([Mm][Ee][Ss][Ss][Aa][Gg][Ee]-[Ii][Dd]|[Rr][Ee][Ff][Ee][Rr][Ee][Nn][Cc][Ee][Ss]"
-    rb"|[Ii][Nn]-[Rr][Ee][Pp][Ll][Yy]-[Tt][Oo]|[Dd][Aa][Tt][Ee])[ \t]*:"
-    rb"([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)"
-)
-_FRONT = Struct("<BIqB")  # version, body, sent, number of references
+_FRONT = Struct("<BBIqiB11I")  # version to number of references; lengths of the fields
 _LENGTH = Struct("<H")
 _UNDATED = -(2**63)
+
+
+class Mark(IntFlag):
+    """What is said of a message by yes or no."""
+
+    REPLY = 1  # its subject says that it replies to another, or forwards one
+    ATTACHMENT = 2  # it has a part that is to be saved rather than shown
 
 
 @attrs.frozen
@@ -46,54 +62,173 @@ class Facts:
 
     ``references`` are identifiers without their angle brackets: the message's
     own, if it has one, then its ancestors'.  ``sent`` is the moment in its Date
-    field, in seconds since 1970; None if there is none that can be understood.
+    field, in seconds since 1970, and ``day`` the day as it is written there;
+    None if there is none that can be understood.  ``envelope``,
+    ``description`` (BODY) and ``bodystructure`` are in IMAP's own words (RFC
+    9051 section 7.5.2).  ``subject`` is the base subject's key, by which threads
+    and subjects are compared (RFC 5256); the others are the keys of FROM, TO,
+    CC, DISPLAYFROM and DISPLAYTO (RFC 5957).  ``preview`` is that of RFC 8970.
     """
 
     body: int
-    references: tuple[bytes, ...]
+    marks: Mark
     sent: int | None
+    day: date | None
+    references: tuple[bytes, ...]
+    envelope: bytes
+    description: bytes
+    bodystructure: bytes
+    packed_layout: bytes
+    subject: bytes
+    sender: bytes
+    to: bytes
+    cc: bytes
+    display_from: bytes
+    display_to: bytes
+    preview: bytes  # in UTF-8
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where the parts of the message lie."""
+        return Layout.unpack(self.packed_layout)
 
 
-def summarise(octets: bytes) -> Summary:
-    """Summarise a message, given whole or at least as far as its header goes.
+@attrs.frozen
+class Findings:
+    """What one pass over a message found; `summary` writes it down.
+
+    A message that is given to several accounts is read once, and written down
+    for each behind trace fields of its own.
+    """
+
+    structure: Structure
+    header: Header
+    bodies: Bodies
+    preview: str = ""
+
+    def summary(self, behind: int = 0) -> Summary:
+        """Return the summary of the message with so many octets of trace fields before it."""
+        header = self.header
+        references = relatives_of(
+            header.body(b"message-id"), header.body(b"references"), header.body(b"in-reply-to")
+        )
+        subject = base_subject(header.body(b"subject"))
+        sender, display_from = address_keys(header.body(b"from"))
+        to, display_to = address_keys(header.body(b"to"))
+        fields = (
+            self.structure.envelopes.get(0, b""),
+            self.bodies.body,
+            self.bodies.bodystructure,
+            self.structure.layout.pack(behind),
+            subject.key[:LONGEST_KEY],
+            sender,
+            to,
+            address_keys(header.body(b"cc"))[0],
+            display_from,
+            display_to,
+            self.preview.encode("utf-8", "replace"),
+        )
+        body = self.structure.layout.parts[0].body + behind
+        sent = date_in(header.body(b"date"))
+        front = _FRONT.pack(
+            VERSION,
+            self._marks(subject.is_reply),
+            body,
+            sent.seconds if sent else _UNDATED,
+            sent.day.toordinal() if sent else 0,
+            len(references),
+            *map(len, fields),
+        )
+        written = [_LENGTH.pack(len(one)) + one for one in references]
+        return Summary(b"".join([front, *fields, *written]), body, references)
+
+    def _marks(self, is_reply: bool) -> Mark:
+        marks = Mark.REPLY if is_reply else Mark(0)
+        return marks | Mark.ATTACHMENT if _has_attachment(self.structure) else marks
+
+
+def _has_attachment(structure: Structure) -> bool:
+    """Say whether a part is called an attachment, or is a message or no text and has a name."""
+    for entity in structure.entities:
+        said = entity.disposition
+        if said and said.kind.lower() == b"attachment":
+            return True
+        if entity.kind is Kind.OTHER and said and said.parameters.octets(b"filename"):
+            return True
+    return False
+
+
+class _Reading:
+    """A pass over a message, which keeps the first header that it meets: the message's own."""
+
+    def __init__(self) -> None:
+        self.header = Header()
+        self._is_first = True
+        self.scanner = Scanner(self._envelope)
+
+    def _envelope(self, header: Header) -> bytes:
+        if self._is_first:
+            self.header, self._is_first = header, False
+        return envelope(header)
+
+
+def findings(octets: bytes) -> Findings:
+    """Read a message that is at hand as a whole.
 
     It never fails, whatever the octets: what can't be understood is left out.
     """
-    if octets.startswith(b"\r\n"):
-        header, body = b"", 2
-    else:
-        end = octets.find(b"\r\n\r\n")
-        header, body = octets[:end], end + 4
-        if end < 0:
-            header, body = octets, len(octets)
-    found: dict[bytes, bytes] = {}
-    for field in _FIELDS.finditer(b"\n" + header):
-        found.setdefault(field[1].lower(), field[2])
-    references = relatives_of(
-        found.get(b"message-id", b""),
-        found.get(b"references", b""),
-        found.get(b"in-reply-to", b""),
-    )
-    sent = date_in(found.get(b"date", b"").strip())
-    front = _FRONT.pack(VERSION, body, sent.seconds if sent else _UNDATED, len(references))
-    written = [_LENGTH.pack(len(one)) + one for one in references]
-    return Summary(b"".join([front, *written]), body, references)
+    reading = _Reading()
+    structure = reading.scanner.finish(octets)
+    return Findings(structure, reading.header, describe(structure), preview(octets, structure))
+
+
+def summarise(octets: bytes) -> Summary:
+    """Summarise a message that is at hand as a whole; it never fails, whatever the octets."""
+    return findings(octets).summary()
+
+
+async def findings_of(content: Content) -> Findings:
+    """Read a content of any size, a piece at a time."""
+    if content.size <= PIECE:
+        return findings(await content.read(0, content.size))
+    reading = _Reading()
+    for start in range(0, content.size, PIECE):
+        reading.scanner.feed(await content.read(start, min(start + PIECE, content.size)))
+    structure = reading.scanner.finish()
+    texts = [(entity, await content.read(*lies)) for entity, lies in preview_parts(structure)]
+    return Findings(structure, reading.header, describe(structure), preview_of(texts))
 
 
 async def summary_of(content: Content) -> Summary:
-    """Summarise a content, reading no more of it than its header needs."""
-    return summarise(await content.read(0, min(content.size, HEADER)))
+    """Summarise a content of any size."""
+    return (await findings_of(content)).summary()
 
 
 def read_summary(octets: bytes) -> Facts:
-    """Read what `summarise` wrote; raises `ValueError` for a version not known here."""
-    version, body, sent, count = _FRONT.unpack_from(octets)
+    """Read what `Findings.summary` wrote.
+
+    Raises `ValueError` for a version not known here: the message is to be
+    summarised again.
+    """
+    version = octets[0] if octets else 0
     if version != VERSION:
         raise ValueError(f"a summary of version {version}; {VERSION} is known")
-    references: list[bytes] = []
+    _, marks, body, sent, day, count, *lengths = _FRONT.unpack_from(octets)
     at = _FRONT.size
+    fields: list[bytes] = []
+    for length in lengths:
+        fields.append(octets[at : at + length])
+        at += length
+    references: list[bytes] = []
     for _ in range(count):
         (length,) = _LENGTH.unpack_from(octets, at)
         at += _LENGTH.size + length
         references.append(octets[at - length : at])
-    return Facts(body, tuple(references), None if sent == _UNDATED else sent)
+    return Facts(
+        body,
+        Mark(marks),
+        None if sent == _UNDATED else sent,
+        date.fromordinal(day) if day else None,
+        tuple(references),
+        *fields,
+    )

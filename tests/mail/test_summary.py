@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+import unicodedata
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,14 @@ from hypothesis import strategies as st
 
 from mailplat.mail.content import Octets
 from mailplat.mail.identifiers import LONGEST_IDENTIFIER, REFERENCES
-from mailplat.mail.summary import Facts, read_summary, summarise, summary_of
+from mailplat.mail.summary import (
+    Facts,
+    Mark,
+    findings,
+    read_summary,
+    summarise,
+    summary_of,
+)
 
 REPLY = b"""\
 Received: from a by b;\r
@@ -112,7 +121,74 @@ def test_nasty_headers_cost_no_more_than_their_length(nasty: bytes) -> None:
 def test_a_later_version_is_not_guessed_at() -> None:
     with pytest.raises(ValueError, match="version 9"):
         read_summary(b"\x09" + summarise(REPLY).octets[1:])
+    with pytest.raises(ValueError, match="version 1"):
+        read_summary(b"\x01")
 
 
-async def test_a_content_is_read_no_further_than_its_header() -> None:
-    assert await summary_of(Octets(REPLY)) == summarise(REPLY)
+FORWARD = b"""\
+From: "Zo\xc3\xab" <Zoe@Example.org>\r
+To: List: one@example.org, two@example.org;\r
+Cc: =?utf-8?q?Gr=C3=BC=C3=9Fe?= <three@example.org>\r
+Date: Tue, 24 Nov 2026 00:30:00 +0200\r
+Subject: Fwd: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r
+Content-Type: multipart/mixed; boundary=b\r
+\r
+--b\r
+\r
+Here it is,  as you\r
+asked.\r
+--b\r
+Content-Type: application/pdf; name=a.pdf\r
+Content-Disposition: attachment; filename=a.pdf\r
+Content-Transfer-Encoding: base64\r
+\r
+AAAA\r
+--b--\r
+"""
+
+
+def test_what_imap_asks_for_is_in_its_own_words() -> None:
+    found = facts(FORWARD)
+    assert found.envelope == (
+        b'("Tue, 24 Nov 2026 00:30:00 +0200" "Fwd: =?utf-8?q?Gr=C3=BC=C3=9Fe?="'
+        b' (({4}\r\nZo\xc3\xab NIL "Zoe" "Example.org"))'
+        b' (({4}\r\nZo\xc3\xab NIL "Zoe" "Example.org"))'
+        b' (({4}\r\nZo\xc3\xab NIL "Zoe" "Example.org"))'
+        b' ((NIL NIL "List" NIL)(NIL NIL "one" "example.org")(NIL NIL "two" "example.org")'
+        b"(NIL NIL NIL NIL))"
+        b' (("=?utf-8?q?Gr=C3=BC=C3=9Fe?=" NIL "three" "example.org")) NIL NIL NIL)'
+    )
+    assert found.description == (
+        b'(("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 27 1)'
+        b'("application" "pdf" ("name" "a.pdf") NIL NIL "base64" 4) "mixed")'
+    )
+    assert b'("attachment" ("filename" "a.pdf"))' in found.bodystructure
+
+
+def test_what_messages_are_sorted_and_listed_by_is_there() -> None:
+    found = facts(FORWARD)
+    assert (found.sent, str(found.day)) == (1795473000, "2026-11-24")
+    assert found.subject == unicodedata.normalize("NFD", "GRÜßE").encode()  # RFC 5051
+    assert (found.sender, found.to, found.cc) == (b"ZOE", b"LIST", b"THREE")
+    assert found.marks == Mark.REPLY | Mark.ATTACHMENT
+    assert found.preview == b"Here it is, as you asked."
+    assert facts(REPLY).marks == Mark(0)
+    assert facts(REPLY).day == date(2026, 11, 23)
+
+
+def test_trace_fields_before_a_message_move_its_parts_and_nothing_else() -> None:
+    trace = b"Return-Path: <a@b>\r\nDelivered-To: c@d\r\n"
+    assert findings(FORWARD).summary(behind=len(trace)) == summarise(trace + FORWARD)
+    moved = read_summary(findings(FORWARD).summary(behind=len(trace)).octets)
+    part = moved.layout.section("2")
+    assert part
+    assert (trace + FORWARD)[part.start : part.stop] == b"AAAA"
+
+
+@pytest.mark.parametrize("piece", [1, 7, 64, 1000])
+async def test_a_large_content_is_read_in_pieces(
+    piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailplat.mail.summary.PIECE", piece)
+    for message in (REPLY, FORWARD, b"", b"\r\n", b"Subject: no body"):
+        assert await summary_of(Octets(message)) == summarise(message)
