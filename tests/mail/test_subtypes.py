@@ -25,6 +25,8 @@ from mailplat.mail.multipart import (
 )
 from mailplat.mail.partial import fragment_of, fragments, reassembled
 from mailplat.mail.structure import scan
+from mailplat.mail.summary import findings, read_summary, summarise
+from mailplat.pytest_plugin import MemoryHouse
 
 UNIQUE = "r4nd0mn3ss"
 HEAD = (b"From: a@example.org\r\n", b"Subject: x\r\n")
@@ -134,5 +136,36 @@ async def test_partial() -> None:
     assert await whole(together) == octets
 
 
-def test_these_are_all() -> None:
-    assert len({*LEAVES, *MAKERS, "message/partial"}) == 14
+async def built() -> dict[str, list[bytes]]:
+    """Return messages of each subtype; of message/partial there are several."""
+    found: dict[str, list[bytes]] = {}
+    for media_type, content in LEAVES.items():
+        part = await attachment(Octets(content), media_type, NAME)
+        mixed = await multipart("mixed", [text_part("see there"), part], UNIQUE)
+        found[media_type] = [await whole(message(HEAD, mixed))]
+    for media_type, make in MAKERS.items():
+        found[media_type] = [await whole(message(HEAD, await make()))]
+    long = await whole(message(HEAD, text_part("a line\n" * 2000)))
+    pieces = await fragments(Octets(long), 9000, UNIQUE, "x")
+    found["message/partial"] = [await whole(piece) for piece in pieces]
+    return found
+
+
+def test_all_fourteen_are_sent_and_received_to_the_octet(
+    mailplat_house: Callable[..., MemoryHouse],
+) -> None:
+    house = mailplat_house()
+    house.add_account("alice@example.org")
+    sent = house.do(built())
+    assert len(sent) == 14
+    octets = [one for messages in sent.values() for one in messages]
+    for one in octets:
+        assert house.deliver(one, "alice@example.org").startswith("250")
+    received = house.messages("alice@example.org")
+    assert len(received) == len(octets)
+    for came, went in zip(received, octets, strict=True):
+        assert came.endswith(went)
+        trace = came.removesuffix(went)
+        assert read_summary(summarise(came).octets) == read_summary(
+            findings(went).summary(behind=len(trace)).octets
+        )
