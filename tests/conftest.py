@@ -26,3 +26,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fuzz-seconds", type=float, default=3, help="how long all fuzz targets run together"
     )
+    parser.addoption(
+        "--messages", type=int, default=2000, help="how many messages readers are compared on"
+    )

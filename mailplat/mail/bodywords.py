@@ -83,6 +83,8 @@ def words_of(entity: Entity, kind: Kind) -> Words:
         )
     if kind is Kind.TEXT and not _has_charset(written):
         written = (*written, (b"charset", b"us-ascii"))  # RFC 2045 section 5.2
+    elif kind is Kind.MESSAGE:
+        outer, inner = outer.lower(), inner.lower()  # words of the grammar, not of the sender
     elif kind is Kind.OTHER and outer.lower() in _HOLDERS and _holds(entity):
         outer, inner = b"application", b"octet-stream"
     begin = b"(%b %b %b %b %b %b " % (
@@ -107,12 +109,9 @@ def _holds(entity: Entity) -> bool:
 
 def _has_charset(written: tuple[Pair, ...]) -> bool:
     for name, _ in written:  # noqa: SIM110 - any() would take three times as long
-        if name.lower() in _CHARSET:
+        if name.lower() == b"charset":
             return True
     return False
-
-
-_CHARSET = (b"charset", b"charset*")
 
 
 def _parameters(written: tuple[Pair, ...]) -> bytes:

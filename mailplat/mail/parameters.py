@@ -367,17 +367,12 @@ def _joined(sections: list[_Section]) -> tuple[Pair, ...]:
             for section in sections
         )
     values = [
-        section.value if section.extended or not extended else _percent(section.value)
+        section.value
+        if section.extended or not extended
+        else section.value.replace(b"%", b"%25")
         for section in sections
     ]
     return ((base + b"*" * extended, b"".join(values)),)
-
-
-def _percent(value: bytes) -> bytes:
-    return _TO_PERCENT.sub(lambda found: b"%%%02X" % found[0][0], value)
-
-
-_TO_PERCENT = re.compile(rb"[^!#$&+\-.0-9A-Z^_`a-z{|}~]")  # RFC 2231 section 7, attribute-char
 
 
 def _unescaped(sections: list[_Section]) -> tuple[bytes | None, bytes]:

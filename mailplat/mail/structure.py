@@ -13,7 +13,7 @@ Broken messages get a best reading, which is that of most programs:
   several that fit the longest counts, and of the same the innermost.
 - A boundary ends all parts inside of its multipart; so does the end of the
   message.  What follows a last boundary is epilogue, further boundaries of the
-  same multipart too.
+  same multipart too.  A boundary whose line doesn't end begins no part.
 - A multipart without a boundary has no parts.
 - A message in base64 or quoted-printable is not looked into: it would have to
   be decoded for that.  Multiparts are, whatever encoding they claim to have.
@@ -229,9 +229,7 @@ class Scanner:
         newline = window.find(b"\n", self._seek)
         if newline < 0:
             self._at = self._seek = len(window)
-            if not last:
-                return False
-            newline = len(window) - 1
+            return False
         self._at = self._seek = newline
         if len(self._rows) < self._most - 1:
             self._read_part(window, newline + 1, last)

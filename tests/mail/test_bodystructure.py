@@ -44,7 +44,7 @@ ROWS = [
     (b"Content-Type: text/x; format=flowed\r\n\r\n",
      b'("text" "x" ("format" "flowed" "charset" "us-ascii") NIL NIL "7bit" 0 0', b" NIL NIL NIL NIL)"),
     (b"Content-Type: text/x; charset*=utf-8''utf-8\r\n\r\n",
-     b"(\"text\" \"x\" (\"charset*\" \"utf-8''utf-8\") NIL NIL \"7bit\" 0 0", b" NIL NIL NIL NIL)"),
+     b"(\"text\" \"x\" (\"charset*\" \"utf-8''utf-8\" \"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0", b" NIL NIL NIL NIL)"),
     (b'Content-Type: image/png; name="a b.png"\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA',
      b'("image" "png" ("name" "a b.png") NIL NIL "base64" 4', b" NIL NIL NIL NIL)"),
     (b"Content-Type: a/b; n*0*=utf-8''x; n*1=y\r\n\r\n",
@@ -107,7 +107,7 @@ def test_a_multipart_without_a_part_is_given_one() -> None:
 def test_a_message_in_a_part_has_envelope_body_and_lines() -> None:
     message = b"Content-Type: Message/RFC822; x=y\r\n\r\nSubject: inner\r\n\r\none\r\ntwo\r\n"
     inner = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 10 2'
-    outer = b'("Message" "RFC822" ("x" "y") NIL NIL "7bit" 28 '
+    outer = b'("message" "rfc822" ("x" "y") NIL NIL "7bit" 28 '
     assert described(message) == (
         outer + NO_ENVELOPE + b" " + inner + b") 4)",
         outer + NO_ENVELOPE + b" " + inner + b" NIL NIL NIL NIL) 4 NIL NIL NIL NIL)",

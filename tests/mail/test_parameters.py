@@ -159,7 +159,7 @@ def parameters(written: bytes) -> Parameters:
         (b"name*1=b; x=y; name*0=a", [(b"x", b"y"), (b"name", b"ab")]),
         (b"NAME*0=a; name*1=b", [(b"NAME", b"ab")]),
         (b"name*=utf-8''%41", [(b"name*", b"utf-8''%41")]),
-        (b"name*0*=utf-8''%41; name*1=\"b c\"", [(b"name*", b"utf-8''%41b%20c")]),
+        (b"name*0*=utf-8''%41; name*1=\"b c%\"", [(b"name*", b"utf-8''%41b c%25")]),
         (b"name*00=a; name*01=b", [(b"name", b"ab")]),
         (b"name*0=a; name*2=c", [(b"name*0", b"a"), (b"name*2", b"c")]),
         (b"name*0=a; name*0=b", [(b"name*0", b"a"), (b"name*0", b"b")]),
