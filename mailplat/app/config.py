@@ -19,6 +19,7 @@ from mailplat.app.mistakes import (
     explained,
     keys_of,
     nearest,
+    path_text,
     syntax_mistake,
 )
 from mailplat.app.registry import (
@@ -33,6 +34,7 @@ from mailplat.app.tables import (
     EXTRACTORS,
     FILTERS,
     POLICIES,
+    PORTALS,
     ROOMS,
     STORES,
     TABLES,
@@ -43,6 +45,8 @@ from mailplat.app.tables import (
 )
 from mailplat.interfaces import IPipeline
 from mailplat.plugin import Component, Settings
+from mailplat.portals.listen import Wanted
+from mailplat.portals.service import PortalSettings
 
 S = TypeVar("S", bound=Settings)
 
@@ -111,6 +115,14 @@ class Configuration:
         return here == there
 
 
+def addresses_in(entries: Iterable[Entry]) -> Iterator[tuple[toml.Path, Wanted]]:
+    """Return where the portals among these want to listen, each with its key."""
+    for entry in entries:
+        if entry.room is PORTALS and isinstance(entry.settings, PortalSettings):
+            for key, address in entry.settings.wanted():
+                yield (*entry.path, *key), address
+
+
 LASTING_TABLES = ("database", "journal")
 LASTING_ROOMS = (STORES, DIRECTORY)
 
@@ -168,6 +180,7 @@ class _Reader:
         }
         entries = [entry for room in ROOMS for entry in self._entries(room, document)]
         pipelines = self._pipelines(document, entries)
+        self._check_addresses(addresses_in(entries))
         if isinstance(mime := own["mime"], MimeSettings):
             self._check_types(mime)
             for name, handler in mime.handlers.items():
@@ -304,6 +317,17 @@ class _Reader:
                 if owner != name:
                     path = ("mime", "types", name, number)
                     self._note(path, f"{ending!r} belongs to {owner} already")
+
+    def _check_addresses(self, wanted: Iterable[tuple[toml.Path, Wanted]]) -> None:
+        """Note each place to listen at that another portal has, or the same one."""
+        taken: list[tuple[toml.Path, Wanted]] = []
+        for path, address in wanted:
+            for other_path, other in taken:
+                if address.is_at_odds_with(other):
+                    self._note(path, f"{path_text(other_path)} has {other.text} already")
+                    break
+            else:
+                taken.append((path, address))
 
     def _check_instances(self) -> None:
         for path, interface, name in self._named:

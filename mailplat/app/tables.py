@@ -22,6 +22,8 @@ from mailplat.interfaces import (
     ITextExtractor,
 )
 from mailplat.journal.journal import JournalSettings
+from mailplat.mail.address import domain_of
+from mailplat.mail.errors import BadAddress
 from mailplat.mail.limits import Limits
 from mailplat.mail.mimetypes import extension, type_name
 from mailplat.plugin import (
@@ -37,12 +39,28 @@ from mailplat.portals.login import LoginSettings
 from mailplat.portals.tls import TlsSettings
 
 
+def _host(name: str) -> str:
+    try:
+        known = domain_of(name)
+    except BadAddress:
+        raise ValueError("expected the name of a host, such as mail.example.org") from None
+    return name if name.isascii() else known
+
+
+def _writable_file(path: Path) -> Path:
+    """Return the path if there can be a file; what the account may do is seen at the start."""
+    if path.is_dir():
+        raise ValueError("expected a file, and there is a folder")
+    if not path.parent.is_dir():
+        raise ValueError(f"expected a file in a folder that is there; {path.parent} is none")
+    return path
+
+
 class HouseSettings(Settings):
     """Keys outside every table."""
 
-    hostname: str = Field(
+    hostname: Annotated[str, AfterValidator(_host)] = Field(
         default_factory=socket.getfqdn,
-        min_length=1,
         description="What the server calls itself in greetings and trace fields.",
     )
     state: Location = Field(
@@ -69,7 +87,7 @@ class DatabaseSettings(Settings):
 class LogSettings(Settings):
     """Keys of ``[log]``: one line for each transaction, one for each recipient's outcome."""
 
-    file: Location | None = Field(
+    file: Annotated[Location, AfterValidator(_writable_file)] | None = Field(
         None, description="Where to write; reopened on SIGHUP. Left out: standard error."
     )
     format: Literal["text", "json"] = Field("text", description="For people or for programs.")

@@ -10,6 +10,7 @@ from twisted.python import usage
 
 from mailplat.app import config, newhouse
 from mailplat.app.cli.places import WHERE_ELSE, NoConfiguration, find_config
+from mailplat.app.config import Configuration
 from mailplat.app.foundation import the_reactor
 from mailplat.app.logs import LogWriter
 from mailplat.app.mistakes import BadConfiguration
@@ -41,13 +42,20 @@ def makeService(options: Options) -> IService:  # noqa: N802 - Twisted's name
     try:
         file = the_config(options["config"])
         configuration = config.read(file, discover())
-        writer = (
-            None if logs_elsewhere(options) else LogWriter(configuration.table(LogSettings))
-        )
+        writer = None if logs_elsewhere(options) else the_log(configuration)
     except (NotMade, BadConfiguration, OSError) as problem:
         end_with(problem)
     first = FIRST_HOUSE if file == FIRST_HOUSE.config else None
     return MailService(configuration, the_reactor(), writer, first)
+
+
+def the_log(configuration: Configuration) -> LogWriter:
+    """Return who writes the log; raises `BadConfiguration` if its file can't be opened."""
+    try:
+        return LogWriter(configuration.table(LogSettings))
+    except OSError as problem:
+        why = f"can't be opened: {problem.strerror or problem}"
+        raise BadConfiguration([configuration.source.mistake(("log", "file"), why)]) from None
 
 
 def the_config(given: str | None) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 
-from mailplat.app.config import Configuration, Entry
+from mailplat.app.config import Configuration, Entry, addresses_in
 from mailplat.app.foundation import Foundation
 from mailplat.app.mediatypes import FILE, AddedTypes, TypeRegistry
 from mailplat.app.mistakes import BadConfiguration, Mistake
@@ -114,6 +114,15 @@ def mistakes_in(configuration: Configuration) -> list[Mistake]:
     except (ConfigError, OSError) as problem:
         return [configuration.source.mistake(("tls", "certificates"), str(problem))]
     return []
+
+
+def warnings_in(configuration: Configuration) -> list[Mistake]:
+    """Return what would keep the server from starting here and now, but may be right there."""
+    return [
+        configuration.source.mistake(path, "no interface of this machine has that address")
+        for path, address in addresses_in(configuration.entries)
+        if address.is_foreign
+    ]
 
 
 def _wants_tls(settings: Settings) -> bool:

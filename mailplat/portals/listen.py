@@ -22,6 +22,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.internet.defer import DeferredList, maybeDeferred
 from twisted.internet.interfaces import (
     IAddress,
@@ -103,11 +104,62 @@ def _place(one: socket.socket) -> Peer:
     return Peer(path=name) if isinstance(name, str) else Peer(*name[:2])
 
 
-def open_listener(address: str, environment: Mapping[str, str] = os.environ) -> Listener:
-    """Open the sockets of an address.
+NO_ADDRESS = (
+    "no address to listen at; such are 25, 127.0.0.1:2525, [::1]:2525, "
+    "unix:/run/lmtp.sock and systemd:name=smtp"
+)
 
-    Raises `ConfigError` for an address that can't be understood or had.
+
+@attrs.frozen
+class Wanted:
+    """An address as it was written, understood.
+
+    It is a TCP port at ``host`` or, if that is empty, at every address of both
+    families; or the UNIX socket ``path``; or what systemd passed by ``passed``.
     """
+
+    text: str
+    port: int = 0
+    host: str = ""
+    path: Path | None = None
+    mode: int = 0o660
+    passed: tuple[str, str] | None = None
+
+    def is_at_odds_with(self, other: Wanted) -> bool:
+        """Say whether the two can't be open at the same time."""
+        if self.path or other.path or self.passed or other.passed:
+            return self.path == other.path and self.passed == other.passed
+        if not self.port or self.port != other.port:
+            return False
+        return self.host == other.host or any(
+            _covers(wide, narrow)
+            for wide, narrow in ((self.host, other.host), (other.host, self.host))
+        )
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether no interface of this machine has that address now."""
+        if not self.host:
+            return False
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.bind((self.host, 0))
+        except OSError as problem:
+            return problem.errno == errno.EADDRNOTAVAIL
+        return False
+
+
+def _covers(wide: str, narrow: str) -> bool:
+    """Say whether who listens at ``wide`` leaves no room at ``narrow``, at the same port."""
+    if not wide:
+        return True
+    everywhere = {"0.0.0.0": 4, "::": 6}  # noqa: S104 - compared, not bound
+    return bool(narrow) and everywhere.get(wide) == ip_address(narrow).version
+
+
+def read_address(address: str) -> Wanted:
+    """Understand an address; raises `ValueError` if it is none."""
     words = [word.replace("\\:", ":") for word in _COLON.split(address)]
     kind, rest = words[0], words[1:]
     if kind.isdecimal() and not rest:
@@ -115,36 +167,69 @@ def open_listener(address: str, environment: Mapping[str, str] = os.environ) -> 
     try:
         if literal := _HOST_PORT.fullmatch(address):
             host = literal["ipv6"] or literal["ipv4"]
-            return Listener(address, _tcp(address, int(literal["port"]), host), None)
-        return _OPENERS[kind](address, rest, environment)
+            return Wanted(address, _port(literal["port"]), str(ip_address(host)))
+        return _READERS[kind](address, rest)
     except (KeyError, IndexError, ValueError):
-        raise ConfigError(
-            f"{address!r} is no address to listen at; such are 25, 127.0.0.1:2525, "
-            "[::1]:2525, unix:/run/lmtp.sock and systemd:name=smtp"
-        ) from None
+        raise ValueError(f"{address!r} is {NO_ADDRESS}") from None
 
 
-def _open_tcp(address: str, words: list[str], _environment: Mapping[str, str]) -> Listener:
-    options = _options(words[1:], {"interface"})
-    host = options.get("interface") or None
-    return Listener(address, _tcp(address, int(words[0]), host), None)
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise ValueError(text)
+    return number
 
 
-def _open_unix(address: str, words: list[str], _environment: Mapping[str, str]) -> Listener:
+def _read_tcp(address: str, words: list[str]) -> Wanted:
+    host = _options(words[1:], {"interface"}).get("interface")
+    return Wanted(address, _port(words[0]), str(ip_address(host)) if host else "")
+
+
+def _read_unix(address: str, words: list[str]) -> Wanted:
     options = _options(words[1:], {"mode"})
-    path = Path(words[0])
-    made = _unix(path, int(options.get("mode", "660"), 8))
-    return Listener(address, [made], path)
+    if not words[0]:
+        raise ValueError(address)
+    return Wanted(address, path=Path(words[0]), mode=int(options.get("mode", "660"), 8))
 
 
-def _open_systemd(address: str, words: list[str], environment: Mapping[str, str]) -> Listener:
+def _read_systemd(address: str, words: list[str]) -> Wanted:
     options = _options(words, {"name", "index", "domain"})
-    passed = _passed_by_systemd(environment)
     if "index" in options:
-        chosen = [number for number, _name in passed][int(options["index"]) :][:1]
+        return Wanted(address, passed=("index", str(int(options["index"]))))
+    return Wanted(address, passed=("name", options["name"]))
+
+
+_READERS = {
+    "tcp": _read_tcp,
+    "unix": _read_unix,
+    "systemd": _read_systemd,
+}
+
+
+def open_listener(address: str, environment: Mapping[str, str] = os.environ) -> Listener:
+    """Open the sockets of an address.
+
+    Raises `ConfigError` for an address that can't be understood or had.
+    """
+    try:
+        wanted = read_address(address)
+    except ValueError as problem:
+        raise ConfigError(str(problem)) from None
+    if wanted.path:
+        return Listener(address, [_unix(wanted.path, wanted.mode)], wanted.path)
+    if wanted.passed:
+        return Listener(address, _of_systemd(address, *wanted.passed, environment), None)
+    return Listener(address, _tcp(address, wanted.port, wanted.host), None)
+
+
+def _of_systemd(
+    address: str, key: str, value: str, environment: Mapping[str, str]
+) -> list[socket.socket]:
+    passed = _passed_by_systemd(environment)
+    if key == "index":
+        chosen = [number for number, _name in passed][int(value) :][:1]
     else:
-        wanted = options["name"]
-        chosen = [number for number, name in passed if name == wanted]
+        chosen = [number for number, name in passed if name == value]
     if not chosen:
         names = ", ".join(name for _number, name in passed) or "none"
         raise ConfigError(
@@ -154,14 +239,7 @@ def _open_systemd(address: str, words: list[str], environment: Mapping[str, str]
     sockets = [socket.socket(fileno=os.dup(number)) for number in chosen]
     for one in sockets:
         one.setblocking(False)
-    return Listener(address, sockets, None)
-
-
-_OPENERS = {
-    "tcp": _open_tcp,
-    "unix": _open_unix,
-    "systemd": _open_systemd,
-}
+    return sockets
 
 
 def _options(words: list[str], known: set[str]) -> dict[str, str]:
@@ -181,10 +259,8 @@ def _passed_by_systemd(environment: Mapping[str, str]) -> list[tuple[int, str]]:
     return [(SYSTEMD_FIRST + number, names[number]) for number in range(count)]
 
 
-def _tcp(address: str, port: int, host: str | None) -> list[socket.socket]:
+def _tcp(address: str, port: int, host: str) -> list[socket.socket]:
     """Open a port at one address, or at all of both families as far as they are there."""
-    if port > 65535:
-        raise ValueError(port)
     if host:
         return [_bound(address, host, port)]
     for _ in range(10):

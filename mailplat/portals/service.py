@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime, ITransport
 from twisted.internet.protocol import connectionDone
@@ -18,11 +18,20 @@ from mailplat.mail.limits import Limits
 from mailplat.plugin import ConfigError, Settings
 from mailplat.portals.connection import Connection, peer_of
 from mailplat.portals.doorkeeper import Doorkeeper
+from mailplat.portals.listen import Wanted, read_address
 from mailplat.portals.shell import Session, Shell, Terms
 from mailplat.portals.tls import Certificates
 from mailplat.wire.engine import Engine
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _address(text: str) -> str:
+    return read_address(text).text
+
+
+ListenAddress = Annotated[str, AfterValidator(_address)]
+"""An address that `mailplat.portals.listen.open_listener` understands."""
 
 
 class PortalSettings(Settings):
@@ -31,7 +40,7 @@ class PortalSettings(Settings):
     port: Port | None = Field(
         None, description="Where to listen, at every address of both families."
     )
-    listen: tuple[str, ...] = Field(
+    listen: tuple[ListenAddress, ...] = Field(
         (),
         description="Where to listen instead: `127.0.0.1:2525`, `[::1]:2525`, "
         "`unix:/run/lmtp.sock:mode=660`, `systemd:name=smtp`.",
@@ -46,6 +55,17 @@ class PortalSettings(Settings):
         if (self.port is None) == (not self.listen):
             raise ValueError("expected one of port and listen")
         return self
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where to listen, however it was said."""
+        return self.listen or (f"tcp:{self.port}",)
+
+    def wanted(self) -> list[tuple[tuple[str | int, ...], Wanted]]:
+        """Return each address, understood, with the key that says it."""
+        if self.listen:
+            return [(("listen", n), read_address(text)) for n, text in enumerate(self.listen)]
+        return [(("port",), read_address(text)) for text in self.addresses]
 
 
 @implementer(IPortal)
@@ -71,7 +91,7 @@ class LinePortal:
             raise ConfigError(
                 f"tls = {settings.tls!r} needs certificates in the folder of [tls]"
             )
-        self.addresses: tuple[str, ...] = settings.listen or (f"tcp:{settings.port}",)
+        self.addresses: tuple[str, ...] = settings.addresses
         self._clock = clock
         self._doorkeeper = doorkeeper
         self._implicit = settings.tls == "implicit"

@@ -275,3 +275,90 @@ use = "popp3"
 [pipelines]
 inbound = ["recipients", "lops"]
 """
+
+
+STOPS_THE_START = """\
+hostname = "mail example org"
+state = "state"
+
+[log]
+file = "/nosuch/x.log"
+
+[portals.a]
+use = "pop3"
+tls = "off"
+port = 20110
+
+[portals.b]
+use = "pop3"
+tls = "off"
+listen = ["127.0.0.1:99999", "127.0.0.1", "localhost:20025", "[::1]:20110"]
+
+[portals.c]
+use = "pop3"
+tls = "off"
+listen = ["127.0.0.1:20111", "127.0.0.1:20110"]
+
+[portals.d]
+use = "pop3"
+tls = "off"
+listen = ["unix:/run/x.sock", "127.0.0.1:20111"]
+"""
+
+
+def test_check_finds_what_would_stop_the_start(tmp_path: Path) -> None:
+    """Both find each of them, with its line and key."""
+    bad = tmp_path / "mailplat.toml"
+    bad.write_text(STOPS_THE_START)
+    done = CliRunner().invoke(main, ["--config", str(bad), "check"])
+    assert done.exit_code == 1
+    places = [line.split(": ")[:2] for line in done.output.splitlines()]
+    assert [(place.split(":")[1], key) for place, key in places] == [
+        ("1", "hostname"),
+        ("5", "log.file"),
+        ("15", "portals.b.listen[0]"),
+        ("15", "portals.b.listen[1]"),
+        ("15", "portals.b.listen[2]"),
+        ("20", "portals.c.listen[1]"),
+        ("25", "portals.d.listen[1]"),
+    ]
+    assert serve(bad, tmp_path) == (1, done.output)
+
+
+def test_two_portals_at_one_place(tmp_path: Path) -> None:
+    bad = tmp_path / "mailplat.toml"
+    text = STOPS_THE_START.replace('"127.0.0.1:99999", "127.0.0.1", "localhost:20025", ', "")
+    text = text.replace("mail example org", "[192.0.2.1]").replace("/nosuch/", "")
+    bad.write_text(text)
+    done = CliRunner().invoke(main, ["--config", str(bad), "check"])
+    assert [line.partition(": ")[2] for line in done.output.splitlines()] == [
+        "portals.b.listen[0]: portals.a.port has tcp:20110 already",
+        "portals.c.listen[1]: portals.a.port has tcp:20110 already",
+        "portals.d.listen[1]: portals.c.listen[0] has 127.0.0.1:20111 already",
+    ]
+    assert serve(bad, tmp_path) == (1, done.output)
+
+
+def test_check_warns_of_an_address_that_is_nowhere_here(house: House, tmp_path: Path) -> None:
+    file = tmp_path / "mailplat.toml"
+    file.write_text('[portals.x]\nuse = "pop3"\ntls = "off"\nlisten = ["192.0.2.7:20025"]\n')
+    done = CliRunner().invoke(main, ["--config", str(file), "check"])
+    assert done.exit_code == 0
+    assert done.stderr == (
+        f"warning: {file}:4: portals.x.listen[0]: "
+        "no interface of this machine has that address\n"
+    )
+
+
+def serve(config: Path, folder: Path) -> tuple[int, str]:
+    """Start a server that is expected not to start; return its status and what it says."""
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("twistd"),
+            *["-n", "--pidfile=", "mailplat", "--config", str(config)],
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stderr.removeprefix("mailplat: ")

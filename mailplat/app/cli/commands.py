@@ -17,7 +17,7 @@ from mailplat.app.cli.places import WHERE_ELSE, NoConfiguration, Office, find_co
 from mailplat.app.control import OperationFailed
 from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.registry import Registry, UnknownComponent, discover, importable_from
-from mailplat.app.wiring import mistakes_in
+from mailplat.app.wiring import mistakes_in, warnings_in
 
 F = TypeVar("F", bound=Callable[..., Any])
 Row = Mapping[str, Any]
@@ -129,7 +129,10 @@ def check(context: click.Context) -> None:
         f"{broken.source} can't be imported:\n{broken.traceback}" for broken in registry.broken
     ]
     try:
-        problems += map(str, mistakes_in(config.read(file, registry)))
+        configuration = config.read(file, registry)
+        problems += map(str, mistakes_in(configuration))
+        for warning in warnings_in(configuration):
+            click.echo(f"warning: {warning}", err=True)
     except BadConfiguration as bad:
         problems += map(str, bad.mistakes)
     for problem in problems:
