@@ -235,6 +235,7 @@ def mailplat_house(tmp_path: Path) -> Iterator[Callable[..., MemoryHouse]]:
         clock: Any = Clock()
         folder = tmp_path / f"house{len(houses)}"
         state = folder / "state"
+        state.mkdir(parents=True)
         foundation = Foundation(
             state=state,
             reactor=clock,
@@ -306,6 +307,7 @@ async def open_house(folder: Path, more: str = "", **chains: Sequence[str]) -> S
     configuration = check(
         configuration_text(more, **chains), folder / "mailplat.toml", discover()
     )
+    configuration.house.state.mkdir(parents=True)
     lock = Lock.take(configuration.house.state)
     foundation = Foundation.lay(configuration, the_reactor(), lock)
     tree = build(configuration, foundation)

@@ -26,7 +26,7 @@ from mailplat.app import config, control, memory
 from mailplat.app.config import Configuration
 from mailplat.app.foundation import Foundation, IReactor
 from mailplat.app.holdups import HoldUps
-from mailplat.app.lock import Lock, Locked
+from mailplat.app.lock import Lock, Locked, NoStateFolder
 from mailplat.app.logs import LogWriter, tell_of_messages
 from mailplat.app.mediatypes import TypeRegistry
 from mailplat.app.mistakes import BadConfiguration
@@ -37,7 +37,7 @@ from mailplat.app.systemd import Notifier
 from mailplat.app.tables import LogSettings
 from mailplat.app.tree import Tree
 from mailplat.app.wiring import build
-from mailplat.interfaces import IPortal
+from mailplat.interfaces import IDirectory, IDirectoryAdmin, IPortal
 from mailplat.mail.errors import MailError
 from mailplat.plugin import ConfigError
 from mailplat.portals.listen import Listener, open_listener
@@ -84,6 +84,10 @@ class MailService(Service):
             )
             self._tree = build(self.configuration, self._foundation)
             self._listeners = open_all(addresses_of(self._tree))
+        except NoStateFolder as problem:
+            end_with(
+                BadConfiguration([self.configuration.source.mistake(("state",), str(problem))])
+            )
         except (Locked, BadConfiguration, ConfigError, OSError) as problem:
             end_with(problem)
 
@@ -105,6 +109,7 @@ class MailService(Service):
         tell_of_messages(self._foundation.bus, self.writer, self.reactor)
         if self.first:
             await self._furnish(self.first)
+        await self._warn_if_empty()
         self._control = control.listen(self.reactor, self._foundation.state, self._run)
         self._serve()
         self._holdups.start()
@@ -124,6 +129,18 @@ class MailService(Service):
             password = new_password()
             await self._run("server.furnish", house.first_account(password), False)
         print(how_to_try(house, password), file=sys.__stdout__, flush=True)
+
+    async def _warn_if_empty(self) -> None:
+        """Say that nobody lives here: it is a new house, or the wrong folder."""
+        people = self._tree.find(IDirectory)
+        if not IDirectoryAdmin.providedBy(people):
+            return
+        if not (await people.domains() or await people.accounts()):
+            self.log.warn(
+                "the house in {state} is new and empty: no domain, no account; "
+                "`mailplat domain add` and `mailplat account add` furnish it",
+                state=str(self._foundation.state),
+            )
 
     def _give_up(self, failure: Any) -> None:
         if failure.check(MailError, ConfigError, BadConfiguration):

@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 
 from mailplat.app.config import Configuration, Entry, addresses_in
 from mailplat.app.foundation import Foundation
+from mailplat.app.lock import NoStateFolder
 from mailplat.app.mediatypes import FILE, AddedTypes, TypeRegistry
 from mailplat.app.mistakes import BadConfiguration, Mistake
 from mailplat.app.parts import Part, Plan, plan
@@ -118,11 +119,15 @@ def mistakes_in(configuration: Configuration) -> list[Mistake]:
 
 def warnings_in(configuration: Configuration) -> list[Mistake]:
     """Return what would keep the server from starting here and now, but may be right there."""
-    return [
-        configuration.source.mistake(path, "no interface of this machine has that address")
+    source, state = configuration.source, configuration.house.state
+    found = [
+        source.mistake(path, "no interface of this machine has that address")
         for path, address in addresses_in(configuration.entries)
         if address.is_foreign
     ]
+    if not state.is_dir():
+        found.append(source.mistake(("state",), str(NoStateFolder(state))))
+    return found
 
 
 def _wants_tls(settings: Settings) -> bool:

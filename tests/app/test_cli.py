@@ -341,6 +341,7 @@ def test_two_portals_at_one_place(tmp_path: Path) -> None:
 
 def test_check_warns_of_an_address_that_is_nowhere_here(house: House, tmp_path: Path) -> None:
     file = tmp_path / "mailplat.toml"
+    (tmp_path / "state").mkdir()
     file.write_text('[portals.x]\nuse = "pop3"\ntls = "off"\nlisten = ["192.0.2.7:20025"]\n')
     done = CliRunner().invoke(main, ["--config", str(file), "check"])
     assert done.exit_code == 0
@@ -362,3 +363,27 @@ def serve(config: Path, folder: Path) -> tuple[int, str]:
         text=True,
     )
     return done.returncode, done.stderr.removeprefix("mailplat: ")
+
+
+@pytest.mark.parametrize("words", ["state = 'stat'\n", ""])
+def test_a_house_that_can_not_be_seen_is_not_made_anew(tmp_path: Path, words: str) -> None:
+    file = tmp_path / "mailplat.toml"
+    file.write_text(words)
+    place = f"{file}:1: state: " if words else f"{file}: state: "
+    status, said = serve(file, tmp_path)
+    assert (status, f"mailplat: {place}the state folder {tmp_path}/stat" in said) == (1, True)
+    assert "`mailplat init`" in said
+    done = in_its_own(House(tmp_path), ["account", "list"], "")
+    assert (done[0], "is not there; is its disk mounted?" in done[2]) == (1, True)
+    assert "warning: " + place in in_its_own(House(tmp_path), ["check"], "")[2]
+    assert [path.name for path in tmp_path.iterdir()] == ["mailplat.toml"]
+
+
+def test_an_empty_house_says_that_it_is_empty(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.config.write_text("")
+    (tmp_path / "state").mkdir()
+    with house.start() as server:
+        assert "is new and empty: no domain, no account; `mailplat domain add`" in (
+            server.output()
+        )

@@ -16,7 +16,7 @@ from mailplat.app import config
 from mailplat.app.config import Configuration
 from mailplat.app.control import Caller, OperationFailed, problem_text
 from mailplat.app.foundation import Foundation, IReactor, the_reactor
-from mailplat.app.lock import Lock, Locked
+from mailplat.app.lock import Lock, Locked, NoStateFolder
 from mailplat.app.operations import OPERATIONS, Desk
 from mailplat.app.registry import discover
 from mailplat.app.tables import DIRECTORY, STORES
@@ -64,10 +64,16 @@ class Office:
         return Caller(state, self._alone, Locked).call(operation, arguments)
 
     def _alone(self, operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
-        """Run an operation in this process, in a reactor of its own; raises `Locked`."""
+        """Run an operation in this process, in a reactor of its own.
+
+        Raises `Locked` and `OperationFailed`.
+        """
         state = self.configuration.house.state
         become_owner_of(state)
-        lock = Lock.take(state)
+        try:
+            lock = Lock.take(state)
+        except NoStateFolder as problem:
+            raise OperationFailed(str(problem)) from None
         reactor = the_reactor()
         found: list[Any] = []
 
