@@ -226,6 +226,12 @@ class IDirectoryAdmin(Interface):
     def enable_account(name: str, enabled: bool) -> Awaitable[Account]:
         """Let an account log in and receive, or stop it; its mail stays."""
 
+    def why_needed(name: str) -> Awaitable[str]:
+        """Return why an account had better stay, for the operator to read; else nothing.
+
+        It is the last one, or the only one that some postmaster leads to.
+        """
+
     def remove_account(name: str) -> Awaitable[Account]:
         """Forget an account and what leads to it alone; its identity is never reused."""
 
@@ -239,13 +245,16 @@ class IDirectoryAdmin(Interface):
         """Forget an alias."""
 
     def domains() -> Awaitable[Sequence[Domain]]:
-        """Return every local domain, by name."""
+        """Return every local domain, in the order in which they were added."""
 
     def add_domain(name: str, postmaster: str) -> Awaitable[Domain]:
         """Take mail for a domain; postmaster@ and abuse@ it lead to ``postmaster``."""
 
     def remove_domain(name: str) -> Awaitable[Domain]:
-        """Take no more mail for a domain that has no accounts left."""
+        """Take no more mail for a domain.
+
+        Refused while it has accounts, or while aliases of other domains lead into it.
+        """
 
 
 class IStoredKeys(Interface):

@@ -136,6 +136,9 @@ class Directory:
     async def enable_account(self, name: str, enabled: bool) -> Account:
         return await self._change_account(queries.enable_account, _key(name), enabled)
 
+    async def why_needed(self, name: str) -> str:
+        return await self._database.read(queries.why_needed, _key(name), self._delimiter)
+
     async def remove_account(self, name: str) -> Account:
         return await self._change_account(queries.remove_account, _key(name))
 

@@ -33,8 +33,9 @@ def domain(db: Connection, name: str) -> Domain | None:
 
 
 def domains(db: Connection) -> list[Domain]:
-    """Return every local domain, by name."""
-    return [Domain(name) for (name,) in db.all("SELECT name FROM directory_domains ORDER BY 1")]
+    """Return every local domain, the house's first one first."""
+    found = db.all("SELECT name FROM directory_domains ORDER BY number")
+    return [Domain(name) for (name,) in found]
 
 
 def account(db: Connection, name: str) -> Account | None:
@@ -108,6 +109,15 @@ def way(db: Connection, address: Address, delimiter: str) -> Way:
     an alias that names itself means the account of that name.
     """
     address = address if address.domain else _bare_postmaster(db, address)
+    found = _ends(db, address, delimiter)
+    if address.local.casefold() == POSTMASTER and domain(db, address.domain):
+        served = tuple(filter(_takes_mail, found.places))
+        return Way(served or _instead(db, address, delimiter), found.circles)
+    return found
+
+
+def _ends(db: Connection, address: Address, delimiter: str) -> Way:
+    """Follow an address, whoever is at its ends."""
     found: dict[tuple[str, str], Place] = {}
     circles: list[str] = []
     seen: set[str] = set()
@@ -124,10 +134,7 @@ def way(db: Connection, address: Address, delimiter: str) -> Way:
                     found.setdefault(_identity(end), end)
                 else:
                     steps.append(end)
-    places = tuple(found.values())
-    if address.local.casefold() == POSTMASTER and domain(db, address.domain):
-        places = tuple(filter(_takes_mail, places)) or _any_account(db, address.domain)
-    return Way(places, tuple(circles))
+    return Way(tuple(found.values()), tuple(circles))
 
 
 def _takes_mail(place: Place) -> bool:
@@ -179,12 +186,16 @@ def _bare_postmaster(db: Connection, address: Address) -> Address:
     return Address(address.local, first[0]) if first else address
 
 
-def _any_account(db: Connection, domain_name: str) -> tuple[Place, ...]:
-    """Return some account that can answer for a domain whose postmaster is missing."""
-    found = db.one(
-        f"{ACCOUNT} ORDER BY enabled DESC, CASE domain WHEN ? THEN 0 ELSE 1 END, name LIMIT 1",
-        (domain_name,),
-    )
+def _instead(db: Connection, address: Address, delimiter: str) -> tuple[Place, ...]:
+    """Return who answers for a domain whose own postmaster leads to nobody.
+
+    That is the postmaster of the house's first domain, else the oldest account that
+    is enabled, else the oldest (RFC 5321 section 4.5.1: somebody always does).
+    """
+    first = _bare_postmaster(db, Address(POSTMASTER, ""))
+    if first.domain not in ("", address.domain):
+        return way(db, first, delimiter).places
+    found = db.one(f"{ACCOUNT} ORDER BY enabled DESC, rowid LIMIT 1")
     return (Place(account=_account(found)),) if found else ()
 
 
@@ -208,15 +219,24 @@ def add_domain(db: Connection, name: str, postmaster: str) -> Domain:
 
 
 def remove_domain(db: Connection, name: str) -> Domain:
-    """Forget a domain without accounts, and its aliases."""
+    """Forget a domain that has no accounts, and into which nobody else's alias leads."""
     gone = domain(db, name)
     if not gone:
         raise NoSuchAddress(f"{name} is no domain of ours")
     if db.one("SELECT 1 FROM directory_accounts WHERE domain = ? LIMIT 1", (name,)):
         raise NotPermitted(f"{name} still has accounts")
+    if leading := [one.source for one in aliases(db) if _leads_into(one, name)]:
+        raise NotPermitted(f"aliases of other domains lead into {name}: {', '.join(leading)}")
     db.execute("DELETE FROM directory_aliases WHERE domain = ?", (name,))
     db.execute("DELETE FROM directory_domains WHERE name = ?", (name,))
     return gone
+
+
+def _leads_into(known: Alias, name: str) -> bool:
+    """Say whether an alias of another domain leads into the one of that name."""
+    if domain_of(known.source.rpartition("@")[2]) == name:
+        return False
+    return any(Address.parse(target).domain == name for target in known.targets)
 
 
 def add_account(db: Connection, identity: str, name: str, password_hash: str) -> Account:
@@ -255,6 +275,31 @@ def _existing(row: Row | None, name: str) -> Account:
     if not row:
         raise NoSuchAccount(f"there is no account {name}")
     return _account(row)
+
+
+def why_needed(db: Connection, name: str, delimiter: str) -> str:
+    """Return why an account had better stay; empty if nobody would miss it.
+
+    An account that is disabled counts too: it is, while it is being removed.
+    """
+    known = account(db, name)
+    if not known:
+        return ""
+    if len(accounts(db)) == 1:
+        return f"{name} is the last account"
+    wanting = [
+        postmaster
+        for one in domains(db)
+        if known.id in _meant(db, postmaster := f"{POSTMASTER}@{one.name}", delimiter)
+    ]
+    return f"{', '.join(wanting)} leads to {name} alone" if wanting else ""
+
+
+def _meant(db: Connection, text: str, delimiter: str) -> set[AccountId]:
+    """Return the only account that an address leads to by itself, if there is just one."""
+    places = _ends(db, Address.parse(text), delimiter).places
+    meant = {place.account.id for place in places if place.account}
+    return meant if len(meant) == 1 else set()
 
 
 def remove_account(db: Connection, name: str) -> Account:

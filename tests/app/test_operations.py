@@ -62,7 +62,9 @@ def test_adding_twice(house: MemoryHouse) -> None:
 
 
 def test_removing_twice(house: MemoryHouse) -> None:
-    house.operate("account.remove", name="bob@example.org")
+    with pytest.raises(NotPermitted, match="is the last account; --force removes it all"):
+        house.operate("account.remove", name="bob@example.org")
+    house.operate("account.remove", name="bob@example.org", force=True)
     with pytest.raises(NoSuchAccount):
         house.operate("account.remove", name="bob@example.org")
     assert again(house, "account.remove", name="bob@example.org")["enabled"] is False
@@ -94,6 +96,14 @@ def test_domains(house: MemoryHouse) -> None:
     with pytest.raises(NoSuchAddress):
         house.operate("domain.remove", name="example.com")
     again(house, "domain.remove", name="example.com")
+
+
+def test_a_domains_postmaster_is_the_first_domains(house: MemoryHouse) -> None:
+    """Not the one of the first by name."""
+    assert house.operate("domain.list")[0] == {"name": "example.org"}
+    for name in ("b.example", "a.example"):
+        added = house.operate("domain.add", name=name)
+        assert added["postmaster"] == "postmaster@example.org"
 
 
 def test_a_house_is_furnished_once(house: MemoryHouse) -> None:

@@ -146,6 +146,44 @@ async def test_postmaster_finds_somebody_whatever_is_missing(directory: Director
     assert await ends(directory, "abuse@example.com") == []
 
 
+async def test_the_first_domains_postmaster_answers_for_the_others(
+    directory: Directory,
+) -> None:
+    """Else the oldest account that is enabled does, whatever its name."""
+    await directory.add_domain("example.com", "gone@example.com")
+    await directory.add_domain("a.example", "gone@a.example")
+    await directory.add_account("aaron@example.com", b"secret")
+    await directory.remove_alias("postmaster@example.org")
+    await directory.add_alias("postmaster@example.org", [BOB])
+    assert await ends(directory, "postmaster@a.example") == [(BOB, "")]
+    assert await ends(directory, "postmaster@example.com") == [(BOB, "")]
+    await directory.remove_account(BOB)
+    assert await ends(directory, "postmaster@a.example") == [(ALICE, "")]
+    await directory.enable_account(ALICE, False)
+    assert await ends(directory, "postmaster@example.org") == [("aaron@example.com", "")]
+
+
+async def test_who_is_needed(directory: Directory) -> None:
+    assert await directory.why_needed(BOB) == ""
+    assert await directory.why_needed("nobody@example.org") == ""
+    why = f"postmaster@example.org leads to {ALICE} alone"
+    assert await directory.why_needed(ALICE) == why
+    await directory.enable_account(ALICE, False)
+    assert await directory.why_needed(ALICE) == why
+    await directory.remove_account(ALICE)
+    assert await directory.why_needed(BOB) == f"{BOB} is the last account"
+
+
+async def test_a_domain_that_aliases_lead_into_stays(directory: Directory) -> None:
+    await directory.add_domain("example.com", ALICE)
+    await directory.add_alias("old@example.com", [ALICE])
+    await directory.add_alias("sales@example.org", ["old@example.com"])
+    with pytest.raises(NotPermitted, match=r"lead into example\.com: sales@"):
+        await directory.remove_domain("example.com")
+    await directory.remove_alias("sales@example.org")
+    await directory.remove_domain("example.com")
+
+
 async def test_postmaster_leads_to_an_account_even_where_it_should_lead_elsewhere(
     directory: Directory,
 ) -> None:

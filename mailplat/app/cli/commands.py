@@ -287,10 +287,14 @@ def enable_account(office: Office, address: str) -> None:
 
 @account.command("remove")
 @click.argument("address")
+@click.option(
+    "--force", is_flag=True, help="Also the last account, or one that a postmaster leads to."
+)
 @on_a_house
-def remove_account(office: Office, address: str) -> None:
+def remove_account(office: Office, address: str, force: bool) -> None:
     """Remove an account with all its mail."""
-    click.echo(f"{office.call('account.remove', name=address)['name']} is gone, with its mail")
+    gone = office.call("account.remove", name=address, force=force)
+    click.echo(f"{gone['name']} is gone, with its mail")
 
 
 # Messages --------------------------------------------------------------------
@@ -358,13 +362,18 @@ def list_domains(office: Office, as_json: bool) -> None:
 
 @domain.command("add")
 @click.argument("name")
-@click.option("--postmaster", default="", help="Where postmaster@ and abuse@ it lead.")
+@click.option(
+    "--postmaster",
+    default="",
+    help="Where postmaster@ and abuse@ it lead; else to the postmaster of the first domain.",
+)
 @on_a_house
 def add_domain(office: Office, name: str, postmaster: str) -> None:
     """Take mail for a domain."""
     added = office.call("domain.add", name=name, postmaster=postmaster)
     click.echo(
-        f"mail for {added['name']} is kept here now; `mailplat domain dns` shows its records"
+        f"mail for {added['name']} is kept here now, its postmaster is "
+        f"{added['postmaster']}; `mailplat domain dns` shows its records"
     )
 
 
@@ -372,7 +381,7 @@ def add_domain(office: Office, name: str, postmaster: str) -> None:
 @click.argument("name")
 @on_a_house
 def remove_domain(office: Office, name: str) -> None:
-    """Take no more mail for a domain that has no accounts left."""
+    """Take no more mail for a domain that has no accounts, and no aliases into it."""
     click.echo(f"{office.call('domain.remove', name=name)['name']} is none of ours now")
 
 

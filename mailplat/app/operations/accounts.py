@@ -10,7 +10,7 @@ from twisted.cred.error import UnauthorizedLogin
 
 from mailplat.app.operations.desk import Desk
 from mailplat.interfaces import IMailStore
-from mailplat.mail.errors import AlreadyExists, NoSuchAccount
+from mailplat.mail.errors import AlreadyExists, NoSuchAccount, NotPermitted
 from mailplat.mail.people import Account
 
 Row = dict[str, Any]
@@ -68,11 +68,13 @@ async def enable_account(desk: Desk, name: str) -> Row:
     return _row(await desk.people.enable_account(name, True))
 
 
-async def remove_account(desk: Desk, name: str) -> Row:
-    """Remove an account with all its mail.
+async def remove_account(desk: Desk, name: str, force: bool = False) -> Row:
+    """Remove an account with all its mail; one that is needed only by ``force``.
 
     It is disabled first and goes last, so that a repeat after a crash finds what is left.
     """
+    if not (force or desk.repeated) and (why := await desk.people.why_needed(name)):
+        raise NotPermitted(f"{why}; --force removes it all the same")
     try:
         account = await desk.people.enable_account(name, False)
     except NoSuchAccount:

@@ -67,11 +67,11 @@ async def add_domain(desk: Desk, name: str, postmaster: str = "") -> Row:
         domains = await desk.people.domains()
         postmaster = f"postmaster@{domains[0].name if domains else name}"
     try:
-        return {"name": (await desk.people.add_domain(name, postmaster)).name}
+        name = (await desk.people.add_domain(name, postmaster)).name
     except AlreadyExists:
         if not desk.repeated:
             raise
-        return {"name": name}
+    return {"name": name, "postmaster": postmaster}
 
 
 async def remove_domain(desk: Desk, name: str) -> Row:
