@@ -316,9 +316,17 @@ def remove_account(db: Connection, name: str) -> Account:
 
 
 def add_alias(db: Connection, source: str, targets: Sequence[str], delimiter: str) -> Alias:
-    """Make ``source`` lead to ``targets``; refused if that would be a circle."""
+    """Make ``source`` lead to ``targets``.
+
+    Refused if that would be a circle, or would hide an account that isn't among them.
+    """
     if alias(db, source):
         raise AlreadyExists(f"{source} is an alias already")
+    if account(db, source) and source not in {Address.parse(target).key for target in targets}:
+        raise AlreadyExists(
+            f"{source} is an account's address; to keep its mail coming there, let the "
+            "alias lead to itself too"
+        )
     _write_alias(db, source, targets)
     for target in map(Address.parse, targets):
         if target.key != source and (circles := way(db, target, delimiter).circles):

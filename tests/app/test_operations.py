@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from mailplat.app.operations import OPERATIONS, Desk
+from mailplat.interfaces import IDirectory
 from mailplat.mail.errors import (
     AlreadyExists,
     BadParameter,
+    MailError,
     NoSuchAccount,
     NoSuchAddress,
     NotPermitted,
@@ -77,12 +79,44 @@ def test_aliases(house: MemoryHouse) -> None:
     respelt = {"source": '"Sales"@Example.ORG.', "targets": ['"BOB"@example.ORG']}
     assert house.operate("alias.add", **respelt) == alias
     with pytest.raises(AlreadyExists):
-        house.operate("alias.add", source="sales@example.org", targets=["x@example.net"])
+        house.operate("alias.add", source="sales@example.org", targets=["abuse@example.org"])
     assert alias in house.operate("alias.list")
     house.operate("alias.remove", source="sales@example.org")
     with pytest.raises(NoSuchAddress):
         house.operate("alias.remove", source="sales@example.org")
     again(house, "alias.remove", source="sales@example.org")
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("gone@example.org", "no account and no alias has that address"),
+        ("carol@example.net", "nothing is sent to other hosts yet"),
+        ("out@example.org", "can't lead to carol@example.net: nothing is sent"),
+    ],
+)
+def test_an_alias_that_would_lead_nowhere(house: MemoryHouse, target: str, why: str) -> None:
+    people = house.tree.find(IDirectory)
+    house.do(people.add_alias("out@example.org", ["carol@example.net"]))
+    with pytest.raises(MailError, match=why):
+        house.operate(
+            "alias.add", source="info@example.org", targets=["bob@example.org", target]
+        )
+    assert "info@example.org" not in str(house.operate("alias.list"))
+
+
+def test_an_alias_hides_no_account(house: MemoryHouse) -> None:
+    house.operate("account.add", **ALICE)
+    alias = {"source": "alice@example.org", "targets": ["bob@example.org"]}
+    with pytest.raises(AlreadyExists, match="is an account's address"):
+        house.operate("alias.add", **alias)
+    both = {**alias, "targets": ["alice@example.org", "bob@example.org"]}
+    assert house.operate("alias.add", **both) == both
+
+
+def test_a_postmaster_elsewhere_is_refused(house: MemoryHouse) -> None:
+    with pytest.raises(NotPermitted, match="nothing is sent to other hosts yet"):
+        house.operate("domain.add", name="a.example", postmaster="carol@example.net")
 
 
 def test_domains(house: MemoryHouse) -> None:

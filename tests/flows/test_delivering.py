@@ -107,7 +107,7 @@ def test_one_account_gets_one_copy(house_with: Callable[..., MemoryHouse]) -> No
 def test_an_alias_that_leads_outside_is_refused(house_with: Callable[..., MemoryHouse]) -> None:
     house = house_with()
     targets = ["alice@example.org", "carol@example.net"]
-    house.operate("alias.add", source="out@example.org", targets=targets)
+    house.do(house.tree.find(IDirectory).add_alias("out@example.org", targets))
     assert house.deliver(HELLO, "out@example.org").startswith("550 5.4.4")
     assert counts(house, "alice@example.org") == {}
 

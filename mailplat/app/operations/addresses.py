@@ -7,7 +7,7 @@ from typing import Any
 
 from mailplat.app.operations.desk import Desk
 from mailplat.mail.address import Address, domain_of
-from mailplat.mail.errors import AlreadyExists, NoSuchAddress
+from mailplat.mail.errors import AlreadyExists, NoSuchAddress, NotPermitted
 from mailplat.mail.people import Alias
 
 Row = dict[str, Any]
@@ -23,7 +23,12 @@ async def list_aliases(desk: Desk) -> list[Row]:
 
 
 async def add_alias(desk: Desk, source: str, targets: list[str]) -> Row:
-    """Make an address lead to others; the same alias again changes nothing."""
+    """Make an address lead to others; the same alias again changes nothing.
+
+    Refused are targets that nobody here has: mail for them would be refused for good.
+    """
+    for target in targets:
+        await _check_end(desk, target, source)
     try:
         return _row(await desk.people.add_alias(source, targets))
     except AlreadyExists:
@@ -31,6 +36,20 @@ async def add_alias(desk: Desk, source: str, targets: list[str]) -> Row:
             if alias.source == _source_key(source) and _keys(alias.targets) == _keys(targets):
                 return _row(alias)
         raise
+
+
+async def _check_end(desk: Desk, target: str, source: str) -> None:
+    """Refuse an address that no mail can be carried to."""
+    address = Address.parse(target)
+    places = await desk.directory.places(address)
+    if elsewhere := [str(place.address) for place in places if place.address]:
+        raise NotPermitted(
+            f"{source} can't lead to {', '.join(elsewhere)}: nothing is sent to other hosts yet"
+        )
+    if not places:
+        raise NoSuchAddress(
+            f"{source} can't lead to {address}: no account and no alias has that address"
+        )
 
 
 def _source_key(source: str) -> str:
@@ -66,6 +85,11 @@ async def add_domain(desk: Desk, name: str, postmaster: str = "") -> Row:
     if not postmaster:
         domains = await desk.people.domains()
         postmaster = f"postmaster@{domains[0].name if domains else name}"
+    where = Address.parse(postmaster).domain
+    if where != domain_of(name) and not await desk.directory.domain(where):
+        raise NotPermitted(
+            f"its postmaster can't be {postmaster}: nothing is sent to other hosts yet"
+        )
     try:
         name = (await desk.people.add_domain(name, postmaster)).name
     except AlreadyExists:
