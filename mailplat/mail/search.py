@@ -22,13 +22,13 @@ from typing import Self
 import attrs
 
 from mailplat.mail import htmltext
-from mailplat.mail.charsets import charset_of, text_of
 from mailplat.mail.encodings import decoded
 from mailplat.mail.entity import Entity
 from mailplat.mail.filenames import file_names
 from mailplat.mail.layout import Kind, Range
 from mailplat.mail.limits import MIB
 from mailplat.mail.structure import Structure
+from mailplat.mail.texts import GUESSED, codec_of, text_of
 from mailplat.mail.words import shown
 
 VERSION = 1
@@ -49,9 +49,6 @@ _META_CHARSET = re.compile(
     rb"([A-Za-z0-9_.:-]{1,60})"
 )
 _MARKED_UP = frozenset((b"html", b"enriched", b"richtext"))
-_UNSURE = frozenset(
-    ("", "us-ascii", "ascii", "unknown-8bit", "unknown", "x-unknown", "default")
-)
 
 
 @attrs.frozen
@@ -266,20 +263,14 @@ def is_marked_up(entity: Entity) -> bool:
 def raw_text(entity: Entity, octets: bytes) -> str:
     """Return a part's body as text, its transfer encoding and charset undone.
 
-    Where no charset is named, HTML may name one itself; else what is UTF-8 is
-    read so, and what isn't as windows-1252.
+    Where no charset is named, HTML may name one itself.
     """
     if entity.encoding.lower() == b"quoted-printable":
         octets = a2b_qp(octets)  # blanks at the ends of lines count for nothing here
     else:
         octets = decoded(octets, entity.encoding)
     label = entity.media_type.parameters.text(b"charset") or ""
-    if label.lower() in _UNSURE:
-        named = _META_CHARSET.search(octets, 0, 2048) if is_marked_up(entity) else None
-        label = named[1].decode("ascii") if named else ""
-    if codec := charset_of(label):
-        return text_of(octets, codec)
-    try:
-        return octets.decode("utf-8")
-    except UnicodeDecodeError:
-        return text_of(octets, "cp1252")
+    if is_marked_up(entity) and codec_of(label) == GUESSED:
+        named = _META_CHARSET.search(octets, 0, 2048)
+        label = named[1].decode("ascii") if named else label
+    return text_of(octets, label)

@@ -10,10 +10,11 @@ from zope.interface import implementer
 
 from mailplat.interfaces import ITextReader
 from mailplat.mail.content import Content
+from mailplat.mail.draft import structure_of
 from mailplat.mail.entity import Entity
 from mailplat.mail.errors import MailError, OutOfTime
 from mailplat.mail.layout import Kind, Range
-from mailplat.mail.limits import MIB, Limits
+from mailplat.mail.limits import Limits
 from mailplat.mail.search import (
     LONGEST,
     SearchText,
@@ -22,13 +23,12 @@ from mailplat.mail.search import (
     names_of_files,
     wanted,
 )
-from mailplat.mail.structure import HEADER, Scanner, Structure
+from mailplat.mail.structure import HEADER, Structure
 from mailplat.texts.extractors import Extractor
 from mailplat.workers import Allowance, ChildFailed, Workers
 
 AT_ONCE = 32768  # octets of text that are reduced here, in less than a millisecond
 HANDLED = 16  # parts of one message that handlers get
-CHUNK = MIB
 
 Handlers = Mapping[str, Extractor]
 """What gives the text of parts, by their type."""
@@ -101,14 +101,6 @@ class TextReader:
         )
         handled = ((lies, entity, handler) for lies, entity, handler in found if handler)
         return list(islice(handled, HANDLED))
-
-
-async def structure_of(content: Content) -> Structure:
-    """Return the structure of a content, reading it in chunks."""
-    scanner = Scanner()
-    for start in range(0, content.size, CHUNK):
-        scanner.feed(await content.read(start, min(start + CHUNK, content.size)))
-    return scanner.finish()
 
 
 # In the child process --------------------------------------------------------
