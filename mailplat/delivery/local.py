@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 import attrs
 from pydantic import Field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -74,11 +77,16 @@ class LocalDelivery:
     log = Logger()
 
     def __init__(
-        self, settings: LocalSettings, directory: IDirectory, store: IMailStore
+        self,
+        settings: LocalSettings,
+        directory: IDirectory,
+        store: IMailStore,
+        clock: IReactorTime,
     ) -> None:
         self._settings = settings
         self._directory = directory
         self._store = store
+        self._clock = clock
 
     async def attempt(self, job: Job) -> Sequence[Outcome]:
         shares: dict[AccountId, Share] = {}
@@ -112,7 +120,7 @@ class LocalDelivery:
         self, job: Job, shares: dict[AccountId, Share]
     ) -> dict[AccountId, Outcome]:
         try:
-            found = await findings_of(job.content)
+            found = await findings_of(job.content, self._turn)
             deliveries = [_delivery(job, found, share) for share in shares.values()]
             outcomes = await self._store.deliver(deliveries)
         except Exception as error:  # noqa: BLE001 - failures are outcomes and never raised
@@ -121,6 +129,10 @@ class LocalDelivery:
                 error = StoreFailed(f"{type(error).__name__}: {error}")
             outcomes = [_failure(error)] * len(shares)
         return dict(zip(shares, outcomes, strict=True))
+
+    def _turn(self) -> Deferred[None]:
+        """Let the reactor go round once before we go on with a large message."""
+        return deferLater(self._clock, 0)
 
 
 def _open_ends(

@@ -7,6 +7,7 @@ store that finds an older version asks for the message to be summarised again.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import date
 from enum import IntFlag
 from functools import cached_property
@@ -29,6 +30,7 @@ from mailplat.mail.subject import base_subject
 
 VERSION = 2
 PIECE = 256 * KIB  # octets of a large content that are read at once
+SLICE = 64 * KIB  # octets that are looked at before others get their turn
 
 _FRONT = Struct("<BBIqiB11I")  # version to number of references; lengths of the fields
 _LENGTH = Struct("<H")
@@ -187,14 +189,26 @@ def summarise(octets: bytes) -> Summary:
     return findings(octets).summary()
 
 
-async def findings_of(content: Content) -> Findings:
-    """Read a content of any size, a piece at a time."""
-    if content.size <= PIECE:
+Turn = Callable[[], Awaitable[object]]
+"""Lets others go on, and comes back."""
+
+
+async def _at_once() -> None:
+    """Nobody else waits."""
+
+
+async def findings_of(content: Content, turn: Turn = _at_once) -> Findings:
+    """Read a content of any size, a slice at a time; ``turn`` is awaited after each."""
+    if content.size <= SLICE:
         return findings(await content.read(0, content.size))
     reading = _Reading()
     for start in range(0, content.size, PIECE):
-        reading.scanner.feed(await content.read(start, min(start + PIECE, content.size)))
+        piece = await content.read(start, min(start + PIECE, content.size))
+        for at in range(0, len(piece), SLICE):
+            reading.scanner.feed(piece[at : at + SLICE])
+            await turn()
     structure = reading.scanner.finish()
+    await turn()
     texts = [(entity, await content.read(*lies)) for entity, lies in preview_parts(structure)]
     return Findings(structure, reading.header, describe(structure), preview_of(texts))
 

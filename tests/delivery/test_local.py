@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from mailplat.delivery.discard import Discard
@@ -81,7 +82,7 @@ def store() -> FakeStore:
 
 @pytest.fixture
 def agent(store: FakeStore) -> LocalDelivery:
-    return LocalDelivery(LocalSettings(), FakeDirectory(dict(WAYS)), store)
+    return LocalDelivery(LocalSettings(), FakeDirectory(dict(WAYS)), store, Clock())
 
 
 async def statuses(agent: LocalDelivery, *to: str, **changes: Any) -> list[str]:
@@ -155,7 +156,7 @@ async def test_junk_goes_to_its_mailbox(agent: LocalDelivery, store: FakeStore) 
 
 async def test_a_subaddress_may_choose_the_mailbox(store: FakeStore) -> None:
     settings = LocalSettings(subaddress_mailboxes=True)
-    agent = LocalDelivery(settings, FakeDirectory(dict(WAYS)), store)
+    agent = LocalDelivery(settings, FakeDirectory(dict(WAYS)), store, Clock())
     await statuses(agent, "alice+work@example.org", "alice@example.org")
     placements = store.of("alice@example.org")[0].placements
     assert placements == (Placement("work"), Placement())
@@ -190,7 +191,7 @@ async def test_the_worst_on_its_way_counts(
 
 async def test_the_postmaster_gets_mail_though_disabled(store: FakeStore) -> None:
     ways = {"alice@example.org": [Place(GONE)]}  # where the fake leads the postmaster
-    agent = LocalDelivery(LocalSettings(), FakeDirectory(dict(ways)), store)
+    agent = LocalDelivery(LocalSettings(), FakeDirectory(dict(ways)), store, Clock())
     outcomes = await agent.attempt(new_job("postmaster", "alice@example.org"))
     assert [str(one.status) for one in outcomes] == ["2.1.5", "5.2.1"]
 
@@ -216,14 +217,14 @@ async def test_a_directory_that_fails_is_a_passing_failure(store: FakeStore) -> 
         async def places(self, address: Address) -> Sequence[Place]:
             raise Overloaded("busy")
 
-    agent = LocalDelivery(LocalSettings(), Failing(), store)
+    agent = LocalDelivery(LocalSettings(), Failing(), store, Clock())
     assert await statuses(agent, "alice@example.org") == ["4.3.2"]
 
 
 class TestLocalDelivery(AgentContract):
     @pytest.fixture
     def agent(self) -> IDeliveryAgent:
-        return LocalDelivery(LocalSettings(), FakeDirectory(), FakeStore())
+        return LocalDelivery(LocalSettings(), FakeDirectory(), FakeStore(), Clock())
 
 
 class TestDiscard(AgentContract):

@@ -262,7 +262,7 @@ def carry(number: int, *to: str):
         recipients = tuple(recipient(f"{name}@example.org") for name in to)
         envelope = Envelope(Address.parse("carol@example.net"), recipients)
         arrived = datetime.fromtimestamp(number, UTC)
-        agent = LocalDelivery(LocalSettings(), FakeDirectory(), scene.store)
+        agent = LocalDelivery(LocalSettings(), FakeDirectory(), scene.store, scene.clock)
         _insist(
             await agent.attempt(Job(str(number), envelope, Octets(letter(number)), arrived))
         )

@@ -190,5 +190,6 @@ async def test_a_large_content_is_read_in_pieces(
     piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mailplat.mail.summary.PIECE", piece)
+    monkeypatch.setattr("mailplat.mail.summary.SLICE", max(1, piece // 3))
     for message in (REPLY, FORWARD, b"", b"\r\n", b"Subject: no body"):
         assert await summary_of(Octets(message)) == summarise(message)

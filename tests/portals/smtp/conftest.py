@@ -113,7 +113,9 @@ class SmtpHouse:
             Recipients(self.directory), Relaying(self.directory), Senders(self.directory),
         ]  # fmt: skip
         self.filters: list[object] = [LoopGuard(LoopGuardSettings())]
-        self.agent = Obstacles(LocalDelivery(LocalSettings(), self.directory, self.store))
+        self.agent = Obstacles(
+            LocalDelivery(LocalSettings(), self.directory, self.store, Hasty())
+        )
         self.workers = workers_at_once()
         self.doorkeeper = Doorkeeper(self.limits, self.clock)
         self.logins = Logins(
