@@ -58,7 +58,7 @@ class Share:
 class Way:
     """Where one recipient leads, or why nowhere."""
 
-    accounts: list[AccountId] = attrs.field(factory=list)
+    accounts: list[Account] = attrs.field(factory=list)
     error: MailError | None = None
 
 
@@ -107,7 +107,7 @@ class LocalDelivery:
         for account, detail in ends:
             share = shares.setdefault(account.id, Share(account))
             share.add(address, self._placement(detail, job.junk))
-        return Way([account.id for account, _ in ends])
+        return Way([account for account, _ in ends])
 
     def _placement(self, detail: str, junk: bool) -> Placement:
         if junk:
@@ -159,17 +159,18 @@ def _delivery(job: Job, found: Findings, share: Share) -> Delivery:
 
 
 def _outcome(way: Way, results: dict[AccountId, Outcome]) -> Outcome:
-    """Return the worst that happened on a recipient's way."""
+    """Return the worst that happened on a recipient's way, else who has the message where."""
     if way.error:
         return _failure(way.error)
-    outcomes = [results[account] for account in way.accounts]
+    outcomes = [results[account.id] for account in way.accounts]
     for outcome in outcomes:
         if outcome.status.is_transient:
             return outcome
     for outcome in outcomes:
         if not outcome.status.is_success:
             return outcome
-    return outcomes[0] if len(outcomes) == 1 else Outcome(DELIVERED)
+    told = zip(way.accounts, outcomes, strict=True)
+    return Outcome(DELIVERED, "; ".join([f"{who.name} {one.detail}" for who, one in told]))
 
 
 def _failure(error: MailError) -> Outcome:

@@ -290,7 +290,7 @@ class MemoryStore:
         for mailbox, names in flags.items():
             box = mail.boxes[mailbox]
             [uid] = mail.put(box, [(email, names)], now)
-            places.append(f"{box.name}:{uid}")
+            places.append(f"{box.id}:{uid}")
         self.tell(mail)
         return mail.keys.setdefault(delivery.key, Outcome(DELIVERED, ", ".join(places)))
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mailplat.app.operations import OPERATIONS, Desk
-from mailplat.interfaces import IDirectory
+from mailplat.app.operations import OPERATIONS, Desk, messages
+from mailplat.interfaces import IDirectory, IMailStore
 from mailplat.mail.errors import (
     AlreadyExists,
     BadParameter,
@@ -235,3 +235,38 @@ def test_explain(house: MemoryHouse) -> None:
     house.deliver(b"Message-ID: <one@x>\r\n\r\nx\r\n", to="bob@example.org")
     [record] = house.operate("message.explain", message="<one@x>")
     assert "bob@example.org" in record["text"]
+
+
+def test_explain_says_who_has_it_in_which_mailbox(house: MemoryHouse) -> None:
+    """Also of an alias that leads to several, and after a mailbox was renamed or removed."""
+    house.operate("account.add", **ALICE)
+    both = ["alice@example.org", "bob@example.org"]
+    house.operate("alias.add", source="both@example.org", targets=both)
+    house.deliver(b"Message-ID: <two@x>\r\n\r\n", to="both@example.org")
+    [record] = house.operate("message.explain", message="two@x")
+    said = "alice@example.org INBOX, UID 1; bob@example.org INBOX, UID 1"
+    assert record["outcomes"] == [["2.1.5", said]]
+    assert f"both@example.org  2.1.5  {said}\n" in record["text"]
+
+
+@pytest.mark.parametrize(
+    ("detail", "said"),
+    [
+        ("bob@example.org F1:7, F2:1", "bob@example.org INBOX, UID 7 and Later, UID 1"),
+        ("bob@example.org F9:7", "bob@example.org F9 (gone), UID 7"),
+        ("gone@example.org F1:7; discarded", "gone@example.org F1 (gone), UID 7; discarded"),
+        ("F1:7", "F1:7"),
+        ("", ""),
+    ],
+)
+def test_mailboxes_are_called_as_they_are_today(
+    house: MemoryHouse, detail: str, said: str
+) -> None:
+    async def named() -> str:
+        directory, store = house.tree.find(IDirectory), house.tree.find(IMailStore)
+        bob = await directory.account("bob@example.org")
+        assert bob
+        await (await store.open(bob.id)).create("Later")
+        return await messages.Mailboxes(Desk(house.tree)).named_in(detail)
+
+    assert house.do(named()) == said

@@ -3,21 +3,75 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import attrs
+
 from mailplat.app.operations.desk import Desk
+from mailplat.interfaces import IMailStore
 from mailplat.journal.explain import explained
 from mailplat.journal.journal import Journal
 from mailplat.journal.records import written
 from mailplat.mail.errors import NoSuchMessage
+from mailplat.mail.mailbox import Mailbox
 
 
 async def explain(desk: Desk, message: str) -> list[dict[str, Any]]:
     """Return the records of a message id, a Message-ID or an address, with their ``text``.
 
+    Mailboxes are called as they are called today, whatever they were when mail came.
     Raises `NoSuchMessage` if the journal knows of none.
     """
     records = await desk.tree.find(Journal).find(message)
     if not records:
         raise NoSuchMessage(f"the journal knows nothing of {message}")
-    return [{**json.loads(written(record)), "text": explained(record)} for record in records]
+    mailboxes = Mailboxes(desk)
+    answer = []
+    for record in records:
+        outcomes = tuple(
+            [
+                attrs.evolve(one, detail=await mailboxes.named_in(one.detail))
+                if one.status.is_success
+                else one
+                for one in record.outcomes
+            ]
+        )
+        named = attrs.evolve(record, outcomes=outcomes)
+        answer.append({**json.loads(written(named)), "text": explained(named)})
+    return answer
+
+
+_PLACES = re.compile(r"(?P<account>\S.*?) (?P<places>F\d+:\d+(?:, F\d+:\d+)*)")
+
+
+@attrs.define
+class Mailboxes:
+    """Knows the mailboxes of the accounts that were asked about."""
+
+    desk: Desk
+    _names: dict[str, Mapping[str, str]] = attrs.field(factory=dict)
+
+    async def named_in(self, detail: str) -> str:
+        """Return what an outcome says with mailboxes by name: ``alice@… INBOX, UID 160``."""
+        return "; ".join([await self._named(part) for part in detail.split("; ")])
+
+    async def _named(self, part: str) -> str:
+        if not (found := _PLACES.fullmatch(part)):
+            return part
+        names = await self._mailboxes(found["account"])
+        places = [place.split(":") for place in found["places"].split(", ")]
+        said = [f"{names.get(box, f'{box} (gone)')}, UID {uid}" for box, uid in places]
+        return f"{found['account']} {' and '.join(said)}"
+
+    async def _mailboxes(self, name: str) -> Mapping[str, str]:
+        if name not in self._names:
+            account = await self.desk.directory.account(name)
+            boxes: Sequence[Mailbox] = ()
+            if account:
+                boxes = await (
+                    await self.desk.tree.find(IMailStore).open(account.id)
+                ).mailboxes()
+            self._names[name] = {box.id: box.name for box in boxes}
+        return self._names[name]
