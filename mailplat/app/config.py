@@ -194,8 +194,8 @@ class _Reader:
             pipelines,
         )
 
-    def _note(self, path: toml.Path, problem: str) -> None:
-        self.mistakes.append(self.source.mistake(path, problem))
+    def _note(self, path: toml.Path, problem: str, cause: BaseException | None = None) -> None:
+        self.mistakes.append(self.source.mistake(path, problem, cause))
 
     def _table(self, around: Mapping[str, Any], path: toml.Path) -> Mapping[str, Any]:
         """Return a sub-table, empty if left out."""
@@ -252,7 +252,7 @@ class _Reader:
         except UnknownComponent as problem:
             known = self.registry.names(room.interface)
             hint = "" if ":" in use or use in known else nearest(use, known)
-            self._note(where, f"{problem}{hint}")
+            self._note(where, f"{problem}{hint}", problem.__cause__)
             return None
         guards = (
             set(GuardSettings.model_fields) - set(kind.model_fields) if room.guarded else set()

@@ -22,6 +22,7 @@ class Mistake:
     line: int  # 0: the file as a whole
     path: str  # such as ``portals.mx.port``
     problem: str
+    cause: BaseException | None = attrs.field(default=None, eq=False, repr=False)
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else str(self.file)
@@ -50,12 +51,14 @@ class Source:
         """The folder at which relative paths start."""
         return self.file.parent
 
-    def mistake(self, path: toml.Path, problem: str) -> Mistake:
+    def mistake(
+        self, path: toml.Path, problem: str, cause: BaseException | None = None
+    ) -> Mistake:
         """Return a mistake at a key, or at the nearest table around it that is written."""
         written = path
         while written and written not in self.lines:
             written = written[:-1]
-        return Mistake(self.file, self.lines.get(written, 0), path_text(path), problem)
+        return Mistake(self.file, self.lines.get(written, 0), path_text(path), problem, cause)
 
 
 def path_text(path: toml.Path) -> str:

@@ -20,9 +20,11 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, Logger
+from twisted.python.failure import Failure
 
 from mailplat import READY
 from mailplat.app import config, control, memory
+from mailplat.app.beside import Beside
 from mailplat.app.config import Configuration
 from mailplat.app.foundation import Foundation, IReactor
 from mailplat.app.holdups import HoldUps
@@ -64,6 +66,7 @@ class MailService(Service):
     _control: Any = attrs.field(default=None, init=False)
     _notifier: Notifier = attrs.field(init=False)
     _holdups: HoldUps = attrs.field(init=False)
+    _beside: Beside = attrs.field(init=False)
     _sweep: LoopingCall = attrs.field(init=False)
     _work: Deferred[None] | None = attrs.field(default=None, init=False)
     _failed: bool = attrs.field(default=False, init=False)
@@ -77,6 +80,8 @@ class MailService(Service):
 
     def privilegedStartService(self) -> None:  # noqa: N802 - Twisted calls us
         """Do what may need root: read keys, bind ports.  Ends the process if it can't."""
+        self._beside = Beside(self.configuration.source.folder)
+        self._beside.note()
         try:
             lock = Lock.take(self.configuration.house.state)
             self._foundation = Foundation.lay(
@@ -196,14 +201,23 @@ class MailService(Service):
         self._notifier.reloading()
         self._reopen_log()
         try:
-            await self._change_to(config.read(self.configuration.source.file, discover()))
+            with self._beside.renewed():
+                await self._change_to(config.read(self.configuration.source.file, discover()))
         except Exception as problem:  # noqa: BLE001 - whatever it is, the old tree goes on
+            self._log_causes(problem)
             self.log.error("the configuration stays as it was: {problem}", problem=str(problem))
             if not isinstance(problem, BadConfiguration | ConfigError | OSError):
                 self.log.failure("the new tree could not be made")
         else:
             self.log.info("the configuration was read again")
         self._notifier.ready(self.reactor)
+
+    def _log_causes(self, problem: Exception) -> None:
+        """Log what strangers' modules raised when they were imported."""
+        for mistake in getattr(problem, "mistakes", ()):
+            if mistake.cause:
+                cause = Failure(mistake.cause)  # type: ignore[no-untyped-call]
+                self.log.failure("{where} can't be had", cause, where=mistake.path)
 
     def _reopen_log(self) -> None:
         """Let go of a log file that has been renamed; without a new one the old one is kept."""
