@@ -387,3 +387,17 @@ def test_an_empty_house_says_that_it_is_empty(tmp_path: Path) -> None:
         assert "is new and empty: no domain, no account; `mailplat domain add`" in (
             server.output()
         )
+
+
+def test_a_house_that_is_up_is_looked_after_whatever_its_file_says(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.make({})
+    good = house.config.read_text()
+    with house.start():
+        hostname = "state = 'state'\nhostname = 3"
+        for bad in (good.replace("hostname =", "hostnam ="), good + "x", "nonsense", hostname):
+            house.config.write_text(bad)
+            up = Operator(house, is_up=True)
+            assert json.loads(up.run("status", "--json"))["running"]
+            assert "postmaster@example.org" in up.run("account", "list")
+    assert "mailplat.toml:2: hostname: " in Operator(house, is_up=False).fails("status")

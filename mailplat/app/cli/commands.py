@@ -83,7 +83,7 @@ def on_a_house(command: F) -> F:
     @wraps(command)
     def run(context: click.Context, *args: Any, **kwargs: Any) -> None:
         try:
-            command(Office.of(configuration_file(context)), *args, **kwargs)
+            command(Office(configuration_file(context)), *args, **kwargs)
         except (BadConfiguration, OperationFailed) as problem:
             fail(str(problem))
 
@@ -112,7 +112,7 @@ def init(
     password = newhouse.new_password()
     try:
         newhouse.make(house, contents=contents, database=database)
-        office = Office.of(house.config)
+        office = Office(house.config)
         office.call("server.furnish", **house.first_account(password))
     except (newhouse.NotMade, BadConfiguration, OperationFailed) as problem:
         fail(str(problem))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,28 +48,33 @@ def find_config(given: Path | None, environment: Mapping[str, str] = os.environ)
     raise NoConfiguration(f"there is no configuration: neither --config, nor {WHERE_ELSE}")
 
 
-@attrs.frozen
+@attrs.define
 class Office:
-    """Does operations, by the server if one runs and else in this process."""
+    """Does operations, by the server if one runs and else in this process.
 
-    configuration: Configuration
+    Where a server answers, the file is not read for more than where its state folder is:
+    a mistake in it stops nobody from looking after a house that is up.
+    """
 
-    @classmethod
-    def of(cls, file: Path) -> Office:
-        """Return the office of the house that a file configures; raises `BadConfiguration`."""
-        return cls(config.read(file, discover()))
+    file: Path
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        """What the file says; raises `BadConfiguration`."""
+        return config.read(self.file, discover())
 
     def call(self, operation: str, **arguments: Any) -> Any:
-        """Return the operation's result; raises `OperationFailed`."""
-        state = self.configuration.house.state
+        """Return the operation's result; raises `OperationFailed` and `BadConfiguration`."""
+        state = config.state_of(self.file) or self.configuration.house.state
         return Caller(state, self._alone, Locked).call(operation, arguments)
 
     def _alone(self, operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
         """Run an operation in this process, in a reactor of its own.
 
-        Raises `Locked` and `OperationFailed`.
+        Raises `Locked`, `OperationFailed` and `BadConfiguration`.
         """
-        state = self.configuration.house.state
+        configuration = self.configuration
+        state = configuration.house.state
         become_owner_of(state)
         try:
             lock = Lock.take(state)
@@ -79,7 +85,7 @@ class Office:
 
         def run() -> None:
             work = Deferred.fromCoroutine(
-                run_alone(self.configuration, lock, reactor, operation, arguments, repeated)
+                run_alone(configuration, lock, reactor, operation, arguments, repeated)
             )
             work.addBoth(found.append)
             work.addBoth(lambda _nothing: reactor.stop())
