@@ -105,26 +105,33 @@ class NewHouse:
         }
 
 
-def make(
-    house: NewHouse, *, contents: str = "database", database: str = "sqlite:mail.db"
-) -> None:
+HIGHEST_PORT = 65535
+HIGHEST_BASE = HIGHEST_PORT - max(door.standard_port for door in DOORS.values())
+
+
+def make(house: NewHouse, *, database: str = "sqlite:mail.db") -> None:
     """Write configuration and certificate of a new house.
 
-    Raises `NotMade` if there is one already, or if something is asked for that isn't
-    there yet.
+    Raises `NotMade` if there is one already, if the folder can't be used, or if
+    something is asked for that isn't there yet.
     """
-    if contents != "database":
-        raise NotMade(f"contents in {contents} are not there yet; take --contents database")
     if not database.startswith("sqlite:"):
-        raise NotMade(f"{database}: only sqlite:FILE is there yet")
+        raise NotMade(f"{database}: expected sqlite:FILE; other databases are not there yet")
+    if not 0 <= (house.port_base or 0) <= HIGHEST_BASE:
+        raise NotMade(
+            f"--port-base {house.port_base}: expected 0 to {HIGHEST_BASE}, since ports end at "
+            f"{HIGHEST_PORT}"
+        )
     if house.config.exists():
         raise NotMade(f"{house.config} is there already; it stays as it is")
     try:
         domain_of(house.domain)
     except BadAddress as problem:
         raise NotMade(f"{house.domain!r} is no domain: {problem}") from None
-    state = house.folder / house.state
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        (house.folder / house.state).mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as problem:
+        raise NotMade(f"{house.folder} can't be used: {problem.strerror}") from None
     certificate = house.folder / "tls" / f"{house.hostname}.pem"
     if not certificate.exists():
         names = [house.hostname, house.domain, "localhost", "127.0.0.1", "::1"]
@@ -135,10 +142,10 @@ def make(
 
 def _write_private(path: Path, octets: bytes) -> None:
     """Write a file that only its owner may read; nobody sees it half written."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         Disk().replace(path, octets)
-    except MailError as problem:
+    except (MailError, OSError) as problem:
         raise NotMade(f"{path} can't be written: {problem}") from problem
 
 
@@ -197,9 +204,11 @@ def new_password() -> str:
 
 
 def dns_records(configuration: Configuration, domain: str) -> list[dict[str, Any]]:
-    """Return the records to publish for a domain that this house serves."""
-    host = configuration.house.hostname
+    """Return the records to publish for a domain that this house serves, in A-labels."""
+    domain, host = domain_of(domain), configuration.house.hostname
     records = [
+        (f"{host}.", "A", "the IPv4 address of this host"),
+        (f"{host}.", "AAAA", "its IPv6 address, if it has one"),
         (f"{domain}.", "MX", f"10 {host}."),
         (f"{domain}.", "TXT", '"v=spf1 mx -all"'),
         (

@@ -401,3 +401,41 @@ def test_a_house_that_is_up_is_looked_after_whatever_its_file_says(tmp_path: Pat
             assert json.loads(up.run("status", "--json"))["running"]
             assert "postmaster@example.org" in up.run("account", "list")
     assert "mailplat.toml:2: hostname: " in Operator(house, is_up=False).fails("status")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["{folder}/file"], "{folder}/file can't be used: Not a directory"),
+        (["{folder}/file/below"], "{folder}/file/below can't be used: Not a directory"),
+        (["{folder}/x", "--port-base", "65000"], "expected 0 to 64540, since ports end at"),
+        (["{folder}/x", "--port-base", "-1"], "expected 0 to 64540, since ports end at"),
+        (["{folder}/x", "--database", "postgresql://x"], "are not there yet"),
+    ],
+)
+def test_a_house_that_can_not_be_made(tmp_path: Path, words: list[str], why: str) -> None:
+    (tmp_path / "file").touch()
+    given = [word.format(folder=tmp_path) for word in words]
+    status, _, wrong = in_this_process(House(tmp_path), ["init", *given, "--domain", "x.y"], "")
+    assert status == 1
+    assert why.format(folder=tmp_path) in wrong
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_is_not_there_is_not_offered() -> None:
+    said = CliRunner().invoke(main, ["init", "--help"]).output
+    assert "maildir" not in said
+    assert "not there yet" in said
+
+
+def test_records_to_publish(operator: Operator) -> None:
+    name, ascii_name = f"bücher-{operator.is_up}.example", f"-{operator.is_up}".lower()
+    operator.run("domain", "add", name)
+    said = operator.run("domain", "dns", name)
+    assert said.isascii()
+    assert ascii_name in said
+    assert "mail.example.org.  " in said
+    assert {"A", "AAAA", "MX", "TXT", "SRV"} >= {line.split()[1] for line in said.splitlines()}
+    assert "AAAA" in said
+    assert "is no domain of ours" in operator.fails("domain", "dns", "nobody.example")
+    assert "no domain" in operator.fails("domain", "dns", "no domain")

@@ -18,6 +18,8 @@ from mailplat.app.control import OperationFailed
 from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.registry import Registry, UnknownComponent, discover, importable_from
 from mailplat.app.wiring import mistakes_in, warnings_in
+from mailplat.mail.address import domain_of
+from mailplat.mail.errors import BadAddress
 
 F = TypeVar("F", bound=Callable[..., Any])
 Row = Mapping[str, Any]
@@ -94,24 +96,21 @@ def on_a_house(command: F) -> F:
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--domain", required=True, help="The first domain whose mail is kept here.")
 @click.option("--port-base", type=int, help="Listen on 127.0.0.1, at N + each standard port.")
 @click.option(
-    "--contents",
-    type=click.Choice(["database", "files", "maildir"]),
-    default="database",
-    help="Where messages lie.",
+    "--database",
+    default="sqlite:mail.db",
+    show_default=True,
+    help="sqlite:FILE; others are not there yet.",
 )
-@click.option("--database", default="sqlite:mail.db", help="sqlite:FILE or postgresql://…")
-def init(
-    folder: Path, domain: str, port_base: int | None, contents: str, database: str
-) -> None:
+def init(folder: Path, domain: str, port_base: int | None, database: str) -> None:
     """Make a new house in FOLDER: configuration, state, certificate, postmaster."""
     house = newhouse.NewHouse(folder.absolute(), domain, port_base)
     password = newhouse.new_password()
     try:
-        newhouse.make(house, contents=contents, database=database)
+        newhouse.make(house, database=database)
         office = Office(house.config)
         office.call("server.furnish", **house.first_account(password))
     except (newhouse.NotMade, BadConfiguration, OperationFailed) as problem:
@@ -390,5 +389,11 @@ def remove_domain(office: Office, name: str) -> None:
 @as_json
 @on_a_house
 def dns_of_domain(office: Office, name: str, as_json: bool) -> None:
-    """Print the records to publish for a domain."""
+    """Print the records to publish for a domain whose mail is kept here."""
+    try:
+        known = domain_of(name)
+    except BadAddress as problem:
+        fail(str(problem))
+    if known not in [row["name"] for row in office.call("domain.list")]:
+        fail(f"{name} is no domain of ours; `mailplat domain list` shows them")
     say(newhouse.dns_records(office.configuration, name), ["name", "type", "value"], as_json)
