@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from mailplat.pytest_plugin import mailplat_house, mailplat_server
 
 __all__ = ["mailplat_house", "mailplat_server"]
+
+settings.register_profile("house", deadline=None)  # how busy the machine is proves nothing
+settings.load_profile("house")
 
 
 @pytest.fixture

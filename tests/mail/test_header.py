@@ -105,10 +105,10 @@ def test_what_is_no_field_has_no_name(line: bytes) -> None:
 def test_time_is_linear(unit: bytes) -> None:
     """A mebibyte of anything is read in a moment."""
     octets = unit * (1024 * 1024 // len(unit))
-    began = time.perf_counter()
+    began = time.process_time()
     header = Header.parse(octets)
     header.count(b"Subject")
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_all_bodies_of_a_name_are_found() -> None:

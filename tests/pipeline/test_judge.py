@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Awaitable
 from types import SimpleNamespace
 from typing import Any
@@ -280,11 +279,10 @@ async def test_a_plain_function_that_sleeps_is_left_behind(bench: Any, reactor: 
     plain, transit = Plain(), new_transit()
     workers = Workers(reactor)
     judge = Judge("plain", plain, bench.clock, workers, timeout=1.0)
-    began = time.monotonic()
     answer = Deferred.fromCoroutine(ask(judge, transit))
     bench.clock.advance(1.1)
     assert (await answer).disposition is Disposition.DEFER
-    assert time.monotonic() - began < 5
+    assert not plain.go_on.is_set()
     assert transit.decisions[0].detail.startswith("OutOfTime")
     plain.go_on.set()
     await workers.stop()
