@@ -58,7 +58,11 @@ class Header:
     @classmethod
     def parse(cls, octets: bytes) -> Self:
         """Return the header of a message or of the beginning of one."""
-        block = octets[: body_begins(octets)]
+        return cls.of_block(octets[: body_begins(octets)])
+
+    @classmethod
+    def of_block(cls, block: bytes) -> Self:
+        """Return the header that is a block which may have its empty line behind it."""
         if block.endswith(b"\n\r\n") or block == b"\r\n":
             return cls(block[:-2])
         if block.endswith(b"\n\n") or block == b"\n":
@@ -110,7 +114,11 @@ class Header:
     def bodies(self, name: bytes) -> list[bytes]:
         """Return the `Field.body` of every field of that name, topmost first."""
         found = self._index.get(name.lower())
-        return [_unfolded(body) for _, _, body in found] if found else []
+        if found is None:
+            return []
+        if len(found) == 1:  # as nearly all are; a comprehension would take twice as long
+            return [_unfolded(found[0][2])]
+        return [_unfolded(body) for _, _, body in found]
 
     def count(self, name: bytes) -> int:
         """Return how many fields bear that name."""

@@ -230,6 +230,9 @@ class Scanner:
         if newline < 0:
             self._at = self._seek = len(window)
             return False
+        newline = self._read_leaves(window, newline, last)
+        if newline < 0:
+            return True
         self._at = self._seek = newline
         if len(self._rows) < self._most - 1:
             self._read_part(window, newline + 1, last)
@@ -239,8 +242,44 @@ class Scanner:
             self._boundaries = Boundaries()
         return True
 
+    def _read_leaves(self, window: Window, newline: int, last: bool) -> int:
+        """Read parts that are at hand as a whole and have none in them: nearly all are so.
+
+        ``newline`` ends a boundary's line.  Returned is where the line ends behind
+        which a part begins that takes steps, or -1 if the last boundary was divided at.
+        """
+        base, boundaries, rows = self._base, self._boundaries, self._rows
+        parent, depth = self._open[-1], len(self._open)
+        around = rows[parent]
+        for _ in range(self._most - 1 - len(rows)):
+            header = _EMPTY_OR_DASHES.search(window, newline)
+            start = newline + 1
+            if not header or window[(body := header.end()) - 1] != _LF or body - start > HEADER:
+                break
+            described = describe_header(bytes(window[start:body]), around.is_digest)
+            kind = described.entity.kind
+            if kind is not _TEXT and kind is not _OTHER:
+                break
+            line = self._next_boundary(window, body - 1, last)
+            if line < 0:
+                break
+            self._floor = base + body
+            stop = self._line_end(window, line - 3)
+            lines = window.count(b"\n", body, stop - base) if kind is _TEXT else 0
+            numbers = (parent, depth, base + start, base + body, stop, lines, stop, stop, kind)
+            self._parts.append(_part(numbers))
+            rows.append(around)  # only to keep the others' numbers
+            self._described.append(described)
+            boundary = boundaries.find(window, line)
+            end = line + len(boundary.octets)
+            newline = window.find(b"\n", end)
+            if newline < 0 or boundary.part != parent or window.startswith(b"--", end):
+                self._divide(window, line, stop)
+                return -1
+        return newline
+
     def _read_part(self, window: Window, start: int, last: bool) -> None:
-        """Read as much as is at hand of a part in a multipart, at once: nearly always all."""
+        """Read the header of a part in a multipart, if it is at hand, and begin its body."""
         found = self._header_ends(window, last)
         if not found or found.end() - start > HEADER:
             self._seek = self._at
@@ -253,32 +292,11 @@ class Scanner:
             stop = self._line_end(window, line - 3) - self._base
         around = self._rows[self._open[-1]]
         described = describe_header(bytes(window[start:stop]), around.is_digest)
-        kind = described.entity.kind
-        if kind is _TEXT or kind is _OTHER:
-            self._floor = self._base + stop
-            if is_cut_short or (line := self._next_boundary(window, stop - 1, last)) >= 0:
-                self._add_whole(window, described, start, stop, line)
-                return
         self._add(self._base + start)
         self._begin_body(window, described, stop)
         if is_cut_short:
             self._end_header_of_message(window, stop)
             self._divide(window, line, self._base + stop)
-
-    def _add_whole(
-        self, window: Window, described: Described, start: int, body: int, line: int
-    ) -> None:
-        """Add a part that has none in it, up to a boundary; all are offsets in the window."""
-        base = self._base
-        stop = self._line_end(window, line - 3)
-        kind = described.entity.kind
-        lines = window.count(b"\n", body, stop - base) if kind is _TEXT else 0
-        parent, depth = self._open[-1], len(self._open)
-        numbers = (parent, depth, base + start, base + body, stop, lines, stop, stop, kind)
-        self._parts.append(_part(numbers))
-        self._rows.append(self._rows[parent])  # only to keep the others' numbers
-        self._described.append(described)
-        self._divide(window, line, stop)
 
     # What was found.
 
@@ -302,7 +320,7 @@ class Scanner:
             header = bytes(window[start : min(stop, start + HEADER)])
         around = self._rows[row.parent]
         if self._envelope and (row.parent < 0 or around.kind is _MESSAGE):
-            self._envelopes[self._open[-1]] = self._envelope(Header.parse(header))
+            self._envelopes[self._open[-1]] = self._envelope(Header.of_block(header))
         self._begin_body(window, describe_header(header, around.is_digest), stop)
 
     def _end_header_of_message(self, window: Window, stop: int) -> None:
