@@ -19,6 +19,15 @@ _LOGICAL_LINE = re.compile(rb"[^\n]*+\n(?:[ \t][^\n]*+\n?+)*+|[^\n]++")
 _FIELD = re.compile(  # a field with its name, or another logical line
     rb"(([!-9;-~]++)[ \t]*+:([^\n]*+\n?+(?:[ \t][^\n]*+\n?+)*+))|" + _LOGICAL_LINE.pattern
 )
+# Fields of envelopes, in any case: classes of two letters are quicker than IGNORECASE, and
+# most lines fail the first look.
+_OF_ENVELOPES = re.compile(
+    rb"\n(?=[BbCcDdFfIiMmRrSsTt])([Ff][Rr][Oo][Mm]|[Tt][Oo]|[Bb]?[Cc][Cc]|[Dd][Aa][Tt][Ee]"
+    rb"|[Ss](?:[Uu][Bb][Jj][Ee][Cc][Tt]|[Ee][Nn][Dd][Ee][Rr])"
+    rb"|[Rr][Ee](?:[Pp][Ll][Yy]-[Tt][Oo]|[Ff][Ee][Rr][Ee][Nn][Cc][Ee][Ss])"
+    rb"|[Ii][Nn]-[Rr][Ee][Pp][Ll][Yy]-[Tt][Oo]|[Mm][Ee][Ss][Ss][Aa][Gg][Ee]-[Ii][Dd])"
+    rb"[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)"
+)
 _NAME = re.compile(rb"[!-9;-~]+")  # RFC 5322 section 2.2
 _UNFOLD = re.compile(rb"\r?\n(?=[ \t])")
 
@@ -119,6 +128,23 @@ class Header:
         if len(found) == 1:  # as nearly all are; a comprehension would take twice as long
             return [_unfolded(found[0][2])]
         return [_unfolded(body) for _, _, body in found]
+
+    @cached_property
+    def envelope_fields(self) -> dict[bytes, list[bytes]]:
+        """The `bodies` of the fields that envelopes, sort keys and threads are made of.
+
+        These are the originator, destination and identification fields, Date and
+        Subject (RFC 5322 section 3.6), by their names in lower case.  Finding
+        them takes half the time of looking at all fields.
+        """
+        found: dict[bytes, list[bytes]] = {}
+        for name, body in _OF_ENVELOPES.findall(b"\n" + self.octets):
+            key = name.lower()
+            if key in found:
+                found[key].append(_unfolded(body))
+            else:
+                found[key] = [_unfolded(body)]
+        return found
 
     def count(self, name: bytes) -> int:
         """Return how many fields bear that name."""

@@ -58,28 +58,28 @@ def envelope(header: Header) -> bytes:
     the topmost counts.  docs/mime.md says how it was settled what the RFC
     leaves open.
     """
-    lists = [_lists(header.bodies(name)) for name in _ADDRESS_FIELDS]
+    get = header.envelope_fields.get
+    lists = [_lists(said) if (said := get(name)) else b"NIL" for name in _ADDRESS_FIELDS]
     author, sender, reply_to, *receivers = lists
     return b"(%b %b %b %b %b %b %b %b)" % (
-        _text(header, b"date"),
-        _text(header, b"subject"),
+        _text(get(b"date")),
+        _text(get(b"subject")),
         author,
         author if sender == b"NIL" else sender,
         author if reply_to == b"NIL" else reply_to,
         b" ".join(receivers),
-        _text(header, b"in-reply-to"),
-        _text(header, b"message-id"),
+        _text(get(b"in-reply-to")),
+        _text(get(b"message-id")),
     )
 
 
-def _text(header: Header, name: bytes) -> bytes:
-    bodies = header.bodies(name)
+def _text(bodies: list[bytes] | None) -> bytes:
     return quoted(bodies[0]) if bodies else b"NIL"
 
 
 def _lists(bodies: list[bytes]) -> bytes:
     written = _usual_list(bodies[0]) if len(bodies) == 1 else b""
-    if bodies and not written:
+    if not written:
         written = address_list(addresses_in(*bodies))
     return b"(%b)" % written if written else b"NIL"
 

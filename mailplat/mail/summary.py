@@ -113,14 +113,14 @@ class Findings:
 
     def summary(self, behind: int = 0) -> Summary:
         """Return the summary of the message with so many octets of trace fields before it."""
-        said = self.header.body
+        said = {name: bodies[0] for name, bodies in self.header.envelope_fields.items()}.get
         layout = self.structure.layout
         references = relatives_of(
-            said(b"message-id"), said(b"references"), said(b"in-reply-to")
+            said(b"message-id", b""), said(b"references", b""), said(b"in-reply-to", b"")
         )
-        subject = base_subject(said(b"subject"))
-        sender, display_from = address_keys(said(b"from"))
-        to, display_to = address_keys(said(b"to"))
+        subject = base_subject(said(b"subject", b""))
+        sender, display_from = address_keys(said(b"from", b""))
+        to, display_to = address_keys(said(b"to", b""))
         fields = (
             self.structure.envelopes.get(0, b""),
             self.bodies.body,
@@ -129,13 +129,13 @@ class Findings:
             subject.key[:LONGEST_KEY],
             sender,
             to,
-            address_keys(said(b"cc"))[0],
+            address_keys(said(b"cc", b""))[0],
             display_from,
             display_to,
             self.preview.encode("utf-8", "replace"),
         )
         body = layout.parts[0].body + behind
-        sent = date_in(said(b"date"))
+        sent = date_in(said(b"date", b""))
         front = _FRONT.pack(
             VERSION,
             _REPLY * subject.is_reply + _ATTACHMENT * _has_attachment(self.structure),
@@ -176,14 +176,15 @@ class _Reading:
         return envelope(header)
 
 
-def findings(octets: bytes) -> Findings:
-    """Read a message that is at hand as a whole.
+def findings(octets: bytes, previewed: bool = True) -> Findings:
+    """Read a message that is at hand as a whole, its preview only if that is wanted.
 
     It never fails, whatever the octets: what can't be understood is left out.
     """
     reading = _Reading()
     structure = reading.scanner.finish(octets)
-    return Findings(structure, reading.header, describe(structure), preview(octets, structure))
+    words = preview(octets, structure) if previewed else ""
+    return Findings(structure, reading.header, describe(structure), words)
 
 
 def summarise(octets: bytes) -> Summary:

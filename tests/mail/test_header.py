@@ -135,6 +135,29 @@ def test_bodies_are_those_of_the_fields(octets: bytes) -> None:
     assert set(header.names) == {field.name.lower() for field in header.fields}
 
 
+ENVELOPE_FIELDS = (
+    *(b"From", b"Sender", b"Reply-To", b"To", b"Cc", b"Bcc", b"Date", b"Subject"),
+    *(b"Message-ID", b"In-Reply-To", b"References"),
+)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *ENVELOPE_FIELDS,
+                *(name.upper() for name in ENVELOPE_FIELDS),
+                *(b"\r\n", b"\n", b"\r", b":", b": x", b" ", b"\t", b"X-", b"Resent-", b"a"),
+            ]
+        )
+    ).map(b"".join)
+)
+def test_the_fields_of_envelopes_are_found_as_all_others(octets: bytes) -> None:
+    for header in (Header(octets), Header.parse(octets)):
+        bodies = {name.lower(): header.bodies(name) for name in ENVELOPE_FIELDS}
+        assert header.envelope_fields == {name: said for name, said in bodies.items() if said}
+
+
 def test_fields_without_number_are_read_in_a_moment() -> None:
     header = Header(
         b"".join(b"X-%d: %d\r\n" % (number % 1000, number) for number in range(200_000))
