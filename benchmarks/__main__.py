@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measure import Sample
-from benchmarks.report import Compared, Remembered, print_report
+from benchmarks.report import Compared, Figure, print_report
 from benchmarks.rows import ROWS, Bench, Row
 
 
@@ -35,7 +35,7 @@ def main() -> int:
     )
     parser.add_argument("--folder", type=Path, help="where the servers keep mail (a real disk)")
     chosen = parser.parse_args()
-    results: list[Compared | Remembered] = []
+    results: list[Compared | Figure] = []
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="mailplat-benchmark.", dir=chosen.folder)
@@ -48,7 +48,7 @@ def main() -> int:
             if isinstance(row, Row):
                 results.append(compared(row, bench, chosen.rounds, chosen.sides))
             elif "ours" in chosen.sides:
-                results.append(Remembered(row, row.measure(bench)))
+                results.append(Figure(row, row.measure(bench)))
         print_report(results, Path(folder), sys.argv[1:])
     return 0 if all(result.passes is not False for result in results) else 1
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 
 from benchmarks.measure import Sample
-from benchmarks.rows import MemoryRow, Row
+from benchmarks.rows import Ceiling, Row
 
 HEADINGS = (
     "row",
@@ -84,25 +84,24 @@ class Compared:
 
 
 @attrs.frozen
-class Remembered:
-    """The result of a memory row, in KiB."""
+class Figure:
+    """The result of a row without a peer."""
 
-    row: MemoryRow
-    kib: float
+    row: Ceiling
+    figure: float
 
     @property
     def passes(self) -> bool:
-        return self.kib <= self.row.floor
+        return self.figure <= self.row.floor
 
     def cells(self) -> tuple[str, ...]:
-        aims = _aims(self.row.aim, self.row.floor, " KiB")
-        figures = ("", f"{self.kib:.1f} KiB", "", aims, "", "", "", "", "")
+        unit = f" {self.row.unit}"
+        aims = _aims(self.row.aim, self.row.floor, unit)
+        figures = ("", f"{self.figure:.1f}{unit}", "", aims, "", "", "", "", "")
         return (_title(self.row), "none", *figures, _verdict(self.passes))
 
 
-def print_report(
-    results: Sequence[Compared | Remembered], folder: Path, words: list[str]
-) -> None:
+def print_report(results: Sequence[Compared | Figure], folder: Path, words: list[str]) -> None:
     """Print machine, command and table; a star marks what gates a release."""
     print(f"Command: `{' '.join(['python -m benchmarks', *words])}`\n")
     for fact in machine(folder):
@@ -145,9 +144,8 @@ def _debian(package: str) -> str:
     return _output("dpkg-query", "--show", "--showformat=${Version}", package) or "(missing)"
 
 
-def _title(row: Row | MemoryRow) -> str:
-    starred = isinstance(row, MemoryRow) or row.gates
-    return f"{'* ' if starred else ''}{row.title}"
+def _title(row: Row | Ceiling) -> str:
+    return f"{'* ' if row.gates else ''}{row.title}"
 
 
 def _times(ratio: float | None) -> str:
