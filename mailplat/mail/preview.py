@@ -44,9 +44,10 @@ def preview_parts(structure: Structure) -> list[tuple[Entity, Range]]:
     They are the first texts that aren't attachments.
     """
     found: list[tuple[Entity, Range]] = []
-    for part, entity in zip(structure.layout.parts, structure.entities, strict=True):
-        disposition = entity.disposition
-        if part.kind != Kind.TEXT or (disposition and disposition.is_attachment):
+    for part, (entity, _) in zip(structure.layout.parts, structure.described, strict=True):
+        if part.kind is not Kind.TEXT:
+            continue
+        if (disposition := entity.disposition) and disposition.is_attachment:
             continue
         stop = min(part.end, part.body + READ_AT_MOST)
         found.append((entity, Range(part.body, stop)))

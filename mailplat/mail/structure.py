@@ -31,11 +31,12 @@ from mailplat.mail.boundaries import Boundaries, Window, is_cut, next_dashes
 from mailplat.mail.entity import Entity
 from mailplat.mail.header import Header
 from mailplat.mail.layout import Kind, Layout, Part
-from mailplat.mail.limits import MIB
+from mailplat.mail.limits import KIB, MIB
 
 DEPTH = 100  # how deep a part may lie; what would be deeper is not looked for
 PARTS = 10_000  # of one message; the last of them is all the rest, whatever it is
 HEADER = MIB  # octets of a header that are read; the rest belongs to it, unread
+_SHORT = 8 * KIB  # octets in which a whole boundary is found sooner than its dashes
 
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _EMPTY_OR_DASHES = re.compile(rb"\n(?:\r?\n|--)")
@@ -211,7 +212,12 @@ class Scanner:
 
         If there is none, or not yet, return -1 and remember how far was searched.
         """
-        begins = self._boundaries.begins
+        boundaries = self._boundaries
+        if last and len(boundaries.octets) == 1 and len(window) - seek <= _SHORT:
+            found = window.find(b"\n--%b" % boundaries.octets, seek)
+            if found >= 0:
+                return found + 3
+        begins = boundaries.begins
         while (newline := next_dashes(window, seek)) >= 0:
             seek = newline + 3
             if not last and is_cut(window, seek):
