@@ -27,6 +27,8 @@ _QUOTES = (  # how programs mark what they quote
 _RULE = re.compile(r"[-_=*~#\s]{3,}+")
 _ORIGINAL = re.compile(r"_{20,}+|-{2,}+[^-]{1,80}+-{2,}+")  # "-----Original Message-----"
 _DIGIT = re.compile(r"\d")
+_MANY_EMPTY = re.compile(r"(?:\r?\n){7,}+")
+_ENOUGH_EMPTY = "\n" * 6  # more empty lines than an announcement can span say the same
 _ANNOUNCING = 4  # lines that the announcement of a quote may take, an empty one among them
 _LONGEST_LINE = 1000  # characters of a line that are looked at
 
@@ -72,10 +74,15 @@ def _lines(entity: Entity, octets: bytes) -> list[str]:
     lines: list[str] = []
     for most in (READ, READ_AT_MOST):
         text = raw_text(entity, octets[:most])
-        lines = _html_lines(text) if is_marked_up(entity) else text.splitlines()
+        lines = _html_lines(text) if is_marked_up(entity) else _plain_lines(text)
         if len(octets) <= most or len(_words(own_lines(lines))) == LONGEST:
             break
     return lines
+
+
+def _plain_lines(text: str) -> list[str]:
+    """Return the lines of a text, a few empty ones in place of very many."""
+    return _MANY_EMPTY.sub(_ENOUGH_EMPTY, text).splitlines()
 
 
 def _html_lines(html: str) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailplat.mail.preview import preview, preview_parts
+from mailplat.mail.preview import own_lines, preview, preview_parts
 from mailplat.mail.structure import scan
 
 
@@ -155,3 +155,22 @@ def test_hostile_texts_cost_no_more(line: str, type_: str) -> None:
     start = time.process_time()
     preview(octets, structure)
     assert time.process_time() - start < 0.25
+
+
+@given(
+    st.lists(st.sampled_from(["\n" * 3, "\r\n" * 8, "\r", " ", "a", "> b", "1:", "x\n", "\n"]))
+)
+def test_many_empty_lines_say_no_more_than_a_few(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    all_lines = text.splitlines()
+    octets = b"Content-Type: text/plain\r\n\r\n" + text.encode()
+    words = " ".join(" ".join(own_lines(all_lines)).split())
+    otherwise = " ".join(" ".join(line.lstrip("> ") for line in all_lines).split())
+    assert preview(octets, scan(octets)) == (words or otherwise)[:200].rstrip()
+
+
+def test_a_text_of_empty_lines_is_read_in_a_moment() -> None:
+    octets = b"\n" * 100_000
+    began = time.process_time()
+    assert preview(octets, scan(octets)) == ""
+    assert time.process_time() - began < 0.1
