@@ -207,8 +207,9 @@ class Children:
         """Call a function in a child process; the answer is the octets that it returns.
 
         Function and arguments are pickled, so the function must stand at the top of
-        a module.  Fails with `Overloaded` when the line is full, `ShuttingDown` after
-        `stop`, `OutOfTime`, and `ChildFailed` for whatever else goes wrong there.
+        a module.  Fails with `Overloaded` when the line is full or the machine has no
+        room for a process, `ShuttingDown` after `stop`, `OutOfTime`, and `ChildFailed`
+        for whatever else goes wrong there.
         """
         if self._stopping is not None:
             return fail(ShuttingDown(f"{self._name} take no more work"))
@@ -225,8 +226,7 @@ class Children:
         if self._stopping is None:
             self._stopping = []
         why = ShuttingDown(f"{self._name} are ended")
-        while self._line:
-            self._line.popleft().fail(why)
+        self._give_up_all(why)
         for one in list(self._children):
             one.kill(why)
         if not self._children:
@@ -255,16 +255,27 @@ class Children:
 
     def _assign(self) -> None:
         while self._line and (self._idle or len(self._children) < self._most):
-            one = self._idle.pop() if self._idle else self._start()
+            try:
+                one = self._idle.pop() if self._idle else self._start()
+            except OSError as error:  # no process, or no file descriptor, can be had now
+                if not self._children:
+                    self._give_up_all(Overloaded(f"{self._name} can't be started: {error}"))
+                return  # those that are there will take what waits
             one.take(self._line.popleft())
 
+    def _give_up_all(self, why: Exception) -> None:
+        waiting, self._line = self._line, deque()
+        for errand in waiting:
+            errand.fail(why)
+
     def _start(self) -> Child:
+        """Return a new child; raises `OSError`, and then there is none."""
         one = Child(self._reactor, self)
-        self._children.add(one)
         folders = [os.path.abspath(folder) for folder in sys.path if folder]  # noqa: PTH100
         environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
         command = [sys.executable, "-I", "-c", PROGRAM, *folders]
         self._reactor.spawnProcess(one, sys.executable, command, environment)
+        self._children.add(one)
         return one
 
     def _withdraw(self, answer: Deferred[bytes]) -> None:

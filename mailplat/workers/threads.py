@@ -106,8 +106,8 @@ class Crew:
     def ask(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """Call the function in a thread; the answer is what it returns or raises.
 
-        Fails with `Overloaded` when the line is full and `ShuttingDown` after `stop`;
-        the function was not called then.
+        Fails with `Overloaded` when the line is full or the machine has no room for a
+        thread, and `ShuttingDown` after `stop`; the function was not called then.
         """
         answer: Deferred[T] = Deferred(self._withdraw)
         with self._changed:
@@ -115,11 +115,14 @@ class Crew:
                 return fail(ShuttingDown(f"{self._name} takes no more work"))
             if len(self._jobs) >= self._longest:
                 return fail(Overloaded(f"{len(self._jobs)} jobs wait for {self._name}"))
+            if len(self._jobs) >= self._idle and self._alive < self._threads:
+                try:
+                    self._hire()
+                except RuntimeError as error:  # what `threading` says if there can be no more
+                    if not self._alive:
+                        return fail(Overloaded(f"{self._name} can't be started: {error}"))
             self._jobs.append(Job(function, args, kwargs, answer))
-            if len(self._jobs) > self._idle and self._alive < self._threads:
-                self._hire()
-            else:
-                self._changed.notify()
+            self._changed.notify()
         return answer
 
     def stop(self) -> Deferred[None]:
@@ -139,9 +142,9 @@ class Crew:
         return stopped
 
     def _hire(self) -> None:
-        self._alive += 1
-        name = f"{self._name}-{self._alive}"
+        name = f"{self._name}-{self._alive + 1}"
         threading.Thread(target=self._work, name=name, daemon=True).start()
+        self._alive += 1
 
     def _withdraw(self, answer: Deferred[Any]) -> None:
         with self._changed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -317,6 +318,50 @@ async def test_one_that_does_not_start_fails_its_job_only(
         with pytest.raises(ChildFailed, match=r"ended with status 1, having said .*No module"):
             await crew.ask(FEW, jobs.who)
     assert await pid_of(crew, jobs)
+
+
+class Full:
+    """A reactor of a machine that has no room for another process, so often."""
+
+    def __init__(self, reactor: Any, times: int) -> None:
+        self._reactor = reactor
+        self.times = times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def spawnProcess(self, *args: Any) -> Any:
+        if self.times:
+            self.times -= 1
+            raise OSError(errno.EAGAIN, "no process can be had")
+        return self._reactor.spawnProcess(*args)
+
+
+async def test_where_no_process_can_be_had_the_job_fails_and_the_next_may_not(
+    reactor: Any, jobs: Any
+) -> None:
+    full: Any = Full(reactor, 1)
+    crew = Children(full, "children", most=1, waiting=8)
+    with pytest.raises(Overloaded, match="no process can be had"):
+        await crew.ask(FEW, jobs.who)
+    assert await pid_of(crew, jobs)
+    await crew.stop()
+    full.times = 1
+    never = Children(full, "children", most=1, waiting=8)
+    with pytest.raises(Overloaded):
+        await never.ask(FEW, jobs.who)
+    await never.stop()
+
+
+async def test_where_no_more_processes_can_be_had_those_there_do_it(
+    reactor: Any, jobs: Any
+) -> None:
+    full: Any = Full(reactor, 0)
+    crew = Children(full, "children", most=2, waiting=8)
+    first = crew.ask(FEW, jobs.who)
+    full.times = 1
+    assert await gatherResults([crew.ask(FEW, jobs.who), first]) == [await first] * 2
+    await crew.stop()
 
 
 async def test_children_without_processes_do_the_same() -> None:

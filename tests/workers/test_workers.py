@@ -62,6 +62,28 @@ async def test_a_full_line_refuses_at_once(reactor: IReactorFromThreads) -> None
     await crew.stop()
 
 
+async def test_where_no_thread_can_be_had_the_job_fails_and_the_next_may_not(
+    reactor: IReactorFromThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crew, gate = Crew(reactor, "crew", threads=2, waiting=10), Gate()
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(Overloaded, match="can't start new thread"):
+            await crew.ask(divmod, 7, 2)
+    held = crew.ask(gate.hold)
+    gate.wait_until_entered()
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        waits = crew.ask(divmod, 7, 2)
+    gate.open()
+    assert await gatherResults([held, waits]) == ["through", (3, 1)]
+    await crew.stop()
+
+
 async def test_a_cancelled_job_that_waits_never_runs(reactor: IReactorFromThreads) -> None:
     crew, gate = Crew(reactor, "crew", threads=1, waiting=10), Gate()
     calls: list[int] = []
