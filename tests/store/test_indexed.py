@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import attrs
@@ -17,6 +18,7 @@ from mailplat.mail.mailbox import Delivery, ModSeq, UidSet
 from mailplat.mail.people import AccountId
 from mailplat.sql import Connection, Row, SqliteDatabase
 from mailplat.store.indexed import queries
+from mailplat.store.indexed.queries import audit
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
 from mailplat.testing.contracts.account import AccountContract
 from mailplat.testing.contracts.accounts import ALICE, BIG, HELLO
@@ -151,12 +153,60 @@ class TestForgetting:
         for _ in range(20):
             await account.append(inbox.id, [HELLO])
         newest = (await account.index(inbox.id)).modseq
-        assert await store.database.write(queries.changes.forget_changes)
-        assert not await store.database.write(queries.changes.forget_changes)
-        assert await store.database.write(rows, "changes") == 5
+        await store.open(BOB)
+        monkeypatch.setattr(queries.changes, "ACCOUNTS_AT_ONCE", 1)
+        monkeypatch.setattr(queries.changes, "ROWS_AT_ONCE", 4)
+        behind: str | None = ""
+        left: list[int] = []
+        while behind is not None:
+            behind = await store.database.write(queries.changes.forget_changes, behind)
+            left.append(await store.database.write(rows, "changes"))
+        assert all(before - after <= 4 for before, after in pairwise(left))
+        bobs = 1
+        assert left[-1] == 5 + bobs
         assert not (await account.changes(ModSeq(newest - 6))).complete
         known = await account.changes(ModSeq(newest - 5))
         assert [one.added for one in known.mailboxes] == [UidSet(((16, 20),))]
+
+    async def test_an_account_goes_by_small_units(
+        self, store: IndexedStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(queries.contents, "SWEPT_AT_ONCE", 3)
+        monkeypatch.setattr(queries.contents, "ROWS_AT_ONCE", 3)
+        account = await store.open(ALICE)
+        for name in "abcdefg":
+            await account.create(name)
+        [box, *_] = await account.mailboxes()
+        await account.append(box.id, [new_message(BIG), *[HELLO] * 5])
+        await store.deliver([Delivery("1", ALICE, HELLO)])
+        await store.database.write(queries.contents.begin_removal, ALICE)
+        tables = ("contents", "changes", "mailboxes", "messages", "keywords", "references")
+        counts = [[await store.database.write(rows, table) for table in tables]]
+        while await store.database.write(queries.contents.go_on_removing, ALICE):
+            counts.append([await store.database.write(rows, table) for table in tables])
+        for before, after in pairwise(counts):
+            assert all(one - other <= 4 for one, other in zip(before, after, strict=True))
+        assert counts[-1] == [0, 0, 1, 0, 0, 0]
+        for table in audit.OF_ACCOUNTS:
+            assert await store.database.write(rows, table) == 0
+        assert not await store.database.read(audit.audit)
+        assert await store.database.write(rows, "deliveries") == 1
+
+    async def test_a_large_content_goes_by_some_pieces(
+        self, store: IndexedStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A repeat of a large delivery leaves a content that no message names."""
+        monkeypatch.setattr(queries.contents, "SWEPT_AT_ONCE", 1)
+        delivery = Delivery("1", ALICE, new_message(BIG))
+        await store.deliver([delivery, delivery])
+        await until_left(store, "emails", 1)
+        assert not await store.database.read(audit.audit)
+        account = await store.open(ALICE)
+        [inbox] = await account.mailboxes()
+        await account.expunge(inbox.id, UidSet.all())
+        del account
+        await swept(store, emails=0)
+        assert await store.database.write(rows, "contents") == 0
 
     async def test_a_key_is_remembered_for_a_month(
         self, store: IndexedStore, monkeypatch: pytest.MonkeyPatch

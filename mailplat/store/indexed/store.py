@@ -148,6 +148,8 @@ class IndexedStore:
         except Exception as error:  # noqa: BLE001 - likewise
             await self.drop(delivery.account, [stored])
             return Outcome.failed(error)
+        if stored.email:
+            self.sweeper.forget(delivery.account, stored.email)  # if it was a repeat
         return Outcome(DELIVERED, detail)
 
     def _tell(self, done: Done, account: AccountId) -> object:

@@ -75,14 +75,17 @@ class Sweeper:
             Deferred.fromCoroutine(self._sweep(account)).addErrback(self._leave)
 
     def forget(self, account: AccountId, email: int) -> Deferred[None]:
-        """Remove a content that no message has come to name; never fails."""
-        forgotten = self._database.write(queries.contents.drop_content, account, email)
-        return forgotten.addErrback(self._leave)
+        """Remove a content unless a message has come to name it; never fails."""
+        return Deferred.fromCoroutine(self._drop(account, email)).addErrback(self._leave)
 
     async def remove(self, account: AccountId) -> None:
         """Remove all there is of an account; a crash in the middle doesn't end it."""
         await self._database.write(queries.contents.begin_removal, account)
         await self._go_on_removing(account)
+
+    async def _drop(self, account: AccountId, email: int) -> None:
+        while await self._database.write(queries.contents.drop_content, account, email):
+            pass
 
     async def _sweep(self, account: AccountId) -> None:
         try:
@@ -101,8 +104,9 @@ class Sweeper:
     async def _tidy(self) -> None:
         for account in await self._database.read(queries.contents.removals):
             await self._go_on_removing(account)
-        while await self._database.write(queries.changes.forget_changes):
-            pass
+        behind: str | None = ""
+        while behind is not None:
+            behind = await self._database.write(queries.changes.forget_changes, behind)
         before = self._clock.seconds() - KEPT_KEYS
         at: Row | None = ("", "")
         while at:

@@ -262,6 +262,6 @@ class StoreContract:
         inbox = await named(again, INBOX)
         assert inbox.messages == 0
         assert not await again.subscriptions()
-        await deliver(store, to("1"))
+        await deliver(store, to("3"))
         assert (await named(again, INBOX)).messages == 1
         assert (await named(await store.open(BOB), INBOX)).messages == 1

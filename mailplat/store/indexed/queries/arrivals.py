@@ -30,7 +30,7 @@ from mailplat.store.indexed.queries.changes import (
     mailbox_id,
     thread_id,
 )
-from mailplat.store.indexed.queries.contents import PIECES, claim_emails, drop_content
+from mailplat.store.indexed.queries.contents import PIECES, claim_emails
 from mailplat.store.indexed.queries.flags import spelt
 from mailplat.store.indexed.queries.mailboxes import (
     INBOX_NUMBER,
@@ -104,7 +104,7 @@ def deliver(db: Connection, orders: Sequence[Order]) -> list[Done]:
     """Make all placements of each delivery together with its key (see `IMailStore`).
 
     An answer says where the message lies; that of a repeat, where it was put at
-    first.
+    first, and its content stays without a name.
     """
     rows = bulk(
         db,
@@ -125,7 +125,6 @@ def deliver(db: Connection, orders: Sequence[Order]) -> list[Done]:
         if fresh.get(key) is order:
             done.append(made[key])
             continue
-        drop_content(db, order.account, order.message.email)
         detail = details[key] if key in details else made[key].answer
         done.append(Done(detail, ModSeq(0), frozenset()))
     return done

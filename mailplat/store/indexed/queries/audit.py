@@ -17,7 +17,6 @@ OF_ACCOUNTS = (
     "references",
     "joined_threads",
     "changes",
-    "deliveries",
 )
 
 RULES = {
@@ -102,8 +101,7 @@ RULES = {
     """,
     "an email has not all of its octets, in pieces that follow one another": f"""
         SELECT e.account, e.email, e.size FROM store_emails e
-        LEFT JOIN store_unnamed u ON u.account = e.account AND u.email = e.email
-        WHERE coalesce(u.modseq, 1) > 0
+        WHERE e.places > 0
         AND (e.size, 0) <> (SELECT coalesce(sum(length(c.octets)), -1),
             max(c.piece) + 1 - e.email * {PIECES} - count(*)
             FROM store_contents c WHERE c.account = e.account

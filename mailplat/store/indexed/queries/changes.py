@@ -13,6 +13,8 @@ from mailplat.sql import Connection, makes_room
 
 NO_UIDS = UidSet(((0, 0),))  # for what is said of a mailbox as a whole
 KEPT_CHANGES = 100_000  # mod-sequences that `changes` can go back
+ACCOUNTS_AT_ONCE = 100  # looked at in one unit of work
+ROWS_AT_ONCE = 1000  # forgotten in one
 
 
 class What(IntEnum):
@@ -135,17 +137,34 @@ def _summed(newest: ModSeq, seen: dict[tuple[int, int], list[tuple[int, int]]]) 
 
 
 @makes_room
-def forget_changes(db: Connection) -> bool:
-    """Forget one account's oldest changes, if it has very many; return whether it had.
+def forget_changes(db: Connection, behind: str) -> str | None:
+    """Forget the oldest changes of accounts that have very many, as far as one unit goes.
 
-    Whoever asks for changes so old may as well begin anew.
+    Whoever asks for changes so old may as well begin anew.  Return behind which
+    account to go on, if anywhere; one begins behind an empty one.
     """
-    row = db.one(
-        "UPDATE store_accounts SET forgotten = modseq - ? WHERE account ="
-        " (SELECT account FROM store_accounts WHERE modseq - forgotten > ? LIMIT 1)"
-        " RETURNING account, forgotten",
-        (KEPT_CHANGES, 2 * KEPT_CHANGES),
+    some = "SELECT account FROM store_accounts WHERE account > ? ORDER BY account LIMIT ?"
+    db.execute(
+        f"UPDATE store_accounts SET forgotten = modseq - ? WHERE account IN ({some})"  # noqa: S608
+        " AND modseq - forgotten > ?",
+        (KEPT_CHANGES, behind, ACCOUNTS_AT_ONCE, 2 * KEPT_CHANGES),
     )
-    if row:
-        db.execute("DELETE FROM store_changes WHERE account = ? AND modseq <= ?", row)
-    return row is not None
+    accounts = db.all(some, (behind, ACCOUNTS_AT_ONCE))
+    room = ROWS_AT_ONCE
+    for [account] in accounts:
+        room -= _forget_some(db, account, room)
+        if room <= 0:
+            return behind
+        behind = account
+    return behind if len(accounts) == ACCOUNTS_AT_ONCE else None
+
+
+def _forget_some(db: Connection, account: str, most: int) -> int:
+    """Delete so many of the changes that `changes` doesn't tell any more; return their number."""
+    key = "account, modseq, mailbox, what, first"
+    return db.execute(
+        f"DELETE FROM store_changes WHERE ({key}) IN (SELECT {key} FROM store_changes"  # noqa: S608
+        " WHERE account = ?1 AND modseq <="
+        " (SELECT forgotten FROM store_accounts WHERE account = ?1) LIMIT ?2)",
+        (account, most),
+    )

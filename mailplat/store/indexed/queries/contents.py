@@ -12,7 +12,18 @@ from mailplat.store.indexed.queries.changes import email_id
 from mailplat.store.indexed.queries.mailboxes import ensure_account
 
 PIECES = 1 << 20  # that an email can have
-SWEPT_AT_ONCE = 64  # contents removed in one unit of work
+SWEPT_AT_ONCE = 64  # contents, or pieces of some, removed in one unit of work: up to 16 MiB
+ROWS_AT_ONCE = 1000  # of other tables
+
+_OF_ACCOUNTS = {  # what else there is of an account, with the rest of each table's key
+    "references": "reference",
+    "joined_threads": "thread",
+    "changes": "modseq, mailbox, what, first",
+    "flag_sets": "flags",
+    "keywords": "folded",
+    "subscriptions": "name",
+    "mailboxes": "mailbox",
+}
 
 
 def begin_content(db: Connection, account: AccountId, now: float) -> int:
@@ -62,15 +73,10 @@ def pieces(
 
 
 @makes_room
-def drop_content(db: Connection, account: AccountId, email: int) -> None:
-    """Forget a content, unless a message has come to name it after all."""
-    _forget(
-        db,
-        db.all(
-            "SELECT account, email FROM store_unnamed WHERE account = ? AND email = ?",
-            (account, email),
-        ),
-    )
+def drop_content(db: Connection, account: AccountId, email: int) -> bool:
+    """Forget some of a content unless a message names it; return whether there is more."""
+    waiting = "SELECT account, email FROM store_unnamed WHERE account = ? AND email = ?"
+    return not _forget(db, db.all(waiting, (account, email)))
 
 
 @makes_room
@@ -84,28 +90,33 @@ def sweep(db: Connection, account: AccountId, since: ModSeq | None) -> bool:
         " WHERE account = ? AND modseq BETWEEN 1 AND ? LIMIT ?",
         (account, 2**62 if since is None else since, SWEPT_AT_ONCE),
     )
-    _forget(db, rows)
-    return len(rows) == SWEPT_AT_ONCE
+    return not _forget(db, rows) or len(rows) == SWEPT_AT_ONCE
 
 
 @makes_room
 def sweep_all(db: Connection) -> bool:
     """Forget some contents without a name, of any account, when nobody reads yet."""
     rows = db.all("SELECT account, email FROM store_unnamed LIMIT ?", (SWEPT_AT_ONCE,))
-    _forget(db, rows)
-    return len(rows) == SWEPT_AT_ONCE
+    return not _forget(db, rows) or len(rows) == SWEPT_AT_ONCE
 
 
-def _forget(db: Connection, emails: Sequence[Row]) -> None:
-    db.executemany(
-        "DELETE FROM store_contents WHERE account = ? AND piece BETWEEN ? AND ?",
-        [(account, email * PIECES, email * PIECES + PIECES - 1) for account, email in emails],
-    )
-    for table in ("emails", "unnamed"):
-        db.executemany(
-            f"DELETE FROM store_{table} WHERE account = ? AND email = ?",  # noqa: S608
-            emails,
+def _forget(db: Connection, emails: Sequence[Row]) -> bool:
+    """Forget contents, as many pieces as one unit may take; return whether that was all."""
+    room = SWEPT_AT_ONCE
+    for account, email in emails:
+        room -= db.execute(
+            "DELETE FROM store_contents WHERE piece IN (SELECT piece FROM store_contents"
+            " WHERE account = ? AND piece BETWEEN ? AND ? LIMIT ?)",
+            (account, email * PIECES, email * PIECES + PIECES - 1, room + 1),
         )
+        if room < 0:  # there may be more of this one
+            return False
+        for table in ("emails", "unnamed"):
+            db.execute(
+                f"DELETE FROM store_{table} WHERE account = ? AND email = ?",  # noqa: S608
+                (account, email),
+            )
+    return True
 
 
 @makes_room
@@ -121,7 +132,10 @@ def removals(db: Connection) -> list[AccountId]:
 
 @makes_room
 def go_on_removing(db: Connection, account: AccountId) -> bool:
-    """Forget some of an account's mail; return whether there is more."""
+    """Forget some of an account's mail; return whether there is more.
+
+    The keys of its deliveries are forgotten when they are old, as all others are.
+    """
     places = db.all(
         "SELECT mailbox, uid, email FROM store_messages WHERE account = ? LIMIT ?",
         (account, SWEPT_AT_ONCE),
@@ -129,24 +143,29 @@ def go_on_removing(db: Connection, account: AccountId) -> bool:
     unnamed = db.all(
         "SELECT email FROM store_unnamed WHERE account = ? LIMIT ?", (account, SWEPT_AT_ONCE)
     )
-    _forget(db, [(account, row[-1]) for row in (*places, *unnamed)])
+    if not _forget(db, [(account, row[-1]) for row in (*places, *unnamed)]):
+        return True
     db.executemany(
         "DELETE FROM store_messages WHERE account = ? AND mailbox = ? AND uid = ?",
         [(account, mailbox, uid) for mailbox, uid, _ in places],
     )
-    if places or unnamed:
+    if places or unnamed or _forget_rows(db, account):
         return True
-    for table in (
-        "references",
-        "joined_threads",
-        "changes",
-        "deliveries",
-        "flag_sets",
-        "keywords",
-        "subscriptions",
-        "mailboxes",
-        "accounts",
-        "removals",
-    ):
+    for table in ("mailboxes", "accounts", "removals"):  # INBOX goes with its account
         db.execute(f"DELETE FROM store_{table} WHERE account = ?", (account,))  # noqa: S608
+    return False
+
+
+def _forget_rows(db: Connection, account: AccountId) -> bool:
+    """Forget what belongs to an account beside its mail; return whether there is more."""
+    room = ROWS_AT_ONCE
+    for table, key in _OF_ACCOUNTS.items():
+        but = "AND name <> 'INBOX'" if table == "mailboxes" else ""
+        room -= db.execute(
+            f"DELETE FROM store_{table} WHERE (account, {key}) IN (SELECT account, {key}"  # noqa: S608
+            f" FROM store_{table} WHERE account = ? {but} LIMIT ?)",
+            (account, room),
+        )
+        if room <= 0:
+            return True
     return False
