@@ -12,13 +12,13 @@ is found when it is first asked for, and then remembered:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cached_property
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar, cast
 
 import attrs
 
@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     from mailplat.mail.edit import Edits
 
 CHUNK = 256 * KIB  # octets of a part that are read at once
-TEXT_READ = 4 * MIB  # octets, encoded, of a text that are read; of a longer one the beginning
+TEXT_READ = 4 * MIB  # octets, encoded, of texts that are read; of longer ones the beginning
+HTML_REDUCED = MIB  # characters
+AT_ONCE = 64 * KIB  # octets of text that are decoded without a thread
 
 T = TypeVar("T")
 _Work = Callable[[], Coroutine[Any, Any, T]]
@@ -95,9 +97,11 @@ class Message:
 
     header: Header
     content: Content = Octets(b"")
+    run: Run = run_here  # calls what may take its time when the message is loaded
     _structure: Structure | None = attrs.field(default=None, init=False)
     _texts: dict[int, str] = attrs.field(factory=dict, init=False)
     _own_texts: dict[bytes, str] = attrs.field(factory=dict, init=False)
+    _reduced: str | None = attrs.field(default=None, init=False)
 
     @classmethod
     def of(cls, octets: bytes) -> Self:
@@ -152,8 +156,7 @@ class Message:
         )
 
     def _addresses(self, name: bytes) -> tuple[NamedAddress, ...]:
-        bodies = self.header.bodies(name)
-        return tuple(one for body in bodies for one in addresses_in(body).addresses)
+        return addresses_in(*self.header.bodies(name)).addresses
 
     # What the body has.
 
@@ -162,27 +165,36 @@ class Message:
 
         Attachments are not read: `BodyPart.read` and `BodyPart.chunks` do that.
         """
-        await self._read_own_text(b"plain")
-        await self._read_own_text(b"html")
+        for subtype in (b"plain", b"html"):
+            if subtype not in self._own_texts:
+                bodies = await self._read_own_bodies(subtype)
+                run = self.run if sum(len(one.octets) for one in bodies) > AT_ONCE else run_here
+                self._keep_own_text(subtype, bodies, await run(_texts_of, bodies))
+        if self._reduced is None and not self._own_texts[b"plain"].strip():
+            html = self._own_texts[b"html"]
+            run = self.run if len(html) > AT_ONCE else run_here
+            self._reduced = await run(reduced, html)
         return self
 
     @property
     def text(self) -> str:
         """The message's own text, as its text/plain parts have it; lines end in "\\n".
 
-        Where there is only HTML it is what a reader would see of that.  Attachments and messages inside of
+        Where those are blank it is what a reader would see of the HTML, of which the
+        first 1,048,576 characters are looked at.  Attachments and messages inside of
         this one are left out, and so is what lies behind 4 MiB.
         """
-        return self._own_text(b"plain") or self._reduced
+        plain = self._own_text(b"plain")
+        if plain.strip():
+            return plain
+        if self._reduced is None:
+            self._reduced = reduced(self.html)
+        return self._reduced or plain
 
     @property
     def html(self) -> str:
         """The same of its text/html parts, just as the sender wrote it: never safe to show."""
         return self._own_text(b"html")
-
-    @cached_property
-    def _reduced(self) -> str:
-        return "\n".join(lines_of(self.html))
 
     @property
     def structure(self) -> Structure:
@@ -223,36 +235,44 @@ class Message:
         return self._structure
 
     def _own_text(self, subtype: bytes) -> str:
-        found = self._own_texts.get(subtype)
-        return (
-            _now(lambda: self._read_own_text(subtype), self.content) if found is None else found
-        )
-
-    async def _read_own_text(self, subtype: bytes) -> str:
         if subtype not in self._own_texts:
-            structure = await self.find_parts()
-            texts: list[str] = []
-            room = TEXT_READ
-            for number in body_texts(structure):
-                part, (entity, _) = structure.layout.parts[number], structure.described[number]
-                if room > 0 and entity.media_type.subtype.lower() == subtype:
-                    texts.append(await self.read_part(number))
-                    room -= part.end - part.body
-            self._own_texts[subtype] = "\n".join(texts)
+            bodies = _now(lambda: self._read_own_bodies(subtype), self.content)
+            self._keep_own_text(subtype, bodies, _texts_of(bodies))
         return self._own_texts[subtype]
+
+    async def _read_own_bodies(self, subtype: bytes) -> list[_Body]:
+        """Return the parts that are the message's own text, 4 MiB of all of them."""
+        bodies: list[_Body] = []
+        room = TEXT_READ
+        structure = await self.find_parts()
+        for number in body_texts(structure):
+            if structure.described[number].entity.media_type.subtype.lower() == subtype:
+                bodies.append(await self._read_body(number, room))
+                room -= len(bodies[-1].octets)
+                if not room:
+                    break
+        return bodies
+
+    def _keep_own_text(
+        self, subtype: bytes, bodies: Iterable[_Body], texts: Sequence[str]
+    ) -> None:
+        self._own_texts[subtype] = "\n".join(texts)
+        for body, text in zip(bodies, texts, strict=True):
+            if body.is_whole:
+                self._texts[body.number] = text
+
+    async def _read_body(self, number: int, most: int) -> _Body:
+        await self.find_parts()
+        part = BodyPart(self, number)
+        body = part.content
+        octets = await body.read(0, min(body.size, most))
+        return _Body(number, part.entity, octets, is_whole=len(octets) == body.size)
 
     def part_text(self, number: int) -> str:
         """Return the text of a part; see `BodyPart.text`."""
-        found = self._texts.get(number)
-        return _now(lambda: self.read_part(number), self.content) if found is None else found
-
-    async def read_part(self, number: int) -> str:
-        """Return the same; it is read once."""
         if number not in self._texts:
-            part = BodyPart(self, number)
-            body = part.content
-            octets = await body.read(0, min(body.size, TEXT_READ))
-            self._texts[number] = read_text(part.entity, octets)
+            body = _now(lambda: self._read_body(number, TEXT_READ), self.content)
+            self._texts[number] = read_text(body.entity, body.octets)
         return self._texts[number]
 
     # What a plan would make of it.
@@ -264,7 +284,7 @@ class Message:
     def after(self, plan: Edits) -> Message:
         """Return the message that a plan makes of this."""
         edited = _now(lambda: self.edited(plan), self.content)
-        return Message(edited.header, edited.content)
+        return Message(edited.header, edited.content, self.run)
 
     async def find_broken(self, plan: Edits) -> tuple[Signature, ...]:
         """Return the DKIM signatures that a plan would break; see `Edits.broken_signatures`."""
@@ -273,6 +293,24 @@ class Message:
     def broken_by(self, plan: Edits) -> tuple[Signature, ...]:
         """Return the same, where the body is at hand or may be waited for."""
         return _now(lambda: self.find_broken(plan), self.content)
+
+
+class _Body(NamedTuple):
+    """The beginning of a part's body, as it lies in the message."""
+
+    number: int
+    entity: Entity
+    octets: bytes
+    is_whole: bool
+
+
+def _texts_of(bodies: Iterable[_Body]) -> list[str]:
+    return [read_text(body.entity, body.octets) for body in bodies]
+
+
+def reduced(html: str) -> str:
+    """Return what a reader would see of HTML, of which the beginning is looked at."""
+    return "\n".join(lines_of(html[:HTML_REDUCED]))
 
 
 @attrs.frozen(eq=False, slots=False)
@@ -312,13 +350,13 @@ class BodyPart:
 
     @property
     def raw_name(self) -> str:
-        """The file name that most programs show, decoded and otherwise as it came; may be empty."""
+        """The file name that most programs show, decoded, else as it came; may be empty."""
         names = file_names(self.entity.media_type, self.entity.disposition).texts
         return next(iter(names), "")
 
     @property
     def size(self) -> int:
-        """How many octets its body takes up in the message; Base64 is a third more than the file."""
+        """How many octets its body takes up in the message; in Base64 a third more."""
         return self._part.end - self._part.body
 
     @property
@@ -341,7 +379,7 @@ class BodyPart:
 
     @property
     def text(self) -> str:
-        """Its body as text, whatever its type; lines end in "\\n", what is behind 4 MiB is missing."""
+        """Its body as text, whatever its type; lines end in "\\n", no more than 4 MiB are read."""
         return self.message.part_text(self.number)
 
     @property

@@ -90,12 +90,11 @@ def _is_automatic(body: bytes) -> bool:
 
 def _names_one_of(header: Header, keys: Collection[str]) -> bool:
     """Whether an address field names one of these mailboxes, given by `Address.key`."""
+    bodies = (body for name in _ADDRESSED for body in header.bodies(name))
     locals_ = {key.rpartition("@")[0].encode() for key in keys}
     named = (
         one
-        for name in _ADDRESSED
-        for body in header.bodies(name)
-        for one in addresses_in(body).addresses
+        for one in addresses_in(*bodies).addresses
         if one.local.lower() in locals_
         or not one.local.isascii()  # else it can be none of them
     )

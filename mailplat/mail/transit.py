@@ -9,6 +9,7 @@ from enum import Enum
 import attrs
 
 from mailplat.mail.content import Content, Octets
+from mailplat.mail.draft import Run, run_here
 from mailplat.mail.edit import Edits
 from mailplat.mail.envelope import Envelope, Recipient
 from mailplat.mail.errors import MailError, NotNow, bare
@@ -172,6 +173,7 @@ class Transit:
     verdict: Verdict = KEEP
     verdicts: dict[str, Verdict] = attrs.field(factory=dict)
     edits: Edits = Edits()
+    run: Run = run_here  # calls what may take its time when the message is loaded
     facts: dict[str, object] = attrs.field(factory=dict)
     decisions: list[Decision] = attrs.field(factory=list)
 
@@ -190,7 +192,7 @@ class Transit:
             or message.content is not self.content
             or message.header is not self.header
         ):
-            self._message = message = Message(self.header, self.content)
+            self._message = message = Message(self.header, self.content, self.run)
         return message
 
     def edit(self) -> Edits:

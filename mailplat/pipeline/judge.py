@@ -67,6 +67,7 @@ class Judge:
         began = self.clock.seconds()
         detail = ""
         has_waited = False
+        transit.run = self.workers.run
         try:
             answer = self._ask(question)
             if isinstance(answer, Deferred):

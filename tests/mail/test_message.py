@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
+from mailplat.mail.addresslist import MOST_ADDRESSES
 from mailplat.mail.content import Content, Octets
 from mailplat.mail.edit import Edits
 from mailplat.mail.header import Header
-from mailplat.mail.message import TEXT_READ, Message, NotAtHand, waiting_by
+from mailplat.mail.message import (
+    HTML_REDUCED,
+    TEXT_READ,
+    Message,
+    NotAtHand,
+    waiting_by,
+)
 from mailplat.testing.fakes import FakeContent
 from mailplat.testing.transits import new_transit
 from mailplat.testing.workers import workers_at_once
@@ -187,6 +195,41 @@ def test_no_more_text_is_read_than_the_limit() -> None:
     message = Message.of(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + half * 4)
     assert len(message.text) == TEXT_READ + 1
     assert len(message.parts[3].text) == TEXT_READ // 2
+    most = b"--b\r\n\r\n" + b"x" * (TEXT_READ - 10) + b"\r\n"
+    message = Message.of(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + most * 2)
+    assert len(message.text) == TEXT_READ + 1
+    assert len(message.parts[1].text) == TEXT_READ - 10
+    assert len(message.parts[2].text) == TEXT_READ - 9
+
+
+def test_blank_text_is_none_where_there_is_html() -> None:
+    head = b"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\n \r\n"
+    html = b"--b\r\nContent-Type: text/html\r\n\r\n%b\r\n--b--\r\n"
+    assert Message.of(head + html % b"<p>hi</p>").text == "hi"
+    assert Message.of(head + html % b"<p></p>").text == " "
+
+
+async def test_long_texts_are_decoded_and_reduced_elsewhere() -> None:
+    called: list[object] = []
+
+    async def run(function: Any, *args: Any) -> Any:
+        called.append(function)
+        return function(*args)
+
+    octets = b"Content-Type: text/html\r\n\r\n" + b"<p>x</p>" * 200_000
+    message = await Message(Header.parse(octets), FakeContent(octets), run).load()
+    assert len(called) == 2
+    assert message.text == "\n".join("x" * (HTML_REDUCED // len("<p>x</p>")))
+    assert len(message.parts[0].text) == 8 * 200_000
+    assert len(called) == 2
+    short = b"Content-Type: text/html\r\n\r\n<p>x</p>"
+    await Message(Header.parse(short), FakeContent(short), run).load()
+    assert len(called) == 2
+
+
+def test_addresses_of_all_fields_have_one_limit() -> None:
+    header = Header.parse((b"To: " + b"a@example.org," * 6000 + b"\r\n") * 3)
+    assert len(Message(header).to) == MOST_ADDRESSES
 
 
 def test_html_is_reduced_where_there_is_no_other_text() -> None:
