@@ -16,6 +16,7 @@ from mailplat.mail.dates import date_text
 from mailplat.mail.words import LONGEST_LINE, check_name, check_text, encoded_words, folded
 
 _UNSAFE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_UNSAFE_BETWEEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # lines
 # Controls, halves of surrogate pairs, and what turns the direction of text.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _LINE_ENDS = re.compile("[\t\r\n\u0085\u2028\u2029]+")
@@ -65,9 +66,10 @@ def structured(name: bytes, pieces: Iterable[bytes]) -> bytes:
 def laid_out(field: bytes, lines: int = 1) -> bytes:
     """Return a field that was written by hand in so many lines, each with its CRLF.
 
-    Raises `ValueError` if it has another CR or LF, or NUL.
+    Raises `ValueError` if it has another CR or LF, or any other control but a tab.
     """
-    if field.count(b"\n") != lines or field.count(b"\r") != lines or b"\0" in field:
+    ends = field.count(b"\r\n"), field.count(b"\r"), field.count(b"\n")
+    if ends != (lines, lines, lines) or _UNSAFE_BETWEEN.search(field):
         raise ValueError(f"a control character in a field: {field[:200]!r}")
     return field
 

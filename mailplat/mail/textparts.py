@@ -17,6 +17,7 @@ from mailplat.mail.encodings import (
     encoding_name,
 )
 from mailplat.mail.entity import Entity
+from mailplat.mail.fields import structured
 from mailplat.mail.parameters import MediaType
 from mailplat.mail.texts import text_of
 
@@ -26,6 +27,7 @@ _LINE_END = re.compile(r"\r?\n")
 _TOO_LONG = re.compile(rb"[^\n]{999}")
 _ALONE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]++")
+_TYPE = b"Content-Type"
 _QUOTABLE = re.compile(rb'(["\\])')
 _WRITABLE = (*IDENTITIES, b"base64", b"quoted-printable")
 
@@ -82,18 +84,28 @@ def text_part(text: str, *, subtype: bytes = b"plain") -> bytes:
 
 
 def type_field(type_: MediaType, charset: bytes) -> bytes:
-    """Return the Content-Type field of a type with another charset."""
-    pieces = [b"Content-Type: %b/%b; charset=%b" % (type_.type, type_.subtype, charset)]
+    """Return the Content-Type field of a type with another charset.
+
+    Parameters that no line can hold, and those with controls, are left out.
+    """
+    pieces = [b" %b/%b" % (type_.type, type_.subtype), b" charset=%b" % charset]
     for name, value in type_.parameters:
-        if name.lower().partition(b"*")[0] != b"charset":
-            pieces.append(b"%b=%b" % (name, _value(value)))
-    return b";\r\n\t".join(pieces) + b"\r\n"
+        piece = b" %b=%b" % (name, _value(value))
+        if name.lower().partition(b"*")[0] != b"charset" and _can_be_written(piece):
+            pieces.append(piece)
+    return structured(_TYPE, [*(piece + b";" for piece in pieces[:-1]), pieces[-1]])
+
+
+def _can_be_written(piece: bytes) -> bool:
+    try:
+        structured(_TYPE, [piece + b";"])
+    except ValueError:
+        return False
+    return True
 
 
 def _value(value: bytes) -> bytes:
-    if _TOKEN.fullmatch(value):
-        return value
-    return b'"%b"' % _QUOTABLE.sub(rb"\\\1", value.replace(b"\r", b"").replace(b"\n", b""))
+    return value if _TOKEN.fullmatch(value) else b'"%b"' % _QUOTABLE.sub(rb"\\\1", value)
 
 
 def _in_charset(text: str, label: str) -> bytes | None:

@@ -84,7 +84,16 @@ def test_trace_fields_refuse_line_ends_in_addresses(bad: str) -> None:
 
 def test_fields_by_hand_have_as_many_lines_as_they_say() -> None:
     assert laid_out(b"A: b\r\n\tc\r\n", 2) == b"A: b\r\n\tc\r\n"
-    for field in (b"A: b\r\nB: c\r\n", b"A: b", b"A: b\r\r\n", b"A: b\n\r\n"):
+    for field in (
+        b"A: b\r\nB: c\r\n",
+        b"A: b",
+        b"A: b\r\r\n",
+        b"A: b\n\r\n",
+        b"A: b\n\r",
+        b"A: \0\r\n",
+        b"A: \x1b\r\n",
+        b"A: \x7f\r\n",
+    ):
         with pytest.raises(ValueError, match="control"):
             laid_out(field)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar, cast
@@ -17,8 +18,9 @@ from mailplat.mail.edit import Edits
 from mailplat.mail.header import Header
 from mailplat.mail.layout import Kind
 from mailplat.mail.message import Message
+from mailplat.mail.parameters import media_type
 from mailplat.mail.structure import Structure, scan
-from mailplat.mail.textparts import text_part
+from mailplat.mail.textparts import text_part, type_field
 from mailplat.testing.fakes import FakeContent
 
 T = TypeVar("T")
@@ -298,7 +300,7 @@ def of_text(type_: str, encoding: str, body: bytes) -> bytes:
         pytest.param(
             of_text("text/plain; charset=iso-8859-1; format=flowed", "8bit", b"caf\xe9\r\n"), "€\n",
             of_text(
-                "text/plain; charset=utf-8;\r\n\tformat=flowed", "8bit",
+                "text/plain; charset=utf-8; format=flowed", "8bit",
                 b"caf\xc3\xa9\r\n\xe2\x82\xac\r\n",
             ),
             id="UTF-8 where the charset can't hold it",
@@ -371,6 +373,29 @@ def test_what_a_function_raises_comes_out_and_what_is_no_text_is_refused() -> No
         edited(PLAIN, Edits().rewrite_texts(lambda text: text * (1 // 0)))
     with pytest.raises(TypeError, match="a text was made None"):
         edited(PLAIN, Edits().rewrite_texts(lambda text: cast("str", None)))
+
+
+def test_a_type_is_written_in_safe_lines() -> None:
+    written = type_field(
+        media_type(
+            b'text/plain; a="\0"; b="x\x1b"; charset=x; c="q\\"\\\\ q"; format=flowed; d=\xc3\xa9;'
+            b" title*0*=utf-8''%e2; title*1*=%82%ac; f=" + b"y" * 3000
+        ),
+        b"utf-8",
+    )
+    assert written.replace(b"\r\n ", b" ") == (
+        b'Content-Type: text/plain; charset=utf-8; c="q\\"\\\\ q"; format=flowed;'
+        b" d=\"\xc3\xa9\"; title*0*=utf-8''%e2; title*1*=%82%ac\r\n"
+    )
+
+
+@given(st.binary(max_size=200))
+def test_no_type_makes_another_line(octets: bytes) -> None:
+    with suppress(ValueError):
+        field = type_field(media_type(b"text/plain;" + octets), b"utf-8")
+        assert not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", field)
+        assert re.fullmatch(rb"(?s:[^\r\n]+\r\n(?: [^\r\n]+\r\n)*)", field)
+        assert max(map(len, field.splitlines())) <= 998
 
 
 def test_a_text_becomes_a_part() -> None:
