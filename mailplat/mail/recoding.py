@@ -12,7 +12,6 @@ from enum import IntEnum
 
 import attrs
 
-from mailplat.mail.edit import Replace, ended
 from mailplat.mail.encodings import (
     IDENTITIES,
     Base64Encoder,
@@ -24,6 +23,7 @@ from mailplat.mail.encodings import (
 )
 from mailplat.mail.entity import Entity
 from mailplat.mail.header import Header
+from mailplat.mail.headersteps import Replace, ended
 from mailplat.mail.layout import Kind, Layout, Part
 from mailplat.mail.structure import Structure
 
