@@ -60,6 +60,12 @@ def describe(structure: Structure) -> Bodies:
     return Bodies(b"".join(short), b"".join(long))
 
 
+def described_size(structure: Structure) -> int:
+    """Return about how many octets BODYSTRUCTURE will have, without writing it."""
+    words = sum(len(begin) + len(end) for _, (begin, _, end) in structure.described)
+    return words + sum(map(len, structure.envelopes.values()))
+
+
 def _end(ends: list[tuple[int, bytes, bytes]], short: list[bytes], long: list[bytes]) -> None:
     _, short_end, long_end = ends.pop()
     short.append(short_end)

@@ -73,6 +73,27 @@ def envelope(header: Header) -> bytes:
     )
 
 
+def bounded_envelope(header: Header, longest: int) -> bytes:
+    """Return a header's ENVELOPE if it has at most so many octets.
+
+    Of a longer one the addresses are left out, and what takes more than an eighth.
+    """
+    written = envelope(header)
+    if len(written) <= longest:
+        return written
+
+    def short(name: bytes) -> bytes:
+        bodies = header.envelope_fields.get(name)
+        return _text(bodies) if bodies and len(bodies[0]) <= longest // 8 else b"NIL"
+
+    return b"(%b %b NIL NIL NIL NIL NIL NIL %b %b)" % (
+        short(b"date"),
+        short(b"subject"),
+        short(b"in-reply-to"),
+        short(b"message-id"),
+    )
+
+
 def _text(bodies: list[bytes] | None) -> bytes:
     return quoted(bodies[0]) if bodies else b"NIL"
 

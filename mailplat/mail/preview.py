@@ -17,7 +17,7 @@ from mailplat.mail.structure import Structure
 
 LONGEST = 200  # characters (RFC 8970 section 1)
 READ = 16384  # octets of a part that are looked at first
-READ_AT_MOST = 131072  # and where those were all markup
+READ_AT_MOST = 98304  # and of the first, where those were all markup
 PARTS = 3  # texts that are tried until one says something
 
 _QUOTES = (  # how programs mark what they quote
@@ -28,6 +28,7 @@ _RULE = re.compile(r"[-_=*~#\s]{3,}+")
 _ORIGINAL = re.compile(r"_{20,}+|-{2,}+[^-]{1,80}+-{2,}+")  # "-----Original Message-----"
 _DIGIT = re.compile(r"\d")
 _MANY_EMPTY = re.compile(r"(?:\r?\n){7,}+")
+_LINE_END = re.compile(r"\r\n?+|\n")  # and none of the others that Unicode knows
 _ENOUGH_EMPTY = "\n" * 6  # more empty lines than an announcement can span say the same
 _ANNOUNCING = 4  # lines that the announcement of a quote may take, an empty one among them
 _LONGEST_LINE = 1000  # characters of a line that are looked at
@@ -51,7 +52,7 @@ def preview_parts(structure: Structure) -> list[tuple[Entity, Range]]:
             continue
         if (disposition := entity.disposition) and disposition.is_attachment:
             continue
-        stop = min(part.end, part.body + READ_AT_MOST)
+        stop = min(part.end, part.body + (READ if found else READ_AT_MOST))
         found.append((entity, Range(part.body, stop)))
         if len(found) == PARTS:
             break
@@ -82,7 +83,7 @@ def _lines(entity: Entity, octets: bytes) -> list[str]:
 
 def _plain_lines(text: str) -> list[str]:
     """Return the lines of a text, a few empty ones in place of very many."""
-    return _MANY_EMPTY.sub(_ENOUGH_EMPTY, text).splitlines()
+    return _LINE_END.split(_MANY_EMPTY.sub(_ENOUGH_EMPTY, text))
 
 
 def _html_lines(html: str) -> list[str]:

@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from mailplat.mail.bodywords import OPAQUE_PART, Described, describe_header
 from mailplat.mail.boundaries import Boundaries, Window, is_cut, next_dashes
@@ -56,6 +56,14 @@ class Structure(NamedTuple):
     layout: Layout
     described: tuple[Described, ...]
     envelopes: Mapping[int, bytes]
+
+    def as_one_part(self) -> Self:
+        """Return the same message as if nobody could look into it."""
+        whole = self.layout.parts[0]._replace(kind=Kind.OTHER)
+        envelopes = {0: self.envelopes[0]} if 0 in self.envelopes else {}
+        return self._replace(
+            layout=Layout((whole,)), described=(OPAQUE_PART,), envelopes=envelopes
+        )
 
     @property
     def entities(self) -> tuple[Entity, ...]:

@@ -12,15 +12,16 @@ from datetime import date
 from enum import IntFlag
 from functools import cached_property
 from struct import Struct
+from typing import NamedTuple
 
 import attrs
 
-from mailplat.mail.bodystructure import Bodies, describe
+from mailplat.mail.bodystructure import Bodies, describe, described_size
 from mailplat.mail.content import Content
-from mailplat.mail.dates import date_in
+from mailplat.mail.dates import DateTime, date_in
 from mailplat.mail.header import Header
 from mailplat.mail.identifiers import relatives_of
-from mailplat.mail.imapwords import envelope
+from mailplat.mail.imapwords import bounded_envelope
 from mailplat.mail.layout import Kind, Layout
 from mailplat.mail.limits import KIB
 from mailplat.mail.preview import preview, preview_of, preview_parts
@@ -31,6 +32,10 @@ from mailplat.mail.subject import base_subject
 VERSION = 2
 PIECE = 256 * KIB  # octets of a large content that are read at once
 SLICE = 64 * KIB  # octets that are looked at before others get their turn
+LONGEST_ENVELOPE = 64 * KIB  # octets; of a longer one the addresses are left out
+LONGEST_HEADERS = 256 * KIB  # octets of those messages inside whose envelopes are written
+LONGEST_STRUCTURE = 256 * KIB  # octets of BODYSTRUCTURE; what has a longer one is one part
+LONGEST_SUBJECT = 16 * KIB  # octets of a Subject that are decoded
 
 _FRONT = Struct("<BBIqiB11I")  # version to number of references; lengths of the fields
 _LENGTH = Struct("<H")
@@ -113,40 +118,61 @@ class Findings:
 
     def summary(self, behind: int = 0) -> Summary:
         """Return the summary of the message with so many octets of trace fields before it."""
-        said = {name: bodies[0] for name, bodies in self.header.envelope_fields.items()}.get
-        layout = self.structure.layout
-        references = relatives_of(
-            said(b"message-id", b""), said(b"references", b""), said(b"in-reply-to", b"")
-        )
-        subject = base_subject(said(b"subject", b""))
-        sender, display_from = address_keys(said(b"from", b""))
-        to, display_to = address_keys(said(b"to", b""))
-        fields = (
-            self.structure.envelopes.get(0, b""),
-            self.bodies.body,
-            self.bodies.bodystructure,
-            layout.pack(behind),
-            subject.key[:LONGEST_KEY],
-            sender,
-            to,
-            address_keys(said(b"cc", b""))[0],
-            display_from,
-            display_to,
-            self.preview.encode("utf-8", "replace"),
-        )
+        layout, facts = self.structure.layout, self._facts
         body = layout.parts[0].body + behind
-        sent = date_in(said(b"date", b""))
+        fields = (*facts.fields[:_LAYOUT], layout.pack(behind), *facts.fields[_LAYOUT:])
+        sent = facts.sent
         front = _FRONT.pack(
             VERSION,
-            _REPLY * subject.is_reply + _ATTACHMENT * _has_attachment(self.structure),
+            facts.marks,
             body,
             sent.seconds if sent else _UNDATED,
             sent.day.toordinal() if sent else 0,
-            len(references),
+            len(facts.references),
             *map(len, fields),
         )
-        written = [_LENGTH.pack(len(one)) + one for one in references]
-        return Summary(b"".join([front, *fields, *written]), body, references)
+        written = [_LENGTH.pack(len(one)) + one for one in facts.references]
+        return Summary(b"".join([front, *fields, *written]), body, facts.references)
+
+    @cached_property
+    def _facts(self) -> _Unmoved:
+        """What the header says, and what doesn't change with what stands before it."""
+        said = {name: bodies[0] for name, bodies in self.header.envelope_fields.items()}.get
+        references = relatives_of(
+            said(b"message-id", b""), said(b"references", b""), said(b"in-reply-to", b"")
+        )
+        subject = base_subject(said(b"subject", b"")[:LONGEST_SUBJECT])
+        sender, display_from = address_keys(said(b"from", b""))
+        to, display_to = address_keys(said(b"to", b""))
+        return _Unmoved(
+            _REPLY * subject.is_reply + _ATTACHMENT * _has_attachment(self.structure),
+            date_in(said(b"date", b"")),
+            references,
+            (
+                self.structure.envelopes.get(0, b""),
+                self.bodies.body,
+                self.bodies.bodystructure,
+                subject.key[:LONGEST_KEY],
+                sender,
+                to,
+                address_keys(said(b"cc", b""))[0],
+                display_from,
+                display_to,
+                self.preview.encode("utf-8", "replace"),
+            ),
+        )
+
+
+class _Unmoved(NamedTuple):
+    """All of a summary but the table of parts, which stands at `_LAYOUT` among the fields."""
+
+    marks: int
+    sent: DateTime | None
+    references: tuple[bytes, ...]
+    fields: tuple[bytes, ...]
+
+
+_LAYOUT = 3
 
 
 def _has_attachment(structure: Structure) -> bool:
@@ -168,12 +194,23 @@ class _Reading:
     def __init__(self) -> None:
         self.header = Header()
         self._is_first = True
+        self._room = LONGEST_HEADERS
         self.scanner = Scanner(self._envelope)
+
+    def finish(self, octets: bytes = b"") -> tuple[Structure, Bodies]:
+        """Read the last octets; return the structure, and how IMAP describes it."""
+        structure = self.scanner.finish(octets)
+        if described_size(structure) > LONGEST_STRUCTURE:
+            structure = structure.as_one_part()
+        return structure, describe(structure)
 
     def _envelope(self, header: Header) -> bytes:
         if self._is_first:
             self.header, self._is_first = header, False
-        return envelope(header)
+        elif self._room <= 0:
+            return b""
+        self._room -= len(header.octets)
+        return bounded_envelope(header, LONGEST_ENVELOPE)
 
 
 def findings(octets: bytes, previewed: bool = True) -> Findings:
@@ -182,9 +219,9 @@ def findings(octets: bytes, previewed: bool = True) -> Findings:
     It never fails, whatever the octets: what can't be understood is left out.
     """
     reading = _Reading()
-    structure = reading.scanner.finish(octets)
+    structure, bodies = reading.finish(octets)
     words = preview(octets, structure) if previewed else ""
-    return Findings(structure, reading.header, describe(structure), words)
+    return Findings(structure, reading.header, bodies, words)
 
 
 def summarise(octets: bytes) -> Summary:
@@ -210,10 +247,10 @@ async def findings_of(content: Content, turn: Turn = _at_once) -> Findings:
         for at in range(0, len(piece), SLICE):
             reading.scanner.feed(piece[at : at + SLICE])
             await turn()
-    structure = reading.scanner.finish()
+    structure, bodies = reading.finish()
     await turn()
     texts = [(entity, await content.read(*lies)) for entity, lies in preview_parts(structure)]
-    return Findings(structure, reading.header, describe(structure), preview_of(texts))
+    return Findings(structure, reading.header, bodies, preview_of(texts))
 
 
 async def summary_of(content: Content) -> Summary:

@@ -344,5 +344,5 @@ def record_of(
         decisions=tuple(transit.decisions),
         size=transit.content.size,
         message_id=shown(transit.header.body(b"Message-ID")[:LONGEST_TEXT]),
-        subject=transit.message.subject[:LONGEST_TEXT],
+        subject=shown(transit.header.body(b"Subject")[: 64 * LONGEST_TEXT])[:LONGEST_TEXT],
     )

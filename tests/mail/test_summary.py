@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from mailplat.mail.content import Octets
 from mailplat.mail.identifiers import LONGEST_IDENTIFIER, REFERENCES
 from mailplat.mail.summary import (
+    LONGEST_ENVELOPE,
+    LONGEST_STRUCTURE,
     Facts,
     Mark,
     findings,
@@ -193,3 +195,48 @@ async def test_a_large_content_is_read_in_pieces(
     monkeypatch.setattr("mailplat.mail.summary.SLICE", max(1, piece // 3))
     for message in (REPLY, FORWARD, b"", b"\r\n", b"Subject: no body"):
         assert await summary_of(Octets(message)) == summarise(message)
+
+
+def digest_of(headers: bytes, count: int) -> bytes:
+    inner = b"--b\r\nContent-Type: message/rfc822\r\n\r\n" + headers + b"\r\n\r\nx\r\n"
+    return b"Subject: many\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" + inner * count
+
+
+@pytest.mark.parametrize(
+    "nasty",
+    [
+        digest_of(b"From: " + b"a:" * 1500, 300),
+        digest_of(b"From: " + b"a@b.c, " * 700, 200),
+        digest_of(b"Subject: " + b"x" * 5000, 200),
+        b"From: " + b"a:" * 300_000 + b"\r\n\r\n",
+        b"Subject: " + b"=?utf-8?q?a?=" * 80_000 + b"\r\n\r\n",
+        b"Message-ID: <" + b"x" * 1_000_000 + b">\r\n\r\n",
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\n" * 10_000,
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+         b"--b\r\nContent-Type: a/b; name=" + b"x" * 5000 + b"\r\n\r\n" * 200,
+    ],
+    ids=lambda nasty: repr(nasty[:60]),
+)  # fmt: skip
+def test_no_message_has_a_summary_without_bounds(nasty: bytes) -> None:
+    began = time.process_time()
+    found = findings(nasty)
+    assert time.process_time() - began < 0.05 * (len(nasty) / 65536 + 20)
+    octets = found.summary(behind=50).octets
+    assert len(octets) < LONGEST_ENVELOPE + 3 * LONGEST_STRUCTURE
+    began = time.process_time()
+    for behind in range(100):
+        found.summary(behind)
+    assert time.process_time() - began < 1
+    facts = read_summary(octets)
+    assert facts.envelope.startswith(b"(")
+    assert facts.bodystructure.endswith(b")")
+    assert facts.layout.parts[0].end == len(nasty) + 50
+
+
+def test_what_has_too_long_a_description_is_one_part() -> None:
+    found = facts(digest_of(b"From: " + b"a@b.c, " * 700, 200))
+    assert found.description.startswith(b'("application" "octet-stream"')
+    assert len(found.layout.parts) == 1
+    many = facts(digest_of(b"From: alice@example.org\r\nSubject: one of many", 200))
+    assert many.description.startswith(b'(("message" "rfc822"')
+    assert len(many.layout.parts) == 401
