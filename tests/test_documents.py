@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
+
+from mailplat.app import newhouse
+from mailplat.app.cli import main
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
@@ -27,3 +31,33 @@ def test_every_transcript_says_where_it_comes_from() -> None:
     text = (ROOT / "docs" / "how-mail-works.md").read_text("utf-8")
     assert len(QUOTED.findall(text)) == text.count("<!-- tests/dialogues/") > 10
     assert not re.search(r"^[CS]: ", QUOTED.sub("", text), re.MULTILINE)
+
+
+README = (ROOT / "README.md").read_text("utf-8")
+COMMANDS = re.findall(r"^(?:\.venv/bin/)?mailplat ([^#\n]*)", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_commands_of_the_readme_are_there(line: str) -> None:
+    """Each takes the words that it is shown with."""
+    words, command = line.split(), main
+    while isinstance(command, click.Group):
+        command = command.commands[words.pop(0)]
+    command.make_context("mailplat", words)
+
+
+def test_what_the_readme_changes_by_sed_is_there() -> None:
+    unit = (ROOT / "etc/systemd/mailplat.service").read_text("utf-8")
+    assert "/usr/bin/twistd " in unit
+    house = newhouse.NewHouse(Path("/etc/mailplat"), "example.org")
+    assert '\nstate = "state"\n' in newhouse.configuration_text(house)
+    assert "--config /etc/mailplat/mailplat.toml" in unit
+
+
+def test_no_house_leaves_its_pid_in_the_folder_it_is_started_from() -> None:
+    """Two of them would take each other for one that runs already."""
+    for name in ("README.md", ".ci/run", "etc/systemd/mailplat.service"):
+        text = (ROOT / name).read_text("utf-8")
+        started = re.findall(r'twistd"? (?:-n|--nodaemon)\b.*', text)
+        assert started
+        assert all("--pidfile= mailplat" in line for line in started)

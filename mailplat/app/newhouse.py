@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -241,9 +242,19 @@ def welcome(house: NewHouse, configuration: Configuration, password: str) -> str
             "",
             "Start it:",
             "",
-            f"  twistd -n mailplat --config {house.config}",
+            f"  {_program('twistd')} -n --pidfile= mailplat --config {house.config}",
+            "",
+            "Look after it:",
+            "",
+            f"  {_program('mailplat')} --config {house.config} status",
         ]
     )
+
+
+def _program(name: str) -> str:
+    """Return the program of this installation as a terminal finds it, whatever its PATH."""
+    beside = Path(sys.executable).with_name(name)
+    return str(beside) if beside.exists() else name
 
 
 def how_to_try(house: NewHouse, password: str) -> str:
