@@ -7,6 +7,7 @@ end the line, nor colour a terminal, nor fill a disk.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -84,7 +85,7 @@ class LogWriter:
 
     def __call__(self, event: LogEvent) -> None:
         level = event.get("log_level", LogLevel.info)
-        if level >= self._level:
+        if level >= self._level and not _is_of_a_socket(event):
             fields = _fields(event)
             line = self._render(
                 _moment(event.get("log_time", 0.0)),
@@ -148,10 +149,11 @@ def tell_of_messages(
     return bus.subscribe(MessageSettled, hear)
 
 
-_KEPT = (
-    "{id}: from <{sender}> by {portal} {protocol} {peer} {login}, {size} octets, "
-    "{message_id}: {kept} of {asked} delivered"
-)
+_FROM = "{id}: from <{sender}> by {portal} {protocol} {peer}"
+_LOGIN = " {login}"
+_KEPT = ", {size} octets, {message_id}: {kept} of {asked} delivered"
+_NAMELESS = ", {size} octets, no Message-ID: {kept} of {asked} delivered"
+_REFUSED = ": ended before its content came"
 _OUTCOME = "{id}: to <{recipient}>: {status} {detail}"
 _REFUSAL = "{id}: to <{recipient}>: refused by {component}: {detail}"
 
@@ -169,7 +171,7 @@ def _sentences(record: MessageRecord) -> Iterator[Sentence]:
         "asked": len(record.recipients),
         "kept": sum(outcome.status.is_success for outcome in record.outcomes),
     }
-    yield _KEPT, said
+    yield _form(record), said
     for recipient, outcome in zip(record.recipients, record.outcomes, strict=False):
         said = {
             "id": record.id,
@@ -188,6 +190,14 @@ def _sentences(record: MessageRecord) -> Iterator[Sentence]:
         yield _REFUSAL, said
 
 
+def _form(record: MessageRecord) -> str:
+    """Return the sentence about a message, without what isn't known of it."""
+    who = _FROM + _LOGIN if record.login else _FROM
+    if not record.outcomes:
+        return who + _REFUSED
+    return who + (_KEPT if record.message_id else _NAMELESS)
+
+
 def _fields(event: LogEvent) -> dict[str, str | int | float]:
     """Return what the event says, each value made safe."""
     said = {
@@ -201,6 +211,16 @@ def _made_safe(values: Mapping[str, object]) -> dict[str, str | int | float]:
         key: value if isinstance(value, int | float) else escaped(value)
         for key, value in values.items()
     }
+
+
+_OF_SOCKETS = re.compile(r"\S+ (?:\([^()]*\) )?starting on .*|\(.* Port .* Closed\)")
+
+
+def _is_of_a_socket(event: LogEvent) -> bool:
+    """Say whether Twisted tells of a socket that was opened or closed: we name our own."""
+    if event.get("log_namespace") != "log_legacy" or event.get("isError"):
+        return False
+    return bool(_OF_SOCKETS.fullmatch(str(event.get("log_text", ""))[:LONGEST]))
 
 
 _LEGACY = {"time", "message", "system", "format", "isError", "why", "failure", "logLevel"}

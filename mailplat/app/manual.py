@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import attrs
 from pydantic.fields import FieldInfo
+from zope.interface import implementedBy
 from zope.interface.interface import InterfaceClass
 
 from mailplat.app.mistakes import nearest
@@ -72,7 +73,9 @@ def describe(registry: Registry, name: str) -> list[Description]:
         return [Description(f"[{name}]", (), paragraph(kind), keys(kind))]
     found = [known.component for known in registry.components if known.component.name == name]
     if not found and ":" in name:
-        found = [registry.find(InterfaceClass("anything"), name)]
+        component = registry.find(InterfaceClass("anything"), name)
+        declared = tuple(implementedBy(load(component.maker)))  # type: ignore[no-untyped-call]
+        found = [attrs.evolve(component, provides=declared)]
     if not found:
         known = {*TABLES, *(known.component.name for known in registry.components)}
         raise UnknownComponent(f"there is no component {name!r}{nearest(name, known)}")

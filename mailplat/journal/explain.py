@@ -23,7 +23,7 @@ def harmless(line: str) -> str:
 
 
 def _lines(record: MessageRecord) -> Iterator[str]:
-    yield f"{record.id}: {record.sender or '<>'} to {', '.join(record.recipients) or 'nobody'}"
+    yield f"{record.id}: {record.sender or '<>'} to {_recipients(record)}"
     yield from _columns(_facts(record), "  ")
     yield ""
     yield "  decisions"
@@ -36,6 +36,14 @@ def _lines(record: MessageRecord) -> Iterator[str]:
     yield from _columns(
         ((recipient, str(one.status), one.detail) for recipient, one in outcomes), "    "
     )
+
+
+def _recipients(record: MessageRecord) -> str:
+    """Return whom a message was for; those that were refused if there are no others."""
+    refused = dict.fromkeys(one.recipient for one in record.refusals if one.recipient)
+    if record.recipients or not refused:
+        return ", ".join(record.recipients) or "no recipient that was named"
+    return f"{', '.join(refused)} (refused)"
 
 
 def _facts(record: MessageRecord) -> Iterator[tuple[str, str]]:

@@ -439,3 +439,28 @@ def test_records_to_publish(operator: Operator) -> None:
     assert "AAAA" in said
     assert "is no domain of ours" in operator.fails("domain", "dns", "nobody.example")
     assert "no domain" in operator.fails("domain", "dns", "no domain")
+
+
+def test_the_house_is_named_where_it_is_not_the_one_here(house: House) -> None:
+    """Without --config; and `status` always says which configuration counts."""
+    assert json.loads(Operator(house, is_up=False).run("status", "--json"))[
+        "configuration"
+    ] == str(house.config)
+    status, _, told = in_its_own(house, ["account", "disable", "postmaster@example.org"], "")
+    assert (status, told) == (0, f"(in the house of {house.config})\n")
+    status, _, told = in_its_own(
+        house,
+        ["--config", str(house.config), "account", "enable", "postmaster@example.org"],
+        "",
+    )
+    assert (status, told) == (0, "")
+
+
+def test_a_class_beside_the_configuration_is_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "described_here.py").write_text('class One:\n    """Does one thing."""\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    done = CliRunner().invoke(main, ["describe", "described_here:One"])
+    assert done.output == "described_here:One\nDoes one thing.\n"

@@ -5,16 +5,44 @@ from __future__ import annotations
 import io
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.task import Clock
 from twisted.logger import Logger, LogLevel, globalLogPublisher
 from twisted.python import log as legacy
 from twisted.python.failure import Failure
 
-from mailplat.app.logs import LONGEST, LogWriter, escaped
+from mailplat.app.logs import LONGEST, LogWriter, escaped, tell_of_messages
 from mailplat.app.tables import LogSettings
+from mailplat.bus import Bus
+from mailplat.mail.events import MessageSettled
+from mailplat.mail.mailbox import Outcome
+from mailplat.mail.status import DELIVERED
+from mailplat.mail.transit import MessageRecord
+
+
+def new_record(**known: Any) -> MessageRecord:
+    return MessageRecord(
+        **{
+            "id": "0199",
+            "arrived": datetime(2026, 11, 23, tzinfo=UTC),
+            "portal": "mx",
+            "protocol": "ESMTP",
+            "peer": "192.0.2.1",
+            "greeting": "",
+            "login": "",
+            "sender": "a@x",
+            "recipients": ("b@x",),
+            "outcomes": (),
+            "decisions": (),
+            "size": 189,
+            **known,
+        }
+    )
+
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -131,3 +159,44 @@ def test_notes_are_written_in_their_order() -> None:
     Logger(observer=writer).info("4")
     assert [line[-1] for line in stream.getvalue().splitlines()] == ["1", "2", "3", "4"]
     assert not LogWriter(LogSettings(level="warn"), stream).note("room", [("5", {})])
+
+
+def test_sockets_of_twisted_are_no_news() -> None:
+    stream = io.StringIO()
+    writer = LogWriter(LogSettings(), stream)
+    globalLogPublisher.addObserver(writer)
+    for text in ("_Front starting on 25", "_Factory starting on '/x/control.sock'"):
+        legacy.msg(text)
+    legacy.msg("(TCP Port 25 Closed)")
+    globalLogPublisher.removeObserver(writer)
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (
+            new_record(login="bob", message_id="<1@x>", outcomes=(Outcome(DELIVERED),)),
+            "0199: from <a@x> by mx ESMTP 192.0.2.1 bob, 189 octets, <1@x>: 1 of 1 delivered",
+        ),
+        (
+            new_record(outcomes=(Outcome(DELIVERED),)),
+            (
+                "0199: from <a@x> by mx ESMTP 192.0.2.1, 189 octets, no Message-ID: "
+                "1 of 1 delivered"
+            ),
+        ),
+        (
+            new_record(),
+            "0199: from <a@x> by mx ESMTP 192.0.2.1: ended before its content came",
+        ),
+    ],
+)
+def test_a_line_says_nothing_of_what_is_not_known(record: MessageRecord, said: str) -> None:
+    clock, stream = Clock(), io.StringIO()
+    bus = Bus(clock)
+    tell_of_messages(bus, LogWriter(LogSettings(), stream), clock)
+    bus.publish([MessageSettled(record)])
+    clock.advance(0)
+    clock.advance(0)
+    assert f"[mail] {said}\n" in stream.getvalue()

@@ -252,3 +252,11 @@ def test_an_explanation_is_harmless() -> None:
     assert all(one.isprintable() or one == "\n" for one in text)
     assert "\\x1b[31mred\\r\\nX: y" in text
     assert "none: the transaction ended before its content came" in text
+
+
+def test_whom_a_refused_message_was_for() -> None:
+    dropped = attrs.evolve(RECORD, recipients=(), outcomes=())
+    first = explained(dropped).partition("\n")[0]
+    assert first == "0199: carol@example.net to dora@example.org (refused)"
+    nobody = explained(attrs.evolve(dropped, decisions=())).partition("\n")[0]
+    assert nobody.endswith(" to no recipient that was named")

@@ -84,10 +84,13 @@ def on_a_house(command: F) -> F:
     @click.pass_context
     @wraps(command)
     def run(context: click.Context, *args: Any, **kwargs: Any) -> None:
+        office = Office(configuration_file(context))
         try:
-            command(Office(configuration_file(context)), *args, **kwargs)
+            command(office, *args, **kwargs)
         except (BadConfiguration, OperationFailed) as problem:
             fail(str(problem))
+        if office.has_changed and not context.find_root().obj and not office.is_here:
+            click.echo(f"(in the house of {office.file})", err=True)
 
     return run  # type: ignore[return-value]
 
@@ -196,7 +199,7 @@ def _component_rows(registry: Registry) -> list[Row]:
 @on_a_house
 def status(office: Office, as_json: bool) -> None:
     """Say whether the server is up, where it listens and how many it serves."""
-    found = office.call("server.status")
+    found = {"configuration": str(office.file), **office.call("server.status")}
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return

@@ -26,6 +26,7 @@ from mailplat.app.wiring import build
 VARIABLE = "MAILPLAT_CONFIG"
 NAME = "mailplat.toml"
 PLACES = (Path(NAME), Path("/etc/mailplat") / NAME, Path("mailplat-state") / NAME)
+CHANGES = {"add", "passwd", "disable", "enable", "remove"}  # the verbs of operations that do
 WHERE_ELSE = ", ".join([VARIABLE, *map(str, PLACES)])
 
 
@@ -57,6 +58,12 @@ class Office:
     """
 
     file: Path
+    has_changed: bool = attrs.field(default=False, init=False)  # the house, by what was called
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the house is the one in the current folder."""
+        return self.file.parent == Path.cwd()
 
     @cached_property
     def configuration(self) -> Configuration:
@@ -66,7 +73,9 @@ class Office:
     def call(self, operation: str, **arguments: Any) -> Any:
         """Return the operation's result; raises `OperationFailed` and `BadConfiguration`."""
         state = config.state_of(self.file) or self.configuration.house.state
-        return Caller(state, self._alone, Locked).call(operation, arguments)
+        result = Caller(state, self._alone, Locked).call(operation, arguments)
+        self.has_changed |= operation.rpartition(".")[2] in CHANGES
+        return result
 
     def _alone(self, operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
         """Run an operation in this process, in a reactor of its own.
