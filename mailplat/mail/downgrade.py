@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
-
-import attrs
+from collections.abc import Callable, Iterable, Sequence
 
 from mailplat.mail.addresslist import NamedAddress, addresses_in, name_pieces
-from mailplat.mail.content import Content, Joined, Octets, Piece, join
+from mailplat.mail.content import Content, Octets, whole
 from mailplat.mail.fields import structured
 from mailplat.mail.header import Field, Header, body_begins, name_of
 from mailplat.mail.layout import Kind, Part
 from mailplat.mail.limits import KIB
 from mailplat.mail.parameters import media_type
+from mailplat.mail.splices import Splice, piece_of, spliced
 from mailplat.mail.structure import Scanner, Structure
 from mailplat.mail.transfer import CHUNK, chunks
 from mailplat.mail.words import decoded, encoded, encoded_words, shown
@@ -32,15 +31,6 @@ NOBODY = b" <invalid@internationalized-address.invalid>"  # RFC 6858 section 2.1
 
 _WITH_PARTS = (b"multipart", b"message")
 _GLOBAL = re.compile(rb"(\A[^:]*+:\s*+message\s*+/\s*+)global", re.IGNORECASE)
-
-
-@attrs.frozen
-class _Change:
-    """Other octets in the place of those from ``start`` up to, not including, ``stop``."""
-
-    start: int
-    stop: int
-    octets: bytes
 
 
 async def downgraded(content: Content, longest: int) -> Content:
@@ -67,19 +57,18 @@ async def downgraded(content: Content, longest: int) -> Content:
         return content
     header = start[:end]
     if media_type(Header(header).body(b"Content-Type")).type.lower() in _WITH_PARTS:
-        return _changed(content, await _changes(content, longest))
+        return spliced(content, await _changes(content, longest))
     if header.isascii():
         return content
-    body = (
-        Octets(start[end:]) if len(start) == content.size else Piece(content, end, content.size)
-    )
-    return join(Octets(downgraded_header(header)), body)
+    if len(start) == content.size:
+        content = Octets(start)
+    return spliced(content, [Splice(0, end, Octets(downgraded_header(header)))])
 
 
 # Parts -----------------------------------------------------------------------
 
 
-async def _changes(content: Content, longest: int) -> list[_Change]:
+async def _changes(content: Content, longest: int) -> list[Splice]:
     """Return what is to be changed of a message with parts, in its order."""
     scanner = Scanner()
     others: list[int] = []  # the chunks that have something outside ASCII
@@ -92,13 +81,13 @@ async def _changes(content: Content, longest: int) -> list[_Change]:
     if not others:
         return []
     structure = scanner.finish()
-    found: dict[int, _Change] = {}
+    found: dict[int, Splice] = {}
     for number, part in enumerate(structure.layout.parts):
         if part.body - part.start <= longest and _is_touched(part, others):
             header = await content.read(part.start, part.body)
             changed = downgraded_header(header)
             if changed != header:
-                found[number] = _Change(part.start, part.body, changed)
+                found[number] = Splice(part.start, part.body, Octets(changed))
     return await _with_new_types(content, structure, found)
 
 
@@ -109,8 +98,8 @@ def _is_touched(part: Part, others: Sequence[int]) -> bool:
 
 
 async def _with_new_types(
-    content: Content, structure: Structure, found: dict[int, _Change]
-) -> list[_Change]:
+    content: Content, structure: Structure, found: dict[int, Splice]
+) -> list[Splice]:
     """Make message/global into message/rfc822 where something in it was changed.
 
     That is what it is then, and what a client without UTF-8 can show (RFC 6532
@@ -124,8 +113,9 @@ async def _with_new_types(
         at = bisect_left(starts, part.body)
         if at < len(starts) and starts[at] < part.end:
             change = found.get(number)
-            header = change.octets if change else await content.read(part.start, part.body)
-            found[number] = _Change(part.start, part.body, _as_rfc822(header))
+            old = change.new if change else piece_of(content, part.start, part.body)
+            new = Octets(_as_rfc822(await whole(old)))
+            found[number] = Splice(part.start, part.body, new)
     return [found[number] for number in sorted(found)]
 
 
@@ -136,28 +126,6 @@ def _as_rfc822(header: bytes) -> bytes:
             lines[place] = _GLOBAL.sub(rb"\1rfc822", line)
             break
     return b"".join(lines)
-
-
-def _changed(content: Content, changes: Sequence[_Change]) -> Content:
-    if not changes:
-        return content
-    if isinstance(content, Octets):
-        return Octets(b"".join(_pieces_of(content.octets, changes)))
-    pieces: list[Content] = []
-    at = 0
-    for change in changes:
-        pieces += (Piece(content, at, change.start), Octets(change.octets))
-        at = change.stop
-    return Joined((*pieces, Piece(content, at, content.size)))
-
-
-def _pieces_of(octets: bytes, changes: Iterable[_Change]) -> Iterator[bytes]:
-    at = 0
-    for change in changes:
-        yield octets[at : change.start]
-        yield change.octets
-        at = change.stop
-    yield octets[at:]
 
 
 # Headers ---------------------------------------------------------------------

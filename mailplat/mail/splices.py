@@ -31,13 +31,16 @@ def with_header(content: Content, old: Header, new: Header) -> Content:
 def spliced(content: Content, splices: Iterable[Splice]) -> Content:
     """Return a content with these changes, in the order of the octets that they change.
 
-    Nothing is copied of one that doesn't lie in memory as a whole.
+    Nothing is copied of one that doesn't lie in memory as a whole; without any
+    change it is returned itself.
     """
     pieces: list[Content] = []
     at = 0
     for start, stop, new in splices:
         pieces += (piece_of(content, at, start), new)
         at = stop
+    if not pieces:
+        return content
     pieces.append(piece_of(content, at, content.size))
     return join(*_fused(piece for piece in pieces if piece.size))
 
