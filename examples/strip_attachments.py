@@ -1,6 +1,6 @@
 """Puts a note in the place of attachments that are too large."""
 
-from mailplat.mail.textparts import text_part
+from mailplat.mail.multipart import text_part
 from mailplat.mail.transit import KEEP, Transit, Verdict
 from mailplat.plugin import Settings, Size
 
@@ -18,7 +18,7 @@ class StripAttachments:
         plan = transit.edit()
         for part in transit.message.attachments:
             if part.size > self.settings.above:
-                plan = plan.replace_part(part.number, text_part(f"{part.name} was too big.\n"))
+                plan = plan.replace_part(part.number, text_part(f"{part.name} was too big."))
         broken = ", ".join(map(str, transit.message.broken_by(plan)))
         is_spared = broken and self.settings.spare_signed
         return KEEP if is_spared else Verdict.keep(plan, breaks=broken)

@@ -11,6 +11,7 @@ from mailplat.mail.content import Content, Octets
 from mailplat.mail.draft import Draft, Edited, Run, run_here
 from mailplat.mail.header import Header
 from mailplat.mail.headersteps import Add, Remove, Replace, Step
+from mailplat.mail.multipart import BodyPart
 from mailplat.mail.partsteps import (
     TEXT_READ,
     AddPart,
@@ -77,12 +78,12 @@ class Edits:
             steps.append(EditPart(number, step))
         return Edits((*self.steps, *steps))
 
-    def replace_part(self, number: int, entity: bytes | Content) -> Edits:
+    def replace_part(self, number: int, entity: bytes | Content | BodyPart) -> Edits:
         """Put another part, with its header, in the place of one.
 
         Of the message itself (0), and of a message inside of a part, the fields
-        stay that aren't about its body.  `mailplat.mail.textparts.text_part`
-        makes a part of a text.
+        stay that aren't about its body.  `mailplat.mail.multipart` makes
+        parts of texts, files and messages.
         """
         return self._then(ReplacePart(number, _content(entity)))
 
@@ -91,7 +92,7 @@ class Edits:
         return self._then(RemovePart(number))
 
     def add_part(
-        self, entity: bytes | Content, to: int = 0, *, boundary: bytes | None = None
+        self, entity: bytes | Content | BodyPart, to: int = 0, *, boundary: bytes | None = None
     ) -> Edits:
         """Put a part, with its header, at the end of the message, or of the part ``to``.
 
@@ -102,7 +103,7 @@ class Edits:
 
     def wrap(
         self,
-        note: bytes | Content,
+        note: bytes | Content | BodyPart,
         *,
         kept: Collection[bytes] = KEPT,
         boundary: bytes | None = None,
@@ -201,7 +202,9 @@ def new_boundary() -> bytes:
     return b"=_" + secrets.token_hex(16).encode()
 
 
-def _content(entity: bytes | Content) -> Content:
+def _content(entity: bytes | Content | BodyPart) -> Content:
+    if isinstance(entity, BodyPart):
+        return entity.whole
     return Octets(entity) if isinstance(entity, bytes) else entity
 
 

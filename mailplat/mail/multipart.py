@@ -51,6 +51,11 @@ class BodyPart:
         """Return the same with more fields behind its own."""
         return attrs.evolve(self, fields=self.fields + b"".join(fields))
 
+    @property
+    def whole(self) -> Content:
+        """The part with its header."""
+        return _joined([Octets(self.fields + b"\r\n"), self.body])
+
 
 def _part(fields: bytes, travels: Encoded) -> BodyPart:
     if travels.encoding != "7bit":

@@ -74,15 +74,6 @@ def write_text(entity: Entity, text: str) -> Written:
     return Written(_in_encoding(octets, encoding), tuple(fields))
 
 
-def text_part(text: str, *, subtype: bytes = b"plain") -> bytes:
-    """Return a text as a part of its own, with its header."""
-    entity = Entity(MediaType(b"text", subtype))
-    octets, fields = write_text(entity, text)
-    if not any(field.startswith(b"Content-Type") for field in fields):
-        fields = (type_field(entity.media_type, b"us-ascii"), *fields)
-    return b"".join([*fields, b"\r\n", octets])
-
-
 def type_field(type_: MediaType, charset: bytes) -> bytes:
     """Return the Content-Type field of a type with another charset.
 

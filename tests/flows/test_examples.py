@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from twisted.internet.threads import deferToThread  # noqa: TID251 - clients that block
 
+from mailplat.mail.content import whole
 from mailplat.mail.header import Header, body_begins
 from mailplat.mail.message import Message
+from mailplat.mail.multipart import text_part
 from mailplat.mail.signatures import BodyHash, Canonicalization
-from mailplat.mail.textparts import text_part
 from mailplat.pytest_plugin import PASSWORD, SocketHouse
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -105,7 +106,7 @@ async def test_large_attachments_are_stripped(
         assert octets[body_begins(octets) :] == BODY
         assert "replaces part" not in record["text"]
         return
-    note = text_part("large.zip was too big.\n")
+    note = await whole(text_part("large.zip was too big.").whole)
     assert octets[body_begins(octets) :] == BODY.replace(LARGE, note)
     assert Header.parse(octets).count(b"DKIM-Signature") == 1
     assert [one.name for one in Message.of(octets).attachments] == ["small.csv", "small-2.csv"]

@@ -18,9 +18,10 @@ from mailplat.mail.edit import Edits
 from mailplat.mail.header import Header
 from mailplat.mail.layout import Kind
 from mailplat.mail.message import Message
+from mailplat.mail.multipart import text_part
 from mailplat.mail.parameters import media_type
 from mailplat.mail.structure import Structure, scan
-from mailplat.mail.textparts import text_part, type_field
+from mailplat.mail.textparts import type_field
 from mailplat.testing.fakes import FakeContent
 
 T = TypeVar("T")
@@ -398,12 +399,11 @@ def test_no_type_makes_another_line(octets: bytes) -> None:
         assert max(map(len, field.splitlines())) <= 998
 
 
-def test_a_text_becomes_a_part() -> None:
-    assert text_part("hi\n") == b"Content-Type: text/plain; charset=us-ascii\r\n\r\nhi\r\n"
-    assert text_part("é", subtype=b"html") == (
-        b"Content-Type: text/html; charset=utf-8\r\n"
-        b"Content-Transfer-Encoding: quoted-printable\r\n\r\n=C3=A9"
-    )
+async def test_a_part_that_was_built_may_be_added() -> None:
+    part = text_part("é", "html")
+    message = Message.of(MIXED).after(Edits().replace_part(1, part).add_part(part))
+    assert (await whole(message.content)).count(await whole(part.whole)) == 2
+    assert [one.text for one in message.parts if one.media_type == "text/html"] == ["é\n"] * 2
 
 
 # Signatures ------------------------------------------------------------------
