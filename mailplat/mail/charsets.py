@@ -131,6 +131,15 @@ def text_of(octets: bytes, codec: str) -> str:
     return text
 
 
+def is_utf8(octets: bytes) -> bool:
+    """Say whether octets are UTF-8; those in ASCII are."""
+    try:
+        octets.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def errors_of(codec: str) -> str:
     """Return the name of the error handler to decode with, also a piece at a time."""
     return _PAIRS if codec in _PAIR_READERS else "replace"

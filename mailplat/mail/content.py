@@ -10,6 +10,10 @@ from typing import Protocol
 import attrs
 
 from mailplat.mail.errors import StoreFailed
+from mailplat.mail.limits import KIB
+
+CHUNK = 256 * KIB  # octets of a large content that are read at once
+FIRST_LOOK = 64 * KIB  # octets in which nearly every header ends
 
 
 class Content(Protocol):

@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 
 from mailplat.mail.addresslist import NamedAddress, addresses_in, name_pieces
-from mailplat.mail.content import Content, Octets, whole
+from mailplat.mail.content import FIRST_LOOK, Content, Octets, whole
 from mailplat.mail.fields import structured
 from mailplat.mail.header import Field, Header, body_begins, name_of
 from mailplat.mail.layout import Kind, Part
@@ -24,7 +24,6 @@ from mailplat.mail.structure import Scanner, Structure
 from mailplat.mail.transfer import CHUNK, chunks
 from mailplat.mail.words import decoded, encoded, encoded_words, shown
 
-USUAL_HEADER = 64 * KIB  # octets in which nearly every header has ended
 ADDED = 4 * KIB  # octets of trace fields that a header may have got here
 MOST_FIELDS = 1000  # fields outside ASCII that are shown of one header
 NOBODY = b" <invalid@internationalized-address.invalid>"  # RFC 6858 section 2.1
@@ -46,7 +45,7 @@ async def downgraded(content: Content, longest: int) -> Content:
     message/rfc822 from then on.
     """
     longest += ADDED
-    start = await content.read(0, min(content.size, USUAL_HEADER))
+    start = await content.read(0, min(content.size, FIRST_LOOK))
     end = body_begins(start)
     if end == len(start) < content.size:
         start = await content.read(0, min(content.size, longest))

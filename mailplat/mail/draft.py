@@ -14,18 +14,15 @@ from typing import Any, NamedTuple, Protocol
 
 import attrs
 
-from mailplat.mail.content import Content, Octets, Piece, join
+from mailplat.mail.content import CHUNK, FIRST_LOOK, Content, Octets, Piece, join
 from mailplat.mail.entity import Entity, read_entity
 from mailplat.mail.header import Header, body_begins, name_of
 from mailplat.mail.headersteps import ended, is_of_content
 from mailplat.mail.layout import Kind, Part
-from mailplat.mail.limits import KIB
 from mailplat.mail.splices import Splice, piece_of, spliced
 from mailplat.mail.structure import HEADER, Scanner, Structure, scan
 
-CHUNK = 256 * KIB  # octets that are read at once
 LONGEST_BOUNDARY = 70  # octets (RFC 2046 section 5.1.1); longer ones are left to their parts
-FIRST_LOOK = 64 * KIB  # octets in which nearly every header ends
 _EMPTY_LINE = b"\r\n"
 _WHOLE_MESSAGE = (
     b"Content-Type: message/rfc822\r\nContent-Disposition: attachment\r\n"

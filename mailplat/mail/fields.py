@@ -13,9 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from mailplat.mail.dates import date_text
-from mailplat.mail.words import LONGEST_LINE, check_name, check_text, encoded_words, folded
+from mailplat.mail.words import (
+    LONGEST_LINE,
+    UNSAFE,
+    check_name,
+    check_text,
+    encoded_words,
+    folded,
+)
 
-_UNSAFE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_UNSAFE = re.compile(UNSAFE.encode())
 _UNSAFE_BETWEEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # lines
 # Controls, halves of surrogate pairs, and what turns the direction of text.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar, cast
 import attrs
 
 from mailplat.mail.addresslist import NamedAddress, addresses_in
-from mailplat.mail.content import Content, Octets, whole
+from mailplat.mail.content import CHUNK, Content, Octets, whole
 from mailplat.mail.dates import date_in
 from mailplat.mail.draft import Edited, Run, run_here, structure_of
 from mailplat.mail.encodings import Identity, decoded, decoder
@@ -34,7 +34,7 @@ from mailplat.mail.htmltext import lines_of
 from mailplat.mail.layout import Kind, Part
 from mailplat.mail.limits import KIB, MIB
 from mailplat.mail.originator import Originator, originator_of
-from mailplat.mail.partsteps import body_texts
+from mailplat.mail.partsteps import TEXT_READ, body_texts
 from mailplat.mail.signatures import Signature
 from mailplat.mail.splices import piece_of
 from mailplat.mail.structure import HEADER, Structure
@@ -44,8 +44,6 @@ from mailplat.mail.words import shown
 if TYPE_CHECKING:
     from mailplat.mail.edit import Edits
 
-CHUNK = 256 * KIB  # octets of a part that are read at once
-TEXT_READ = 4 * MIB  # octets, encoded, of texts that are read; of longer ones the beginning
 HTML_REDUCED = MIB  # characters
 AT_ONCE = 64 * KIB  # octets of text that are decoded without a thread
 

@@ -16,7 +16,7 @@ from mailplat.mail.content import Content, Joined, Octets
 from mailplat.mail.envelope import Body
 from mailplat.mail.fields import identifier_field, parameter_field, words_parameter
 from mailplat.mail.header import body_begins
-from mailplat.mail.limits import MIB
+from mailplat.mail.structure import HEADER
 from mailplat.mail.transfer import (
     CHUNK,
     Encoded,
@@ -28,7 +28,6 @@ from mailplat.mail.transfer import (
 )
 from mailplat.mail.words import encoded as text_field
 
-HEADER = MIB  # octets in which the header of a message is looked for
 _NONE: Mapping[str, str] = {}
 _UNIQUE = re.compile(r"[A-Za-z0-9]{8,50}")
 _LEVELS = (Body.SEVEN_BIT, Body.EIGHT_BIT, Body.BINARY)

@@ -9,6 +9,7 @@ import attrs
 
 from mailplat.mail.address import domain_of
 from mailplat.mail.addresslist import NamedAddress, addresses_in
+from mailplat.mail.charsets import is_utf8
 from mailplat.mail.errors import BadAddress
 from mailplat.mail.header import Field, Header, name_of
 
@@ -92,7 +93,7 @@ def originator_of(header: Header) -> Originator:
         Oddity.DISGUISED_FIELD: any(map(_is_disguised, header.lines)),
         Oddity.NUL: any(b"\0" in body for body in bodies),
         Oddity.CONTROL: any(map(_CONTROL.search, bodies)),
-        Oddity.NOT_UTF8: not all(map(_is_utf8, bodies)),
+        Oddity.NOT_UTF8: not all(map(is_utf8, bodies)),
         Oddity.ENCODED_ADDRESS: any(map(_is_encoded, addresses[:_MOST_CHECKED])),
         Oddity.NO_MAILBOX: any(one.address is None for one in addresses[:_MOST_CHECKED]),
         Oddity.BROKEN: listed.broken,
@@ -111,14 +112,6 @@ def _has_space_before_colon(field: Field) -> bool:
 
 def _is_disguised(line: bytes) -> bool:
     return _LIKE_FROM.match(line) is not None and name_of(line).lower() != b"from"
-
-
-def _is_utf8(octets: bytes) -> bool:
-    try:
-        octets.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _is_encoded(address: NamedAddress) -> bool:

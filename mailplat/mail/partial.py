@@ -19,12 +19,11 @@ from mailplat.mail.envelope import Body
 from mailplat.mail.errors import BadContent, MessageTooLarge
 from mailplat.mail.fields import identifier_field, parameter_field
 from mailplat.mail.header import Header, body_begins, name_of
-from mailplat.mail.limits import MIB
 from mailplat.mail.parameters import media_type
+from mailplat.mail.structure import HEADER
 from mailplat.mail.transfer import survey_of
 from mailplat.mail.words import LONGEST_LINE, encoded
 
-HEADER = MIB  # octets in which the header of a part is looked for
 MOST_PARTS = 1000  # of one message
 SMALLEST = 4 * LONGEST_LINE  # octets of a part beside its header
 LONGEST_ID = 250  # octets

@@ -17,7 +17,7 @@ from mailplat.mail.limits import MIB
 from mailplat.mail.structure import Structure
 from mailplat.mail.textparts import Written, is_writable, read_text, write_text
 
-TEXT_READ = 4 * MIB  # octets of text parts, as they lie in a message, that one step takes
+TEXT_READ = 4 * MIB  # octets of a message's texts, as they lie in it, that are looked at
 
 Rewrite = Callable[[str], str]
 

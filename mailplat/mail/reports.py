@@ -10,6 +10,7 @@ import attrs
 
 from mailplat.mail.address import Address
 from mailplat.mail.addresslist import NamedAddress
+from mailplat.mail.charsets import is_utf8
 from mailplat.mail.compose import Letter, Occasion, answer, subject_of
 from mailplat.mail.content import Content
 from mailplat.mail.deliverystatus import LONGEST_REPLY, Action, Fate, Host, delivery_status
@@ -17,12 +18,11 @@ from mailplat.mail.envelope import Body, Envelope, Return
 from mailplat.mail.errors import MailError
 from mailplat.mail.fields import one_line
 from mailplat.mail.header import Header
-from mailplat.mail.limits import MIB
 from mailplat.mail.multipart import BodyPart, message_part, multipart, octets_part, text_part
 from mailplat.mail.reportwords import Language, language_for, languages_in
+from mailplat.mail.structure import HEADER
 
 MOST_RETURNED = 50_000  # octets of a message, or of its header, that a report has in it
-HEADER = MIB  # octets in which a header is looked for
 WIDTH = 76  # columns of what is written for people
 
 
@@ -162,7 +162,7 @@ async def _returned_part(about: Reported, header: Header, fates: Sequence[Fate])
         if part.needs is not Body.BINARY:
             return part
     octets = b"".join(_up_to(MOST_RETURNED, header.lines))
-    if utf8 and not octets.isascii() and _is_utf8(octets):
+    if utf8 and not octets.isascii() and is_utf8(octets):
         return octets_part("message/global-headers", octets, eight_bit=True)
     return octets_part("text/rfc822-headers", octets)
 
@@ -174,11 +174,3 @@ def _up_to(most: int, lines: Sequence[bytes]) -> Iterator[bytes]:
         if most < 0:
             return
         yield line
-
-
-def _is_utf8(octets: bytes) -> bool:
-    try:
-        octets.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True

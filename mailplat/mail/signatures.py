@@ -14,14 +14,13 @@ from enum import Enum
 
 import attrs
 
-from mailplat.mail.content import Content
+from mailplat.mail.content import CHUNK, Content
 from mailplat.mail.header import Header, name_of
 from mailplat.mail.limits import KIB
 
 MOST_SIGNATURES = 20  # fields that are read, topmost first
 MOST_NAMES = 1000  # names in h= that are read
 LONGEST_FIELD = 64 * KIB  # octets of a DKIM-Signature field that are read
-CHUNK = 256 * KIB  # octets of a body that are read at once
 
 _FIELD = b"dkim-signature"
 _WHITE = re.compile(rb"[ \t\r\n]++")

@@ -20,11 +20,10 @@ from mailplat.mail.entity import Entity
 from mailplat.mail.fields import structured
 from mailplat.mail.parameters import MediaType
 from mailplat.mail.texts import text_of
-
-LONGEST_LINE = 998  # octets, its end not counted (RFC 5322 section 2.1.1)
+from mailplat.mail.words import LONGEST_LINE
 
 _LINE_END = re.compile(r"\r?\n")
-_TOO_LONG = re.compile(rb"[^\n]{999}")
+_TOO_LONG = re.compile(rb"[^\n]{%d}" % (LONGEST_LINE + 1))
 _ALONE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]++")
 _TYPE = b"Content-Type"

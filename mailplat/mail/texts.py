@@ -10,6 +10,7 @@ from typing import Protocol
 import attrs
 
 from mailplat.mail.charsets import charset_of, charset_to_write, errors_of
+from mailplat.mail.encodings import BASE64_DIGITS
 
 GUESSED = ""  # the codec of text that doesn't say, or not credibly, what it is
 _UTF_7 = "utf-7"
@@ -138,7 +139,7 @@ class _Utf7:
         return "".join(out)
 
     def _read_shift(self, octets: bytes, at: int, out: list[str]) -> int:
-        rest = octets[at : at + 4096].lstrip(_BASE64)
+        rest = octets[at : at + 4096].lstrip(BASE64_DIGITS)
         stop = min(at + 4096, len(octets)) - len(rest)
         if stop > at:
             self._fresh = False
@@ -161,6 +162,3 @@ class _Utf7:
         self._units.reset()
         self._sextets = b""
         self._shifted = False
-
-
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

@@ -29,7 +29,9 @@ _UNKNOWN = {"unknown", "unknown-8bit", "x-unknown", "default", "none"}  # RFC 14
 _GUESSED = "?"  # no name of a codec
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\u2028\u2029]")
 _LINE_ENDS = re.compile(r"[\t\r\n]+")
-_UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+UNSAFE = r"[\x00-\x08\x0a-\x1f\x7f]"
+"""A pattern for what must not come into a field: controls but tabs."""
+_UNSAFE = re.compile(UNSAFE)
 _RUN = re.compile(r" *+[^ ]++")
 _NAME = re.compile(rb"[!-9;-~]{1,70}")
 

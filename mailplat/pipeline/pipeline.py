@@ -13,13 +13,13 @@ from zope.interface import implementer
 
 from mailplat.interfaces import IBus, IDeliveryAgent, IDirectory, IPipeline
 from mailplat.mail.address import Address
-from mailplat.mail.content import Content
+from mailplat.mail.content import FIRST_LOOK, Content
 from mailplat.mail.draft import run_here
 from mailplat.mail.envelope import Recipient
 from mailplat.mail.errors import HeaderTooLarge, MailError, Refused, StoreFailed
 from mailplat.mail.events import MessageSettled
 from mailplat.mail.header import Header
-from mailplat.mail.limits import KIB, Limits
+from mailplat.mail.limits import Limits
 from mailplat.mail.mailbox import Outcome
 from mailplat.mail.status import DELIVERED, Status
 from mailplat.mail.transit import (
@@ -37,7 +37,6 @@ from mailplat.pipeline.judge import Judge, amend, described
 from mailplat.pipeline.waiting import begin_for_good
 
 PEER_LEFT = Status(4, 4, 2)
-FIRST_LOOK = 64 * KIB  # octets in which nearly every header ends
 LONGEST_TEXT = 256  # octets or characters of a field that go into the record
 
 _BEFORE_MAIL = (Stage.CONNECT, Stage.GREETING)  # what is refused here has no record

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mailplat.mail.content import Joined, Octets, whole
+from mailplat.mail.content import FIRST_LOOK, Joined, Octets, whole
 from mailplat.mail.downgrade import (
-    USUAL_HEADER,
     downgraded,
     downgraded_header,
 )
@@ -145,13 +144,13 @@ async def test_the_body_stays_as_it_was(size: int) -> None:
     assert await downgraded(content, MIB) is content
     found = await downgraded(FakeContent("Subject: é\r\n\r\n".encode() + body), MIB)
     assert await whole(found) == b"Subject: =?utf-8?b?w6k=?=\r\n\r\n" + body
-    assert isinstance(found, Joined if size > USUAL_HEADER / 2 else Octets)
+    assert isinstance(found, Joined if size > FIRST_LOOK / 2 else Octets)
 
 
 async def test_of_a_large_message_only_the_header_is_read() -> None:
     content = FakeContent("Subject: é\r\n\r\n".encode() + b"x\r\n" * 1_000_000)
     await downgraded(content, MIB)
-    assert content.reads == [(0, USUAL_HEADER)]
+    assert content.reads == [(0, FIRST_LOOK)]
 
 
 async def test_a_long_header_is_downgraded() -> None:

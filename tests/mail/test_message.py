@@ -16,11 +16,11 @@ from mailplat.mail.edit import Edits
 from mailplat.mail.header import Header
 from mailplat.mail.message import (
     HTML_REDUCED,
-    TEXT_READ,
     Message,
     NotAtHand,
     waiting_by,
 )
+from mailplat.mail.partsteps import TEXT_READ
 from mailplat.testing.fakes import FakeContent
 from mailplat.testing.transits import new_transit
 from mailplat.testing.workers import workers_at_once
