@@ -175,7 +175,7 @@ class Disk:
         return found.f_bavail * found.f_frsize - self.owed
 
     def replace(self, path: Path, octets: bytes) -> None:
-        """Make the file hold ``octets``, durably; a crash leaves it as it was or as it shall be."""
+        """Make the file hold ``octets``, durably; a crash leaves it as it was or shall be."""
         new = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
         file = self.create(new)
         try:

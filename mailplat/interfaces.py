@@ -271,7 +271,7 @@ class IResolver(Interface):
     """Answers questions of the DNS, and says whether DNSSEC proved the answer."""
 
     def lookup(name: str, kind: str) -> Awaitable[object]:
-        """Return the records of one type; raises a `MailError` that says if trying again helps."""
+        """Return the records of one type; a `MailError` says if trying again helps."""
 
 
 class IMediaTypes(Interface):

@@ -1,4 +1,4 @@
-"""Modules that lie beside the configuration: an operator's own filters, imported anew by a reload.
+"""Modules that lie beside the configuration: an operator's own filters, read anew by a reload.
 
 Such are ``NAME.py`` and ``NAME/`` in the configuration's folder.  If one of them has
 changed all of them are imported anew, since they may import each other.

@@ -156,7 +156,7 @@ class MailService(Service):
         self.reactor.stop()
 
     def _store_is_bad(self, error: Exception) -> None:
-        """End the process: what comes after a failed sync can't be trusted, only a restart can."""
+        """End the process: after a failed sync only a restart can be trusted."""
         self.log.critical("nothing more can be kept, ending: {error}", error=str(error))
         self._failed = True
         self.reactor.callLater(0, self.reactor.stop)
@@ -190,7 +190,7 @@ class MailService(Service):
     # Reloading.
 
     def reload(self) -> None:
-        """Read the configuration again, once what is under way is done; a bad one changes nothing."""
+        """Read the configuration again, behind what is under way; a bad one changes nothing."""
         if self._work:
             self._work.addCallback(lambda _nothing: Deferred.fromCoroutine(self._reload()))
             self._work.addErrback(lambda failure: self.log.failure("not reloaded", failure))

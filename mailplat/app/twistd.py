@@ -1,4 +1,4 @@
-"""What ``twistd mailplat`` does: finds the configuration, or makes a first house, and serves it."""
+"""What ``twistd mailplat`` does: finds the configuration or makes a first house, and serves."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ def explained(record: MessageRecord) -> str:
 
 
 def harmless(line: str) -> str:
-    """Return a line of text in which nothing can move a terminal's cursor or change its colour."""
+    """Return a line of text in which nothing moves a terminal's cursor or colours it."""
     if line.isprintable():
         return line
     return "".join(

@@ -107,7 +107,7 @@ class NamedAddress:
 
 @attrs.frozen
 class Group:
-    """A named group: the addresses from ``start`` up to, not including, ``stop`` of its list."""
+    """A named group: the addresses from ``start`` up to, not with, ``stop`` of its list."""
 
     name: bytes
     start: int

@@ -36,7 +36,7 @@ class Action(Enum):
 
 @attrs.frozen
 class Host:
-    """Another mail system: the name it has or gave itself, and its address, where there is one."""
+    """Another mail system: the name it has or gave itself, and its address if there is one."""
 
     name: str
     address: str = ""

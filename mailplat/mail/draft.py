@@ -1,4 +1,4 @@
-"""A message while it is being changed: pieces of it stay where they lie, others are put between.
+"""A message while it is being changed: pieces stay where they lie, others are put between.
 
 What a plan wants changed is noted part by part, by the parts' numbers in the
 structure as it was before, and carried out once.  Nothing that stays is read or
@@ -80,7 +80,7 @@ class HeaderDraft:
 
 @attrs.define(eq=False)
 class Case:
-    """A new multipart around what a part was: the fields that went inside, and what is added."""
+    """A new multipart around what a part was: the fields that went inside, what is added."""
 
     boundary: bytes
     inner: HeaderDraft
@@ -121,7 +121,7 @@ class Draft:
         return parts[number]
 
     async def head(self, number: int) -> HeaderDraft:
-        """Return the header of a part, to be changed in place; raises `ValueError` if there is none."""
+        """Return a part's header, to be changed in place; raises `ValueError` without one."""
         if number not in self._headers:
             self._headers[number] = await self._read_head(number)
         return self._headers[number]
@@ -251,7 +251,7 @@ class Draft:
             self._cases[number].added.append(entity)
 
     async def _boundary(self, number: int) -> bytes:
-        """Return the boundary of a multipart/mixed; empty if it has none, or is something else."""
+        """Return the boundary of a multipart/mixed; empty if it has none or is no such."""
         type_ = (await self.structure()).described[number].entity.media_type
         if (
             await self.part(number)
@@ -354,7 +354,7 @@ class Draft:
             yield Splice(part.end, part.end, behind)
 
     async def _removal(self, number: int, part: Part) -> Splice:
-        """Take a part away with the delimiter before it; the last of all leaves an empty one."""
+        """Take a part away with the delimiter before it; the last one leaves an empty one."""
         structure = await self.structure()
         siblings = structure.layout.children[part.parent]
         place = bisect_left(siblings, number)

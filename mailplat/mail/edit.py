@@ -57,7 +57,7 @@ class Edits:
         return self._then(Add(encoded(_checked(name), text)))
 
     def replace(self, name: bytes, text: str) -> Edits:
-        """Give the topmost field of that name another body; add it below where there is none."""
+        """Give the topmost field of that name another body; or add it below."""
         return self._then(Replace(_checked(name).lower(), encoded(name, text)))
 
     def remove(self, name: bytes) -> Edits:
@@ -88,7 +88,7 @@ class Edits:
         return self._then(ReplacePart(number, _content(entity)))
 
     def remove_part(self, number: int) -> Edits:
-        """Take a part away; if a multipart has no other left, an empty one stays in its place."""
+        """Take a part away; if it is the last of a multipart, an empty one stays."""
         return self._then(RemovePart(number))
 
     def add_part(
@@ -150,7 +150,7 @@ class Edits:
         return bool(self.steps)
 
     def apply(self, header: Header) -> Header:
-        """Return the header as the plan's steps for headers want it, whatever they do to parts."""
+        """Return the header as the plan's steps for headers want it, whatever others do."""
         lines = list(header.lines)
         for step in self.steps:
             if callable(step):

@@ -285,7 +285,7 @@ _UU_BEGIN = re.compile(rb"begin [0-7]{3,4} ")
 
 @attrs.define
 class UuDecoder:
-    """Reads the first file in a text by uuencode, as POSIX describes it; its end may be missing.
+    """Reads the first file in a text by uuencode, as POSIX has it; its end may be missing.
 
     A line that can't be read is passed over, and so is what stands before
     "begin" and behind "end".

@@ -35,7 +35,7 @@ class Notify(Flag):
 
 @attrs.frozen
 class OriginalRecipient:
-    """An address as the sender first wrote it, of a type such as ``rfc822`` (RFC 3461 section 4.2)."""
+    """An address as first written, of a type such as ``rfc822`` (RFC 3461 section 4.2)."""
 
     type: str
     address: str  # decoded

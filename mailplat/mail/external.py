@@ -36,7 +36,7 @@ class ExternalBody:
 
     @property
     def place(self) -> str:
-        """Where it is, as one line of text for people; a program must never follow it unasked."""
+        """Where it is, as one line of text for people; programs never follow it unasked."""
         return one_line(self._place(), LONGEST_SHOWN)
 
     def _place(self) -> str:
@@ -54,7 +54,7 @@ class ExternalBody:
 
 
 def external_body(type_: MediaType, body: bytes) -> ExternalBody | None:
-    """Return what a part of that type and with that body says; None if it is of another type."""
+    """Return what a part of that type and body says; None if it is of another type."""
     access = type_.parameters.text(b"access-type")
     if type_.name != "message/external-body" or not access:
         return None

@@ -105,7 +105,7 @@ def date_field(name: bytes, moment: datetime) -> bytes:
 def parameter_field(
     name: bytes, value: str, parameters: Mapping[str, str], *more: Iterable[bytes]
 ) -> bytes:
-    """Return a field that has a value and parameters, such as Content-Type (RFC 2045 section 5.1).
+    """Return a field with a value and parameters, as Content-Type has (RFC 2045 section 5.1).
 
     Values outside ASCII are written as RFC 2231 has it, in UTF-8, long ones in
     several sections; others as a token or quoted string.  ``more`` are parameters

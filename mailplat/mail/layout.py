@@ -141,7 +141,7 @@ class Layout:
         return parent < 0 or self.parts[parent].kind == Kind.MESSAGE
 
     def section(self, name: str) -> Range | None:
-        """Return the octets that IMAP calls by this name, such as ``1.2``, ``HEADER``, ``3.MIME``.
+        """Return the octets that IMAP calls so, such as ``1.2``, ``HEADER``, ``3.MIME``.
 
         None if the message has no such part.  A multipart without a part is
         shown as one that has an empty one.

@@ -338,7 +338,7 @@ class BodyPart:
 
     @property
     def section(self) -> str:
-        """What IMAP calls the part, such as ``1.2``; empty for a multipart that is a message."""
+        """What IMAP calls the part, such as ``1.2``; empty if a message is a multipart."""
         return ".".join(map(str, self.message.structure.layout.number(self.number)))
 
     @property
@@ -377,7 +377,7 @@ class BodyPart:
 
     @property
     def text(self) -> str:
-        """Its body as text, whatever its type; lines end in "\\n", no more than 4 MiB are read."""
+        """Its body as text, whatever its type; lines end in "\\n", 4 MiB are read."""
         return self.message.part_text(self.number)
 
     @property
@@ -426,7 +426,7 @@ def attached(structure: Structure) -> list[int]:
 
 
 def unique(name: str, taken: set[str]) -> str:
-    """Return a file's name, with a number if one that looks the same is ``taken``, case-folded."""
+    """Return a file's name, with a number if its like is ``taken``, case-folded."""
     path = PurePath(name)
     count = 1
     while name.casefold() in taken:

@@ -204,7 +204,7 @@ async def _occurs(octets: bytes, content: Content) -> bool:
 
 
 def _joined(pieces: Iterable[Content]) -> Content:
-    """Put pieces behind one another, small ones in one buffer, those in ``Joined`` one by one."""
+    """Put pieces behind each other, small ones in one buffer, those in ``Joined`` singly."""
     flat: list[Content] = []
     small: list[bytes] = []
     for piece in pieces:
@@ -223,6 +223,6 @@ def _joined(pieces: Iterable[Content]) -> Content:
 
 
 def message(fields: Iterable[bytes], part: BodyPart) -> Content:
-    """Return a message of these fields, each with its CRLF, and a body; MIME-Version is added."""
+    """Return a message of these fields, each with its CRLF, and a body; adds MIME-Version."""
     head = b"%bMIME-Version: 1.0\r\n%b\r\n" % (b"".join(fields), part.fields)
     return _joined([Octets(head), part.body])

@@ -216,7 +216,7 @@ def token(body: bytes) -> bytes:
 
 
 def tokens(body: bytes) -> tuple[bytes, ...]:
-    """Return the tokens with which the elements of a list begin, such as languages (RFC 3282)."""
+    """Return the tokens that begin the elements of a list, such as languages (RFC 3282)."""
     elements = body[:LONGEST_BODY].split(b",", PARAMETERS)[:PARAMETERS]
     return tuple(filter(None, map(token, elements)))
 
@@ -283,7 +283,7 @@ class _Reader:
         return tuple(found)
 
     def _name(self) -> bytes:
-        """Return the name that is followed by "=" before the next semicolon, if there is one."""
+        """Return the name that is followed by "=" before the next semicolon, if any."""
         start = self._at
         if (first := self.token()) and self.passed(b"="):
             return first
@@ -376,7 +376,7 @@ def _joined(sections: list[_Section]) -> tuple[Pair, ...]:
 
 
 def _unescaped(sections: list[_Section]) -> tuple[bytes | None, bytes]:
-    """Return a parameter's character set, None if its pieces are not extended, and its octets."""
+    """Return a parameter's character set, None if no piece is extended, and its octets."""
     if not any(section.extended for section in sections):
         return None, b"".join(section.value for section in sections)
     first = sections[0].value

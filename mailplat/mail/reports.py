@@ -37,7 +37,7 @@ class Reported:
 
 
 def mail_system(domain: str) -> NamedAddress:
-    """Return the author of reports: somebody who reads what is answered (RFC 3464 section 2)."""
+    """Return the author of reports: one who reads what is answered (RFC 3464 section 2)."""
     return NamedAddress.of(Address("postmaster", domain), "Mail delivery")
 
 
@@ -114,7 +114,7 @@ def _lines(fate: Fate, language: Language) -> Iterator[str]:
 
 
 def _public(fate: Fate) -> str:
-    """Return somebody's words that the sender may hear: another host's, or those of a rule here."""
+    """Return somebody's words that the sender may hear: another host's or a rule's."""
     error = fate.outcome.error
     return fate.reply or (error.public if isinstance(error, MailError) else "")
 
@@ -140,7 +140,7 @@ def _moment(moment: datetime) -> str:
 def _status_part(
     about: Reported, fates: Sequence[Fate], occasion: Occasion
 ) -> tuple[str, BodyPart]:
-    """Return the part with the status, and its subtype, after which a report is named (RFC 6522)."""
+    """Return the part with the status, and its subtype, which names a report (RFC 6522)."""
     octets = delivery_status(
         about.envelope, fates, occasion.hostname, about.arrived, about.origin
     )

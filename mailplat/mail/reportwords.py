@@ -176,7 +176,7 @@ LANGUAGES = {language.tag: language for language in (ENGLISH, GERMAN)}
 
 
 def language_for(tags: Sequence[str]) -> Language:
-    """Return the first of these languages that is spoken here, or else English (RFC 4647 3.4)."""
+    """Return the first of these languages that is spoken here, else English (RFC 4647 3.4)."""
     for tag in tags:
         found = LANGUAGES.get(tag.partition("-")[0].lower())
         if found:

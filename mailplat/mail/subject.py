@@ -1,4 +1,4 @@
-"""What a subject is about, without what replying and forwarding added (RFC 5256 section 2.1)."""
+"""What a subject is about, without what replies and forwarding added (RFC 5256 section 2.1)."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _WRITABLE = (*IDENTITIES, b"base64", b"quoted-printable")
 
 
 class Written(NamedTuple):
-    """A text as a part's body, and the fields that the part needs for it, if they are others."""
+    """A text as a part's body, and the fields that the part needs for it, if others."""
 
     octets: bytes
     fields: tuple[bytes, ...] = ()

@@ -106,7 +106,7 @@ class Survey:
 
     @property
     def is_binary(self) -> bool:
-        """Whether what has come already can't be sent as lines of text (RFC 2045 section 2.9)."""
+        """Whether what has come can't be sent as lines of text (RFC 2045 section 2.9)."""
         # A line's CR was counted with it.
         longest = max(self.longest - 1, self._line - 1)
         return self.has_nul or self.has_bare_ends or longest > LONGEST_LINE

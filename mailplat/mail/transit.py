@@ -44,7 +44,7 @@ class Disposition(Enum):
 
     @property
     def refuses(self) -> bool:
-        """Whether the peer hears that it was not taken; a hold, as long as there is no queue."""
+        """Whether the peer hears that it was not taken; a hold, while there is no queue."""
         return self in (Disposition.HOLD, Disposition.DEFER, Disposition.REJECT)
 
 

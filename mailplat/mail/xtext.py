@@ -1,4 +1,4 @@
-"""Addresses and identifiers as DSN parameters have them (RFC 3461 section 4, RFC 6533 section 3)."""
+"""Addresses and identifiers in DSN parameters (RFC 3461 section 4, RFC 6533 section 3)."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def xtext(text: str) -> str:
-    """Return printable ASCII so that it can stand in a parameter; raises `BadParameter` for other."""
+    """Return printable ASCII as a parameter has it; raises `BadParameter` for other."""
     if _NOT_PRINTABLE.search(text):
         raise BadParameter(f"can't be written as xtext: {text[:LONGEST_PARAMETER]!r}")
     return _TO_HEX.sub(lambda found: f"+{ord(found[0]):02X}", text)
 
 
 def from_xtext(parameter: str) -> str:
-    """Return what xtext says; raises `BadParameter` if it is none or says what isn't printable."""
+    """Return what xtext says; raises `BadParameter` if it is none or isn't printable."""
     if len(parameter) > LONGEST_PARAMETER or not _XTEXT.fullmatch(parameter):
         raise BadParameter(f"no xtext: {parameter[:LONGEST_PARAMETER]!r}")
     text = _HEX.sub(lambda found: chr(int(found[1], 16)), parameter)

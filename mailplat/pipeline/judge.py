@@ -37,10 +37,10 @@ class Judge:
     any other plain function may block, and runs in a worker thread.
 
     What raises, takes longer than ``timeout`` seconds, returns nonsense or
-    wants edits that can't be made is treated as ``on_error`` says: ``defer`` refuses for now, ``reject`` for good,
-    ``keep`` goes on as if nobody had been asked.  That holds for a `MailError`
-    too, whose words the peer then hears if they fit: who means to refuse
-    returns a verdict.
+    wants edits that can't be made is treated as ``on_error`` says: ``defer``
+    refuses for now, ``reject`` for good, ``keep`` goes on as if nobody had been
+    asked.  That holds for a `MailError` too, whose words the peer then hears if
+    they fit: who means to refuse returns a verdict.
     """
 
     log = Logger()
@@ -162,7 +162,7 @@ class Judge:
 
 
 async def amend(transit: Transit, edits: Edits, run: Run) -> None:
-    """Make these changes to the content; raises whatever a step raises, and then changes nothing.
+    """Make these changes to the content; raises what a step raises, and then changes nothing.
 
     What may block is called by ``run``.
     """

@@ -1,4 +1,4 @@
-"""Asks policies and filters in their order, records what they said, and hands the message on."""
+"""Asks policies and filters in their order, notes what they said, and hands the message on."""
 
 from __future__ import annotations
 

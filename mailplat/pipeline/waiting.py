@@ -20,11 +20,11 @@ class Withdrawn(Exception):
 
 
 class Escaped(Exception):
-    """What we waited for raised something that is no `Exception`, as generators are closed by."""
+    """What we waited for raised what is no `Exception`, as generators are closed by."""
 
 
 NO_ACCIDENT = (Exception, SystemExit, KeyboardInterrupt)
-"""What may be raised by anybody, as opposed to what must not pass through our own coroutines."""
+"""What may be raised by anybody, unlike what must not pass through our own coroutines."""
 
 
 def begin(coroutine: Coroutine[Any, Any, T]) -> T | Deferred[T]:

@@ -1,4 +1,4 @@
-"""Certificates from a folder, chosen by the name a client asks for, read again when they change.
+"""Certificates from a folder, chosen by the name clients ask for, read again when they change.
 
 A certificate is what lies together in the folder: files that differ in their
 ending only (``mx.pem``, or ``mx.crt`` with ``mx.key``), or one folder below

@@ -1,1 +1,1 @@
-"""The kit: contracts to inherit, fakes, cuts and dialogues, for our tests and for plugin authors."""
+"""The kit: contracts to inherit, fakes, cuts and dialogues, for our tests and plugins."""

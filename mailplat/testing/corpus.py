@@ -1,4 +1,4 @@
-"""Messages of every kind, well made and broken, the same each time: what parsers are compared on.
+"""Messages of every kind, well made and broken, always the same: what parsers are compared on.
 
 Each sample says by which of its oddities two readers may come to differ; one
 without any should be read the same by everybody.

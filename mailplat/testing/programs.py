@@ -1,4 +1,4 @@
-"""Real programs that a test or a benchmark starts for itself on loopback: a house, its peers."""
+"""Real programs that a test or a benchmark starts for itself on loopback: house and peers."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class Program:
 
 
 def program_path(name: str) -> str | None:
-    """Return where ``name`` is installed, also where only root's PATH looks; None if nowhere."""
+    """Return where ``name`` is installed, also where only root's PATH looks; else None."""
     return shutil.which(
         name, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
     )

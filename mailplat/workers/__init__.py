@@ -67,7 +67,7 @@ class Workers:
         return await self._others.ask(function, *args, **kwargs)
 
     def wait(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Have the reactor do something, and wait for what comes of it; called in a thread of `run`.
+        """Have the reactor do something, and wait for it; called in a thread of `run`.
 
         The thread is held meanwhile; what the reactor asks of ``files`` isn't
         kept up by that.

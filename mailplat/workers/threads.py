@@ -1,4 +1,4 @@
-"""Threads: crews that take work from a bounded line, for what releases the interpreter's lock."""
+"""Threads: crews that take work from a bounded line, for what frees the interpreter's lock."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ LANGUAGES = (ENGLISH, GERMAN, Language("i-default", "Default language"))
 
 
 def language_for(wanted: str) -> Language | None:
-    """Return the first language that a basic language range matches (RFC 4647 section 3.3.1)."""
+    """Return the first language a basic language range matches (RFC 4647 section 3.3.1)."""
     low = wanted.lower()
     for language in LANGUAGES:
         if low in ("*", language.tag) or language.tag.startswith(f"{low}-"):

@@ -102,7 +102,7 @@ async def append_all(
 
 
 class Accounts:
-    """Gives each test an empty account of the backend's ``store``, and a second session of it."""
+    """Gives each test an empty account of the backend's ``store``, and a second session."""
 
     store: Any
 

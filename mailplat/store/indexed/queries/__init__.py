@@ -1,4 +1,4 @@
-"""The index's statements: plain functions of a connection, each a unit of work or part of one."""
+"""The index's statements: functions of a connection, each a unit of work or part of one."""
 
 from mailplat.store.indexed.queries import (
     arrivals,

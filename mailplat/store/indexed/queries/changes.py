@@ -160,7 +160,7 @@ def forget_changes(db: Connection, behind: str) -> str | None:
 
 
 def _forget_some(db: Connection, account: str, most: int) -> int:
-    """Delete so many of the changes that `changes` doesn't tell any more; return their number."""
+    """Delete so many changes that `changes` doesn't tell any more; return their number."""
     key = "account, modseq, mailbox, what, first"
     return db.execute(
         f"DELETE FROM store_changes WHERE ({key}) IN (SELECT {key} FROM store_changes"  # noqa: S608
