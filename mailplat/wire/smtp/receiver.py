@@ -236,9 +236,7 @@ class Receiver:
         limits = self.limits
         if self._flooded:
             return _enough("content without an end")
-        is_deferral = 400 <= reply.code < 500
-        self._deferrals += is_deferral
-        if reply.code >= 500 or (is_deferral and self._deferrals > limits.deferrals):
+        if reply.code >= 400 and self._is_mistake(reply):
             self._errors += 1
             most = limits.errors_logged_in if self._is_trusted else limits.errors
             return _enough(f"{most} errors") if self._errors > most else reply
@@ -247,6 +245,12 @@ class Receiver:
             most = limits.junk_commands_logged_in if self._is_trusted else limits.junk_commands
             return _enough(f"{most} junk commands") if self._junk > most else reply
         return reply
+
+    def _is_mistake(self, refusal: Reply) -> bool:
+        if refusal.code >= 500:
+            return True
+        self._deferrals += 1
+        return self._deferrals > self.limits.deferrals
 
     def _learn(self, event: Event | None, reply: Reply) -> None:
         match event:
