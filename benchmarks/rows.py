@@ -305,7 +305,7 @@ ROWS: tuple[Row | Ceiling, ...] = (
         "Python's email, its texts decoded",
         lambda _: arrivals.sample(text.by_the_standard_library, arrivals.letters()),
         lambda _: arrivals.sample(text.ours_with_preview, arrivals.letters()),
-        aim=2,
+        aim=3,
         floor=1.5,
     ),
     Ceiling(
