@@ -27,7 +27,7 @@ _QUOTES = (  # how programs mark what they quote
 _RULE = re.compile(r"[-_=*~#\s]{3,}+")
 _ORIGINAL = re.compile(r"_{20,}+|-{2,}+[^-]{1,80}+-{2,}+")  # "-----Original Message-----"
 _DIGIT = re.compile(r"\d")
-_MANY_EMPTY = re.compile(r"(?:\r?\n){7,}+")
+_MANY_EMPTY = re.compile(r"\n(?:\r?\n){6,}+")
 _LINE_END = re.compile(r"\r\n?+|\n")  # and none of the others that Unicode knows
 _ENOUGH_EMPTY = "\n" * 6  # more empty lines than an announcement can span say the same
 _ANNOUNCING = 4  # lines that the announcement of a quote may take, an empty one among them
