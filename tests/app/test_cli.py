@@ -342,11 +342,13 @@ def test_two_portals_at_one_place(tmp_path: Path) -> None:
 def test_check_warns_of_an_address_that_is_nowhere_here(house: House, tmp_path: Path) -> None:
     file = tmp_path / "mailplat.toml"
     (tmp_path / "state").mkdir()
-    file.write_text('[portals.x]\nuse = "pop3"\ntls = "off"\nlisten = ["192.0.2.7:20025"]\n')
+    file.write_text(
+        'hostname = "localhost"\n[portals.x]\nuse = "pop3"\ntls = "off"\nlisten = ["192.0.2.7:20025"]\n'
+    )
     done = CliRunner().invoke(main, ["--config", str(file), "check"])
     assert done.exit_code == 0
     assert done.stderr == (
-        f"warning: {file}:4: portals.x.listen[0]: "
+        f"warning: {file}:5: portals.x.listen[0]: "
         "no interface of this machine has that address\n"
     )
 
@@ -368,7 +370,7 @@ def serve(config: Path, folder: Path) -> tuple[int, str]:
 @pytest.mark.parametrize("words", ["state = 'stat'\n", ""])
 def test_a_house_that_can_not_be_seen_is_not_made_anew(tmp_path: Path, words: str) -> None:
     file = tmp_path / "mailplat.toml"
-    file.write_text(words)
+    file.write_text(words + "hostname = 'localhost'\n")
     place = f"{file}:1: state: " if words else f"{file}: state: "
     status, said = serve(file, tmp_path)
     assert (status, f"mailplat: {place}the state folder {tmp_path}/stat" in said) == (1, True)
@@ -381,7 +383,7 @@ def test_a_house_that_can_not_be_seen_is_not_made_anew(tmp_path: Path, words: st
 
 def test_an_empty_house_says_that_it_is_empty(tmp_path: Path) -> None:
     house = House(tmp_path)
-    house.config.write_text("")
+    house.config.write_text("hostname = 'localhost'\n")
     (tmp_path / "state").mkdir()
     with house.start() as server:
         assert "is new and empty: no domain, no account; `mailplat domain add`" in (
