@@ -28,8 +28,8 @@ class Outgoing:
     """The octets on their way out of one connection; who adds to them minds how many wait.
 
     ``gathered`` counts those that `flush` will send, ``unsent`` those that could
-    not be; they are ``blocked`` as long as the transport has enough, and
-    ``moved`` is called each time it has taken some.
+    not be, and ``waiting`` both; they are ``blocked`` as long as the transport has
+    enough, and ``moved`` is called each time it has taken some.
     """
 
     __slots__ = ("_moved", "_ready", "_socket", "_transport", "_unsent", "blocked", "gathered")
@@ -56,6 +56,11 @@ class Outgoing:
     def unsent(self) -> int:
         """How many octets the transport has still to be given."""
         return len(self._unsent)
+
+    @property
+    def waiting(self) -> int:
+        """How many octets we keep: a `flush` takes none of them off who does not read."""
+        return self.gathered + len(self._unsent)
 
     def gather(self, octets: bytes) -> None:
         """Add octets to those that will leave together."""

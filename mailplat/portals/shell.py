@@ -189,7 +189,7 @@ class Shell(Protocol):
     async def write(self, octets: bytes) -> None:
         """Send octets behind the replies made so far; wait while too much lies unsent."""
         self._outgoing.gather(octets)
-        if self._outgoing.gathered > self._terms.limits.unsent or not self.connected:
+        if self._outgoing.waiting > self._terms.limits.unsent or not self.connected:
             await self._let_others_go_on()
 
     def farewell(self, error: MailError) -> None:
@@ -349,7 +349,7 @@ class Shell(Protocol):
             self._outgoing.flush()
             await self._until_unsent_is(0)
             self._start_tls()
-        elif self._outgoing.gathered > self._terms.limits.unsent:
+        elif self._outgoing.waiting > self._terms.limits.unsent:
             await self._let_others_go_on()
 
     async def _let_others_go_on(self) -> None:

@@ -309,6 +309,28 @@ def test_many_contents_of_the_largest_size(house: House) -> None:
         client.say(b"\r\n.\r\n", "552 5.3.4 ")
 
 
+def test_large_messages_that_are_asked_for_and_not_read(house: House) -> None:
+    """While nine leave it unread, one reads it to its end and so tells how far they may be."""
+    messages(house)
+    content = b"Subject: large\r\n\r\n" + (b"z" * 62 + b"\r\n") * ((49 * MIB) // 64)
+    send_at_once(house, content + b".\r\n", 1)
+    with contextlib.ExitStack() as stack:
+        for _ in range(9):
+            idler = stack.enter_context(dial(house, service="pop3", greeting="+OK"))
+            log_in(idler)
+            idler.line.sendall(b"RETR 1\r\n")
+        reader = stack.enter_context(dial(house, service="pop3", greeting="+OK"))
+        log_in(reader)
+        reader.line.sendall(b"RETR 1\r\nDELE 1\r\nQUIT\r\n")
+        size = sum(map(len, iter(lambda: reader.line.recv(MIB), b"")))
+    assert size > len(content)
+
+
+def log_in(client: Client) -> None:
+    for words in (b"USER ann@example.org\r\n", f"PASS {PASSWORD}\r\n".encode()):
+        client.say(words, "+OK")
+
+
 REFUSED = {
     "a bare LF": b"\n",
     "a line that is too long": b"x" * 70_000 + b"\r\n",

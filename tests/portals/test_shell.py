@@ -64,18 +64,17 @@ class Echo:
     async def answer(self, event: object) -> object | None:
         self.heard.append(event)
         match event:
-            case b"wait":
+            case b"wait" | b"store":
                 self.waits.append(Deferred())
                 return await self.waits[-1]
             case b"more":
                 return None
-            case b"store":
-                self.waits.append(Deferred())
-                return await self.waits[-1]
             case b"big":
                 for _ in range(20):
                     await self.connection.write(b"x" * 999 + b"\n")
                 return b"done"
+            case b"pieces":
+                return await self._pieces()
             case b"break":
                 raise ZeroDivisionError
             case b"escape":
@@ -85,6 +84,13 @@ class Echo:
             case TimedOut():
                 return b"too slow"
         return event
+
+    async def _pieces(self) -> object:
+        for _ in range(20):
+            self.waits.append(Deferred())
+            await self.waits[-1]
+            await self.connection.write(b"x" * 999 + b"\n")
+        return b"done"
 
     def lost(self) -> None:
         self.ends += 1
@@ -128,6 +134,12 @@ class Scene:
     def hear(self, octets: bytes) -> list[bytes]:
         self.shell.dataReceived(octets)
         return self.said()
+
+    def finish_waits(self) -> None:
+        """Let the session have all that it waits for, as long as it goes on waiting."""
+        while not self.session.waits[-1].called:
+            self.session.waits[-1].callback(b"y" * 600)
+            self.clock.pump([0, 0])
 
 
 def refusal(error: Exception) -> bytes:
@@ -322,6 +334,21 @@ def test_a_peer_that_does_not_read_is_no_longer_served(scene: Scene) -> None:
     scene.clock.advance(1)
     assert scene.transport.aborting
     assert scene.session.heard == [b"big"]
+
+
+@pytest.mark.parametrize("asked", [b"pieces\n", b"wait\n" * 100])
+def test_what_is_waited_for_is_made_only_for_who_reads_it(scene: Scene, asked: bytes) -> None:
+    """Before each wait all that is ready leaves, and what can't leave still counts."""
+    scene.transport.narrow = True
+    scene.hear(asked)
+    scene.finish_waits()
+    assert len(scene.session.waits) <= 4
+    assert LIMITS.unsent <= scene.shell._outgoing.unsent <= 2 * LIMITS.unsent
+    while scene.shell._work:
+        scene.shell._outgoing.resumeProducing()
+        scene.clock.advance(0)
+        scene.finish_waits()
+    assert len(scene.session.waits) == (20 if asked == b"pieces\n" else 100)
 
 
 def test_a_peer_that_reads_slowly_gets_everything(scene: Scene) -> None:
