@@ -8,7 +8,6 @@ small and then in a file without a name.
 from __future__ import annotations
 
 import errno
-import math
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -29,7 +28,6 @@ T = TypeVar("T")
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNNAMED_REFUSED = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT)
-BETWEEN_LOOKS = 1.0  # seconds for which we believe how much room there was
 TO_READ = os.O_RDONLY | os.O_CLOEXEC
 TO_ALLOCATE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 TO_MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -304,8 +302,7 @@ class Spooled:
 class Spool:
     """Keeps contents while they arrive; a crash forgets them, as nobody was told of them yet.
 
-    Contents up to ``in_memory`` octets never touch the disk.  How much room there
-    is on it is looked at once a second of the clock ``seconds``.
+    Contents up to ``in_memory`` octets never touch the disk.
     """
 
     def __init__(
@@ -313,16 +310,12 @@ class Spool:
         folder: Path,
         ask: Ask,
         disk: Disk,
-        seconds: Callable[[], float],
         *,
         in_memory: int = 64 * KIB,
     ) -> None:
         self._folder = folder
         self._ask = ask
         self._disk = disk
-        self._seconds = seconds
-        self._room = 0
-        self._looked = -math.inf  # when
         self.in_memory = in_memory
 
     def prepare(self) -> None:
@@ -332,14 +325,13 @@ class Spool:
             self._disk.unlink(left)
 
     def insist_on_room(self, octets: int) -> None:
-        """Raise `DiskFull` where fewer octets are free; quick enough for the reactor."""
-        now = self._seconds()
-        if not 0 <= now - self._looked < BETWEEN_LOOKS:
-            self._room, self._looked = self._disk.room(self._folder), now
-        if self._room < octets:
-            raise DiskFull(
-                f"{self._room} octets are free in {self._folder}, {octets} are wanted"
-            )
+        """Raise `DiskFull` where fewer octets are free now.
+
+        It is one system call of some microseconds, so the reactor may ask.
+        """
+        room = self._disk.room(self._folder)
+        if room < octets:
+            raise DiskFull(f"{room} octets are free in {self._folder}, {octets} are wanted")
 
     def begin(self) -> Incoming:
         """Return an empty content, to be added to."""

@@ -220,11 +220,9 @@ def _house_part(
     )
 
 
-def _spool(
-    house: House, workers: Workers, disk: Disk, limits: Limits, clock: IReactorTime
-) -> Spool:
+def _spool(house: House, workers: Workers, disk: Disk, limits: Limits) -> Spool:
     folder, in_memory = house.state / "spool", limits.spool_above
-    return Spool(folder, workers.files.ask, disk, clock.seconds, in_memory=in_memory)
+    return Spool(folder, workers.files.ask, disk, in_memory=in_memory)
 
 
 KINDS: dict[object, object] = dict.fromkeys(

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from twisted.internet.task import Clock
 
 from mailplat.files import Disk, Reserve, Spool
 from mailplat.mail.errors import AlreadyExists, DiskFull, MailError, StoreFailed
@@ -128,7 +127,7 @@ async def test_whatever_step_fails_a_spooled_content_is_whole_or_refused(
     for at in range(1, 100):
         trouble = Trouble(at, error)
         disk = FakeDisk(Tape(tmp_path), trouble)
-        spool = Spool(tmp_path, at_once, disk, Clock().seconds, in_memory=10)
+        spool = Spool(tmp_path, at_once, disk, in_memory=10)
         incoming = spool.begin()
         try:
             for number in range(20):

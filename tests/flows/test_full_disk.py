@@ -44,13 +44,14 @@ class SmallDisk:
     def has_reserve(self) -> bool:
         return self.reserve.exists() and self.reserve.stat().st_blocks * 512 == 16 << 20
 
-    def fill(self) -> None:
-        """Leave not one page free."""
+    def fill(self, but: int = 0) -> None:
+        """Leave not one page free but so many."""
         with self.ballast.open("ab", buffering=0) as file, contextlib.suppress(OSError):
-            while True:
+            while self.room() > but or not but:
                 file.write(b"x" * 4096)
 
     def room(self) -> int:
+        """Return how many pages are free."""
         return os.statvfs(self.state).f_bfree
 
     def send(self, message: bytes = MESSAGE) -> int:
@@ -109,6 +110,21 @@ def test_mail_can_be_deleted_on_a_full_disk(small: SmallDisk) -> None:
         small.ballast.unlink()
         wait_until(lambda: small.send() == 250, "mail is taken again")
         wait_until(small.has_reserve, "room is kept again")
+
+
+def test_mail_is_refused_from_the_moment_at_which_there_is_no_room(small: SmallDisk) -> None:
+    """A transaction needs room for two messages of the largest size, here 16 MiB."""
+    with (
+        small.house.start(),
+        contextlib.closing(smtplib.SMTP(LOOPBACK, small.house.port("smtp"))) as client,
+    ):
+        client.ehlo()
+        for but, code in ((5000, 250), (4000, 452), (1000, 452), (0, 452)):
+            small.fill(but)
+            assert client.mail("carol@example.net")[0] == code
+            client.rset()
+        small.ballast.unlink()
+        assert client.mail("carol@example.net")[0] == 250
 
 
 def test_a_full_disk_is_no_obstacle_to_a_start(small: SmallDisk) -> None:

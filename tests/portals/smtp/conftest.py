@@ -123,9 +123,8 @@ class SmtpHouse:
             self.directory, self.bus, Hasty(), self.doorkeeper,
         )  # fmt: skip
         self.spool = Spool(
-            spool, self.workers.files.ask, Disk(), self.clock.seconds,
-            in_memory=self.limits.spool_above,
-        )  # fmt: skip
+            spool, self.workers.files.ask, Disk(), in_memory=self.limits.spool_above
+        )
         self.spool.prepare()
 
     def desk(self) -> Desk:
