@@ -127,6 +127,32 @@ def test_mail_is_refused_from_the_moment_at_which_there_is_no_room(small: SmallD
         assert client.mail("carol@example.net")[0] == 250
 
 
+def test_a_message_that_fails_leaves_the_reserve_to_who_deletes(small: SmallDisk) -> None:
+    """It fails where its content goes into the database, and others take what it leaves."""
+    large = b"Subject: large\r\n\r\n" + (b"x" * 998 + b"\r\n") * 6000
+    with small.house.start():
+        for _ in range(10):
+            assert small.send() == 250
+        before = small.room()
+        with contextlib.closing(smtplib.SMTP(LOOPBACK, small.house.port("smtp"))) as client:
+            client.ehlo()
+            for code, said in (250, "MAIL FROM:<>"), (250, f"RCPT TO:<{ANN}>"), (354, "DATA"):
+                assert client.docmd(said)[0] == code
+            client.send(large)
+            wait_until(lambda: before - small.room() > 1400, "it lies in the spool")
+            small.fill(but=30)
+            client.send(b".\r\n")
+            assert client.getreply()[0] == 452
+        small.fill()
+        assert small.has_reserve()
+        with small.maildrop() as client:
+            for number in range(1, 11):
+                client.dele(number)
+            assert client.quit().startswith(b"+OK")
+        with small.maildrop() as client:
+            assert client.stat() == (0, 0)
+
+
 def test_a_full_disk_is_no_obstacle_to_a_start(small: SmallDisk) -> None:
     with small.house.start():
         assert small.send() == 250

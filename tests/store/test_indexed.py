@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -13,7 +14,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import Clock, deferLater
 
+from mailplat.files import Disk, Reserve
 from mailplat.interfaces import IBus, IMailStore
+from mailplat.mail.errors import DiskFull
 from mailplat.mail.mailbox import Delivery, ModSeq, UidSet
 from mailplat.mail.people import AccountId
 from mailplat.sql import Connection, Row, SqliteDatabase
@@ -23,8 +26,10 @@ from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
 from mailplat.testing.contracts.account import AccountContract
 from mailplat.testing.contracts.accounts import ALICE, BIG, HELLO
 from mailplat.testing.contracts.store import StoreContract
+from mailplat.testing.disk import FakeVfs, Tape, Trouble
 from mailplat.testing.fakes import FakeBus, FakeContent, new_message
 from mailplat.testing.fixtures import async_yield_fixture
+from mailplat.testing.workers import database_at_once
 
 BOB = AccountId("bob")
 
@@ -265,6 +270,56 @@ class TestForgetting:
         del account, cursor
         await swept(store, emails=0)
         assert await forget() == (0, 0)
+
+
+@attrs.define
+class Full(Trouble):
+    """There is no room as long as a reserve takes it."""
+
+    reserve: Path = Path()
+
+    def meet(self, kind: str) -> bool:
+        return kind == "write" and self.reserve.exists()
+
+
+class Filling(FakeContent):
+    """A large content; when it is read the disk is full."""
+
+    def __init__(self, vfs: FakeVfs, reserve: Path) -> None:
+        super().__init__(BIG)
+        self.vfs = vfs
+        self.reserve = reserve
+
+    async def read(self, start: int, stop: int) -> bytes:
+        self.vfs.trouble = Full(error=errno.ENOSPC, reserve=self.reserve)
+        return await super().read(start, stop)
+
+
+async def test_the_reserve_is_for_who_deletes_and_not_for_what_could_not_be_kept(
+    tmp_path: Path,
+) -> None:
+    with FakeVfs(Tape(tmp_path)) as vfs:
+        reserve = Reserve(Disk(), tmp_path / "reserve", 1_000_000)
+        database = database_at_once(tmp_path / "mail.db", vfs=vfs.name, reserve=reserve)
+        await database.open()
+        store = IndexedStore(IndexedStoreSettings(), database, FakeBus(), Clock())
+        await store.prepare()
+        account = await store.open(ALICE)
+        [inbox] = await account.mailboxes()
+        await account.append(inbox.id, [HELLO])
+        with pytest.raises(DiskFull):
+            await store.keep(
+                ALICE, attrs.evolve(HELLO, content=Filling(vfs, tmp_path / "reserve"))
+            )
+        assert not reserve.is_missing
+        assert await database.read(rows, "unnamed") == 1
+        await account.expunge(inbox.id, UidSet.of(1))
+        vfs.trouble = Trouble()
+        del account
+        await swept(store, emails=0)
+        assert await database.read(rows, "unnamed") == 0
+        store.finish()
+        await database.close()
 
 
 async def swept(store: IndexedStore, emails: int) -> None:

@@ -10,7 +10,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mailplat.mail.errors import ShuttingDown
+from mailplat.mail.errors import DiskFull, ShuttingDown
 from mailplat.mail.people import AccountId
 from mailplat.sql import Database, Row
 from mailplat.store.indexed import queries
@@ -34,6 +34,9 @@ class Sweeper:
         self._open: dict[AccountId, WeakSet[IndexedAccount]] = {}
         self._gone: set[AccountId] = set()  # those of which an object has gone
         self._held: set[AccountId] = set()  # those that may have something to be swept
+        self._left: set[tuple[AccountId, int]] = (
+            set()
+        )  # contents to be forgotten, by their emails
         self._sweeping: dict[AccountId, bool] = {}  # whether it was asked for again meanwhile
         self._tidying = LoopingCall(self._tidy)
         self._tidying.clock = clock
@@ -75,7 +78,10 @@ class Sweeper:
             Deferred.fromCoroutine(self._sweep(account)).addErrback(self._leave)
 
     def forget(self, account: AccountId, email: int) -> Deferred[None]:
-        """Remove a content unless a message has come to name it; never fails."""
+        """Remove a content unless a message has come to name it; never fails.
+
+        Where the disk is too full even for that, it is done when others have made room.
+        """
         return Deferred.fromCoroutine(self._drop(account, email)).addErrback(self._leave)
 
     async def remove(self, account: AccountId) -> None:
@@ -84,8 +90,16 @@ class Sweeper:
         await self._go_on_removing(account)
 
     async def _drop(self, account: AccountId, email: int) -> None:
-        while await self._database.write(queries.contents.drop_content, account, email):
-            pass
+        try:
+            while await self._database.write(queries.contents.drop_content, account, email):
+                pass
+        except DiskFull:
+            self._left.add((account, email))
+
+    async def _drop_left(self) -> None:
+        left, self._left = self._left, set()
+        for account, email in left:
+            await self._drop(account, email)
 
     async def _sweep(self, account: AccountId) -> None:
         try:
@@ -98,10 +112,12 @@ class Sweeper:
                     pass
                 if oldest is None:
                     self._held.discard(account)
+            await self._drop_left()
         finally:
             del self._sweeping[account]
 
     async def _tidy(self) -> None:
+        await self._drop_left()
         for account in await self._database.read(queries.contents.removals):
             await self._go_on_removing(account)
         behind: str | None = ""

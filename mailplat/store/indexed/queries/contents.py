@@ -72,9 +72,12 @@ def pieces(
     return [octets for [octets] in rows]
 
 
-@makes_room
 def drop_content(db: Connection, account: AccountId, email: int) -> bool:
-    """Forget some of a content unless a message names it; return whether there is more."""
+    """Forget some of a content unless a message names it; return whether there is more.
+
+    That clears up behind a message which could not be kept, and must not take
+    the room that is reserved for those who delete.
+    """
     waiting = "SELECT account, email FROM store_unnamed WHERE account = ? AND email = ?"
     return not _forget(db, db.all(waiting, (account, email)))
 
