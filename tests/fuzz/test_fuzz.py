@@ -40,6 +40,7 @@ from mailplat.wire.smtp.receiver import Mistake, Receiver
 from mailplat.wire.smtp.reply import Reply
 
 LONGEST = 65536  # octets of an input
+COMMANDS = 16384  # octets of a stream in which each line is a command that is answered
 SLOWEST = 0.5  # seconds of processor time for any input, read twice
 SMALL = Limits(data_line=1000, smtp_line=200, smtp_line_logged_in=300, sasl_line=400)
 
@@ -213,6 +214,7 @@ def read_smtp(lmtp: bool) -> Callable[[bytes, random.Random], None]:
 
     def read(stream: bytes, chance: random.Random) -> None:
         """Cuts may matter: what stands behind EHLO or STARTTLS must not have come with it."""
+        stream = stream[:COMMANDS]
         for pieces in ([stream], pieces_of(stream, chance)):
             converse(Receiver(offer, SMALL, greeted=True), pieces, answer_smtp)
 
@@ -234,6 +236,7 @@ def read_data(stream: bytes, chance: random.Random) -> None:
 
 
 def read_pop3(stream: bytes, chance: random.Random) -> None:
+    stream = stream[:COMMANDS]
     whole, cut = (
         converse(Pop3Engine(SMALL), pieces, answer_pop3)
         for pieces in ([stream], pieces_of(stream, chance))
