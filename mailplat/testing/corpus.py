@@ -105,7 +105,10 @@ class _Writer:
 
     def _cut(self, octets: bytes) -> bytes:
         octets = octets[: self._chance.randrange(len(octets) + 1)]
-        if octets.rstrip().rpartition(b"\n")[2].lower().startswith((b"content-", b" ", b"\t")):
+        line = octets.rstrip().rpartition(b"\n")[2].lower()
+        if line.startswith((b"content-", b" ", b"\t")) or (
+            line and b"content-".startswith(line)
+        ):
             self.oddities.add("cut in a field")
         return octets
 

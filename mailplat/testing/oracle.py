@@ -12,6 +12,7 @@ from pathlib import Path
 from mailplat.testing.programs import NOBODY, NotStarted
 
 IMAP = Path("/usr/lib/dovecot/imap")  # of Debian's package dovecot-imapd
+_LAST = b"the-last-0815"  # a tag that begins no line of a message
 _ANSWER = re.compile(rb"\* (\d+) FETCH \((.*)\)\r\n", re.DOTALL)
 _LITERAL = re.compile(rb"\{(\d+)\}\r\n\Z")
 
@@ -31,7 +32,9 @@ def fetched_by_dovecot(folder: Path, messages: Sequence[bytes], items: str) -> l
     for path in (folder, maildir, *maildir.rglob("*")):
         shutil.chown(path, owner, NOBODY if os.getuid() == 0 else os.getgid())
     (folder / "dovecot.conf").write_text(_configuration(folder, owner))
-    said = _dialogue(folder, b"a SELECT INBOX\r\nb FETCH 1:* (%b)\r\n" % items.encode())
+    said = _dialogue(
+        folder, b"a SELECT INBOX\r\n%b FETCH 1:* (%b)\r\n" % (_LAST, items.encode())
+    )
     numbers = _numbers(maildir / "dovecot-uidlist")
     answers = {
         numbers[int(uid)]: words for uid, words in map(_taken_apart, _lines(said)) if uid
@@ -61,7 +64,7 @@ mail_location = maildir:{folder}/mail
 
 
 def _dialogue(folder: Path, commands: bytes) -> bytes:
-    """Say commands, the last with the tag b, and return what is answered up to its end."""
+    """Say commands, the last with the tag `_LAST`, and return all answers."""
     with subprocess.Popen(  # noqa: S603
         [IMAP, "-c", str(folder / "dovecot.conf")],
         stdin=subprocess.PIPE,
@@ -75,7 +78,7 @@ def _dialogue(folder: Path, commands: bytes) -> bytes:
         program.stdin.write(commands)
         program.stdin.flush()
         said: list[bytes] = []
-        while not said or not said[-1].startswith(b"b "):
+        while not said or not said[-1].startswith(_LAST):
             line = program.stdout.readline()
             if not line:
                 break
