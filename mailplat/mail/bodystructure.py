@@ -30,23 +30,23 @@ def describe(structure: Structure) -> Bodies:
     ends: list[tuple[int, bytes, bytes]] = []  # of the parts around the next
     parts = structure.layout.parts
     holders = {part.parent for part in parts}
-    for number, (part, (entity, words)) in enumerate(
-        zip(parts, structure.described, strict=True)
-    ):
+    for number, (part, described) in enumerate(zip(parts, structure.described, strict=True)):
         while ends and ends[-1][0] != part.parent:
             _end(ends, short, long)
         kind = part.kind
-        if kind is not entity.kind:
-            words = words_of(entity, kind)  # there was no room for what is in it
-        begin, short_end, long_end = words
-        size = part.end - part.body
-        if kind is Kind.TEXT:
-            begin = b"%b%d %d" % (begin, size, part.lines)
-        elif kind is Kind.OTHER:
-            begin = b"%b%d" % (begin, size)
-        elif kind is Kind.MESSAGE:
+        begin, short_end, long_end = described.words
+        if kind is not described.kind:  # there was no room for what is in it
+            begin, short_end, long_end = words_of(described.entity, kind)
+        if kind is Kind.TEXT or kind is Kind.OTHER:
+            begin += b"%d" % (part.end - part.body)
+            if kind is Kind.TEXT:
+                begin += b" %d" % part.lines
+            short += (begin, short_end)
+            long += (begin, long_end)
+            continue
+        if kind is Kind.MESSAGE:
             envelope = structure.envelopes.get(number + 1) or _NO_ENVELOPE
-            begin = b"%b%d %b " % (begin, size, envelope)
+            begin += b"%d %b " % (part.end - part.body, envelope)
             lines = b" %d" % part.lines
             short_end, long_end = lines + short_end, lines + long_end
         elif number not in holders:  # the grammar wants a part in a multipart
@@ -62,8 +62,10 @@ def describe(structure: Structure) -> Bodies:
 
 def described_size(structure: Structure) -> int:
     """Return about how many octets BODYSTRUCTURE will have, without writing it."""
-    words = sum(len(begin) + len(end) for _, (begin, _, end) in structure.described)
-    return words + sum(map(len, structure.envelopes.values()))
+    words = (described.words for described in structure.described)
+    return sum(len(begin) + len(end) for begin, _, end in words) + sum(
+        map(len, structure.envelopes.values())
+    )
 
 
 def _end(ends: list[tuple[int, bytes, bytes]], short: list[bytes], long: list[bytes]) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
-from mailplat.mail.entity import MESSAGES, OPAQUE, Entity, read_entity
+from mailplat.mail.entity import MESSAGES, Entity
 from mailplat.mail.layout import Kind
 from mailplat.mail.parameters import Disposition, Pair
 
 NIL = b"NIL"
 _PLAIN = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-!#-\[\]-\x7f]*+")
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*+")
-_SHORT = 256  # octets of a header that may be remembered
 
 
 def nstring(octets: bytes | None) -> bytes:
@@ -32,6 +30,11 @@ def nstring(octets: bytes | None) -> bytes:
     return b"{%d}\r\n%b" % (len(octets), octets)
 
 
+def is_plain(octets: bytes) -> bool:
+    """Whether octets can stand in quotation marks as they are."""
+    return _PLAIN.fullmatch(octets) is not None
+
+
 class Words(NamedTuple):
     """A part's description, cut where stands what its header doesn't say.
 
@@ -43,32 +46,6 @@ class Words(NamedTuple):
     begin: bytes
     short_end: bytes
     long_end: bytes
-
-
-class Described(NamedTuple):
-    """What a part's header says, for us and for IMAP."""
-
-    entity: Entity
-    words: Words
-
-
-def describe_header(header: bytes, in_digest: bool = False) -> Described:
-    """Return what a header block says; see `read_entity`.
-
-    Most parts have one of a few headers, so short ones are remembered unless
-    they name a file.
-    """
-    if len(header) <= _SHORT and b"name" not in header:
-        return _remembered(header, in_digest)
-    return _described(header, in_digest)
-
-
-def _described(header: bytes, in_digest: bool) -> Described:
-    entity = read_entity(header, in_digest)
-    return Described(entity, words_of(entity, entity.kind))
-
-
-_remembered = lru_cache(1024)(_described)
 
 
 def words_of(entity: Entity, kind: Kind) -> Words:
@@ -143,6 +120,3 @@ def _disposition(disposition: Disposition) -> bytes:
 def _token(octets: bytes) -> bytes:
     """Return a string that has nothing to escape unless it is outside ASCII."""
     return b'"%b"' % octets if octets.isascii() else nstring(octets)
-
-
-OPAQUE_PART = Described(OPAQUE, words_of(OPAQUE, Kind.OTHER))

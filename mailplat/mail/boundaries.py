@@ -8,6 +8,8 @@ from typing import NamedTuple
 LONGEST_BOUNDARY = 998  # octets that are compared; RFC 2046 allows 70
 _LONGEST_LINE = LONGEST_BOUNDARY + 4  # octets that decide whether a line is a boundary
 _STRIDE = 8192
+_DASHES = b"\n--"
+_NONE = -1  # the first octet of nothing
 _FEW = 8  # boundaries that are compared one by one
 
 Window = bytes | bytearray
@@ -18,21 +20,21 @@ def is_cut(window: Window, start: int) -> bool:
     return start + _LONGEST_LINE > len(window) and window.find(b"\n", start) < 0
 
 
-def next_dashes(window: Window, start: int) -> int:
-    """Return where the next line end with two dashes behind it is, or -1.
+def next_line(window: Window, needle: bytes, start: int) -> int:
+    """Return where the next ``needle`` is, a line end and two dashes or more, or -1.
 
-    Base64 has no dashes, and a single octet is searched for much faster than three.
+    Base64 has no dashes, and a single octet is searched for much faster than several.
     """
     while len(window) - start > _STRIDE:
         dash = window.find(b"-", start)
         if dash < 0:
             return -1
         start = max(dash - 1, start)
-        found = window.find(b"\n--", start, start + _STRIDE)
+        found = window.find(needle, start, start + _STRIDE)
         if found >= 0:
             return found
-        start += _STRIDE - 2
-    return window.find(b"\n--", start)
+        start += _STRIDE - len(needle) + 1
+    return window.find(needle, start)
 
 
 class Boundary(NamedTuple):
@@ -48,9 +50,11 @@ class Boundaries:
     def __init__(self) -> None:
         self.octets: tuple[bytes, ...] = ()
         self.innermost: Boundary | None = None
+        self.needle = _DASHES  # what to search for: begins every line that may be one
         self._open: list[Boundary] = []  # outermost first
         self._named: dict[bytes, list[Boundary]] = {}
         self._lengths: list[int] = []  # ascending, each once
+        self._firsts: frozenset[int] | None = None  # the octets with which they begin
 
     def add(self, octets: bytes, part: int) -> None:
         """Open a boundary; white space at its end is lost in transport, so it doesn't count."""
@@ -58,6 +62,8 @@ class Boundaries:
         self.innermost = boundary = Boundary(octets, part)
         self._open.append(boundary)
         self.octets += (octets,)
+        self.needle = _DASHES if len(self.octets) > 1 else _DASHES + octets
+        self._firsts = None
         self._named.setdefault(octets, []).append(boundary)
         if len(octets) not in self._lengths:
             insort(self._lengths, len(octets))
@@ -71,6 +77,8 @@ class Boundaries:
             self._forget(open_.pop())
         self.octets = self.octets[: len(open_)]
         self.innermost = open_[-1] if open_ else None
+        self.needle = _DASHES if len(open_) != 1 else _DASHES + open_[0].octets
+        self._firsts = None
 
     def _forget(self, boundary: Boundary) -> None:
         named = self._named[boundary.octets]
@@ -85,12 +93,25 @@ class Boundaries:
         """Whether a line begins with a boundary, its dashes not counted."""
         if len(self.octets) <= _FEW:
             return window.startswith(self.octets, start)
+        if window.startswith(self._open[-1].octets, start):
+            return True
+        if self._firsts is None:
+            self._firsts = frozenset(octets[0] if octets else _NONE for octets in self.octets)
+        first = window[start] if start < len(window) else _NONE
+        if first not in self._firsts and _NONE not in self._firsts:
+            return False
         return self._longest(_line(window, start)) is not None
 
     def find(self, window: Window, start: int) -> Boundary:
         """Return the boundary with which a line `begins`."""
-        if len(self._open) == 1:
-            return self._open[0]
+        last = self._open[-1]
+        octets = last.octets
+        if len(self._open) == 1 or (
+            len(octets) == self._lengths[-1]
+            and octets[-2:] != b"--"
+            and window.startswith(octets, start)
+        ):
+            return last
         line = _line(window, start)
         found = self._longest(line)
         if found is None:

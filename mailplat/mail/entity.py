@@ -25,6 +25,7 @@ _FIELDS = re.compile(
     rb"\n[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-([^\x00-\x20\x7f:]++)[ \t]*+:[ \t]*+"
     rb"([^\n]*+(?:\n[ \t][^\n]*+)*+)"
 )
+_WHOLE_FIELDS = re.compile(rb"\n[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-[^\n]*+(?:\n[ \t][^\n]*+)*+")
 _UNFOLD = re.compile(rb"\r?\n")
 
 
@@ -71,6 +72,11 @@ TEXT = Entity()
 OPAQUE = Entity(MediaType(b"application", b"octet-stream"), kind=Kind.OTHER)
 MESSAGE = Entity(MediaType(b"message", b"rfc822"), kind=Kind.MESSAGE)
 """What a part of a digest is if it says nothing (RFC 2046 section 5.1.5)."""
+
+
+def content_fields(header: bytes) -> bytes:
+    """Return the fields of a header block that say something of the body, and no others."""
+    return b"".join(_WHOLE_FIELDS.findall(b"\n" + header))
 
 
 def read_entity(header: bytes, in_digest: bool = False) -> Entity:

@@ -47,9 +47,10 @@ def preview_parts(structure: Structure) -> list[tuple[Entity, Range]]:
     They are the first texts that aren't attachments.
     """
     found: list[tuple[Entity, Range]] = []
-    for part, (entity, _) in zip(structure.layout.parts, structure.described, strict=True):
+    for part, described in zip(structure.layout.parts, structure.described, strict=True):
         if part.kind is not Kind.TEXT:
             continue
+        entity = described.entity
         if (disposition := entity.disposition) and disposition.is_attachment:
             continue
         stop = min(part.end, part.body + (READ if found else READ_AT_MOST))

@@ -26,17 +26,16 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple, Self
 
-from mailplat.mail.bodywords import OPAQUE_PART, Described, describe_header
-from mailplat.mail.boundaries import Boundaries, Window, is_cut, next_dashes
+from mailplat.mail.boundaries import Boundaries, Window, is_cut, next_line
+from mailplat.mail.described import OPAQUE_PART, Described, describe_header
 from mailplat.mail.entity import Entity
 from mailplat.mail.header import Header
 from mailplat.mail.layout import Kind, Layout, Part
-from mailplat.mail.limits import KIB, MIB
+from mailplat.mail.limits import MIB
 
 DEPTH = 100  # how deep a part may lie; what would be deeper is not looked for
 PARTS = 10_000  # of one message; the last of them is all the rest, whatever it is
 HEADER = MIB  # octets of a header that are read; the rest belongs to it, unread
-_SHORT = 8 * KIB  # octets in which a whole boundary is found sooner than its dashes
 
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _EMPTY_OR_DASHES = re.compile(rb"\n(?:\r?\n|--)")
@@ -123,7 +122,7 @@ class Scanner:
         self._lines = 0  # line ends before the offset ``_counted``, if anybody needs them
         self._counted = 0
         self._counting = 0  # open parts whose lines are counted
-        self._step: Callable[[Window, bool], bool] = self._begin
+        self._step: Callable[[Scanner, Window, bool], bool] = Scanner._begin
 
     def feed(self, octets: bytes) -> None:
         """Read the next octets."""
@@ -131,7 +130,7 @@ class Scanner:
         if held:
             held += octets
         window = held or octets
-        while self._step(window, False):
+        while self._step(self, window, False):
             pass
         used = self._at
         self._count(window, self._base + used)
@@ -146,7 +145,7 @@ class Scanner:
     def finish(self, octets: bytes = b"") -> Structure:
         """Read the last octets, and return the structure."""
         window = bytes(self._held) + octets if self._held else octets
-        while self._step(window, True):
+        while self._step(self, window, True):
             pass
         self._close(window, -1, self._base + len(window))
         return Structure(Layout(tuple(self._parts)), tuple(self._described), self._envelopes)
@@ -174,8 +173,7 @@ class Scanner:
             return True
         stop = self._line_end(window, end - 3)
         self._end_header(window, stop - self._base)
-        self._end_header_of_message(window, stop - self._base)
-        self._divide(window, end, stop)
+        self._end_at_boundary(window, end, stop)
         return True
 
     def _header_ends(self, window: Window, last: bool) -> re.Match[bytes] | None:
@@ -221,20 +219,16 @@ class Scanner:
         If there is none, or not yet, return -1 and remember how far was searched.
         """
         boundaries = self._boundaries
-        if last and len(boundaries.octets) == 1 and len(window) - seek <= _SHORT:
-            found = window.find(b"\n--%b" % boundaries.octets, seek)
-            if found >= 0:
-                return found + 3
-        begins = boundaries.begins
-        while (newline := next_dashes(window, seek)) >= 0:
+        needle = boundaries.needle
+        while (newline := next_line(window, needle, seek)) >= 0:
             seek = newline + 3
             if not last and is_cut(window, seek):
                 self._seek = newline
                 self._at = max(newline - 1, 0)
                 return -1
-            if begins(window, seek):
+            if boundaries.begins(window, seek):
                 return seek
-        self._seek = max(seek, len(window) - 2)
+        self._seek = max(seek, len(window) - len(needle) + 1)
         self._at = max(self._seek - 1, 0)
         return -1
 
@@ -259,11 +253,12 @@ class Scanner:
     def _read_leaves(self, window: Window, newline: int, last: bool) -> int:
         """Read parts that are at hand as a whole and have none in them: nearly all are so.
 
-        ``newline`` ends a boundary's line.  Returned is where the line ends behind
-        which a part begins that takes steps, or -1 if the last boundary was divided at.
+        ``newline`` ends a boundary's line.  Returned is where the line ends behind which
+        a part's header takes steps, or -1 if all is done up to a last boundary or a part
+        whose body takes steps.
         """
-        base, boundaries, rows = self._base, self._boundaries, self._rows
-        parent, depth = self._open[-1], len(self._open)
+        boundaries, rows = self._boundaries, self._rows
+        parent = self._open[-1]
         around = rows[parent]
         for _ in range(self._most - 1 - len(rows)):
             header = _EMPTY_OR_DASHES.search(window, newline)
@@ -271,19 +266,15 @@ class Scanner:
             if not header or window[(body := header.end()) - 1] != _LF or body - start > HEADER:
                 break
             described = describe_header(bytes(window[start:body]), around.is_digest)
-            kind = described.entity.kind
-            if kind is not _TEXT and kind is not _OTHER:
-                break
-            line = self._next_boundary(window, body - 1, last)
+            kind = described.kind
+            line = -1
+            if kind is _TEXT or kind is _OTHER:
+                line = self._next_boundary(window, body - 1, last)
             if line < 0:
-                break
-            self._floor = base + body
-            stop = self._line_end(window, line - 3)
-            lines = window.count(b"\n", body, stop - base) if kind is _TEXT else 0
-            numbers = (parent, depth, base + start, base + body, stop, lines, stop, stop, kind)
-            self._parts.append(_part(numbers))
-            rows.append(around)  # only to keep the others' numbers
-            self._described.append(described)
+                self._add(self._base + start)
+                self._begin_body(window, described, body)
+                return -1
+            stop = self._add_leaf(window, described, start, body, line)
             boundary = boundaries.find(window, line)
             end = line + len(boundary.octets)
             newline = window.find(b"\n", end)
@@ -292,8 +283,17 @@ class Scanner:
                 return -1
         return newline
 
+    def _begin_message(self, window: Window, last: bool) -> bool:
+        """Begin the message in a part, whose body has just begun."""
+        self._at = self._seek
+        self._read_part(window, self._rows[self._open[-1]].body - self._base, last)
+        return True
+
     def _read_part(self, window: Window, start: int, last: bool) -> None:
-        """Read the header of a part in a multipart, if it is at hand, and begin its body."""
+        """Read the header of a part in another, if it is at hand, and begin its body.
+
+        Such as have none in them, and are not read by `_read_leaves`, are read whole.
+        """
         found = self._header_ends(window, last)
         if not found or found.end() - start > HEADER:
             self._seek = self._at
@@ -305,12 +305,39 @@ class Scanner:
             self._floor = self._base + start
             stop = self._line_end(window, line - 3) - self._base
         around = self._rows[self._open[-1]]
-        described = describe_header(bytes(window[start:stop]), around.is_digest)
+        header = bytes(window[start:stop])
+        if self._envelope and around.kind is _MESSAGE:
+            self._envelopes[len(self._rows)] = self._envelope(Header.of_block(header))
+        described = describe_header(header, around.is_digest)
+        is_leaf = described.kind is _TEXT or described.kind is _OTHER
+        if is_leaf and around.kind is _MESSAGE and not is_cut_short:
+            line = self._next_boundary(window, stop - 1, last)
+        if is_leaf and (is_cut_short or (around.kind is _MESSAGE and line >= 0)):
+            self._divide(window, line, self._add_leaf(window, described, start, stop, line))
+            return
         self._add(self._base + start)
         self._begin_body(window, described, stop)
         if is_cut_short:
-            self._end_header_of_message(window, stop)
-            self._divide(window, line, self._base + stop)
+            self._end_at_boundary(window, line, self._base + stop)
+
+    def _add_leaf(
+        self, window: Window, described: Described, start: int, body: int, line: int
+    ) -> int:
+        """Add a part that has none in it, up to the boundary at ``line``; return where it ends.
+
+        What is given are offsets in the window, what is returned is one in the message.
+        """
+        base = self._base
+        self._floor = base + body
+        stop = self._line_end(window, line - 3)
+        kind = described.kind
+        lines = window.count(b"\n", body, stop - base) if kind is _TEXT else 0
+        parent, depth = self._open[-1], len(self._open)
+        numbers = (parent, depth, base + start, base + body, stop, lines, stop, stop, kind)
+        self._parts.append(_part(numbers))
+        self._rows.append(self._rows[parent])  # only to keep the others' numbers
+        self._described.append(described)
+        return stop
 
     # What was found.
 
@@ -322,7 +349,7 @@ class Scanner:
         rows.append(row)
         self._parts.append(_UNREAD)
         self._floor = start
-        self._step = self._read_header
+        self._step = Scanner._read_header
 
     def _end_header(self, window: Window, stop: int) -> None:
         """End the header of the innermost part at an offset in the window."""
@@ -337,10 +364,12 @@ class Scanner:
             self._envelopes[self._open[-1]] = self._envelope(Header.of_block(header))
         self._begin_body(window, describe_header(header, around.is_digest), stop)
 
-    def _end_header_of_message(self, window: Window, stop: int) -> None:
-        """End the header of a message that has none, if one has just been added."""
-        if self._rows[-1].body < 0:
-            self._end_header(window, stop)
+    def _end_at_boundary(self, window: Window, line: int, stop: int) -> None:
+        """End a part whose header a boundary has ended; a message in it has nothing at all."""
+        if self._rows[-1].kind is _MESSAGE:
+            self._add(stop)
+            self._end_header(window, stop - self._base)
+        self._divide(window, line, stop)
 
     def _begin_body(self, window: Window, described: Described, stop: int) -> None:
         """Begin the body of the innermost part at an offset in the window."""
@@ -348,26 +377,24 @@ class Scanner:
         row.body = self._floor = self._base + stop
         self._at = self._seek = stop - 1 if stop else 0
         self._described.append(described)
-        self._step = self._read_body
-        entity = described.entity
-        if entity.kind is _TEXT:
+        self._step = Scanner._read_body
+        if described.kind is _TEXT:
             row.kind = _TEXT
             self._begin_counting(window, row)
-        elif entity.kind is not _OTHER and row.depth < self._depth:
-            self._enter(window, row, entity)
+        elif described.kind is not _OTHER and row.depth < self._depth:
+            self._enter(window, row, described)
 
-    def _enter(self, window: Window, row: _Row, entity: Entity) -> None:
+    def _enter(self, window: Window, row: _Row, described: Described) -> None:
         """Go into a part that has others in it."""
-        if entity.kind is _MULTIPART:
+        if described.kind is _MULTIPART:
             row.kind = _MULTIPART
-            row.is_digest = entity.media_type.subtype.lower() == b"digest"
-            boundary = entity.media_type.parameters.octets(b"boundary")
-            if boundary is not None:
-                self._boundaries.add(boundary, self._open[-1])
+            row.is_digest = described.is_digest
+            if described.boundary is not None:
+                self._boundaries.add(described.boundary, self._open[-1])
         elif len(self._rows) < self._most - 1:
             row.kind = _MESSAGE
             self._begin_counting(window, row)
-            self._add(row.body)
+            self._step = Scanner._begin_message
 
     def _divide(self, window: Window, line: int, stop: int) -> None:
         """End what a boundary ends that begins at an offset in the window.
@@ -387,11 +414,11 @@ class Scanner:
             boundaries.close(boundary, itself=True)
             self._seek += 2
             row.epilogue = self._floor = self._base + self._seek
-            self._step = self._read_body
+            self._step = Scanner._read_body
         else:
             if boundaries.innermost is not boundary:
                 boundaries.close(boundary, itself=False)
-            self._step = self._end_delimiter
+            self._step = Scanner._end_delimiter
 
     def _close(self, window: Window, around: int, stop: int) -> None:
         """End all parts that lie inside of ``around`` at an offset in the message."""

@@ -22,7 +22,7 @@ from mailplat.mail.dates import DateTime, date_in
 from mailplat.mail.header import Header
 from mailplat.mail.identifiers import relatives_of
 from mailplat.mail.imapwords import bounded_envelope
-from mailplat.mail.layout import Kind, Layout
+from mailplat.mail.layout import Layout
 from mailplat.mail.limits import KIB
 from mailplat.mail.preview import preview, preview_of, preview_parts
 from mailplat.mail.sortkeys import LONGEST_KEY, address_keys
@@ -177,15 +177,7 @@ _LAYOUT = 3
 
 def _has_attachment(structure: Structure) -> bool:
     """Say whether a part is called an attachment, or is a message or no text and has a name."""
-    for entity, _ in structure.described:
-        said = entity.disposition
-        if said is None:
-            continue
-        if said.kind.lower() == b"attachment":
-            return True
-        if entity.kind is Kind.OTHER and said.parameters.octets(b"filename"):
-            return True
-    return False
+    return any(described.is_attachment for described in structure.described)
 
 
 class _Reading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Sequence
 from itertools import pairwise
@@ -239,6 +240,35 @@ TOKENS = [
     b"Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n",
 ]
 messages = st.lists(st.sampled_from(TOKENS) | st.binary(max_size=4), max_size=25).map(b"".join)
+
+
+LEVELS = st.lists(
+    st.sampled_from([b"", b"a", b"ab", b"a--", b"b", b"x", b"xy", b"long" * 9]), min_size=9
+)
+
+
+@given(
+    LEVELS, st.lists(st.sampled_from(TOKENS) | st.binary(max_size=4), max_size=9), st.randoms()
+)
+def test_many_boundaries_are_told_apart(
+    levels: list[bytes], tokens: list[bytes], chance: random.Random
+) -> None:
+    opened = b"".join(
+        b'Content-Type: multipart/mixed; boundary="%b"\r\n\r\n--%b\r\n' % (one, one)
+        for one in levels
+    )
+    lines = [
+        token + b"\r\n--" + chance.choice(levels) + chance.choice([b"", b"--", b"c"])
+        for token in tokens
+    ]
+    message = opened + b"\r\n".join(lines)
+    whole = scan(message)
+    assert (
+        scanned([message[at : at + 1] for at in range(len(message))])._replace(envelopes={})
+        == whole
+    )
+    pieces = whole.layout.pieces()
+    assert b"".join(message[piece.start : piece.stop] for piece in pieces) == message
 
 
 @given(messages, st.lists(st.integers(0, 5000), max_size=4))
