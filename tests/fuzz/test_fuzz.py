@@ -18,19 +18,34 @@ import pytest
 
 from mailplat.mail.address import Address
 from mailplat.mail.addresslist import addresses_in
+from mailplat.mail.bodystructure import describe
 from mailplat.mail.charsets import charset_of, text_of
 from mailplat.mail.dates import date_in, imap_date_time_of
 from mailplat.mail.downgrade import downgraded_header
 from mailplat.mail.edit import Edits
+from mailplat.mail.encodings import (
+    Base64Decoder,
+    Base64Encoder,
+    QuotedPrintableDecoder,
+    QuotedPrintableEncoder,
+    UuDecoder,
+)
 from mailplat.mail.errors import BadAddress
+from mailplat.mail.filenames import file_names, safe_file_name
 from mailplat.mail.header import Header
 from mailplat.mail.identifiers import relatives_of
 from mailplat.mail.imapwords import address_list, envelope
+from mailplat.mail.layout import Layout
 from mailplat.mail.limits import Limits
 from mailplat.mail.message import Message
+from mailplat.mail.parameters import disposition, media_type, tokens
+from mailplat.mail.recoding import Level, Recoder, Survey, plan
 from mailplat.mail.sortkeys import address_keys, moment_key, subject_key
+from mailplat.mail.structure import Scanner, scan
 from mailplat.mail.summary import read_summary, summarise
 from mailplat.mail.words import decoded, shown
+from mailplat.testing.corpus import samples
+from mailplat.testing.imapwords import words_of
 from mailplat.wire.engine import After, Engine
 from mailplat.wire.pop3 import Auth as Pop3Auth
 from mailplat.wire.pop3 import Challenge, Err, Ok, Pop3Engine
@@ -86,6 +101,8 @@ TOKENS = [
     *(b"SIZE=", b"BODY=8BITMIME", b"USER u\r\n", b"PASS p\r\n", b"RETR 1\r\n", b"TOP 1 1\r\n"),
     *(b"UIDL\r\n", b"STLS\r\n", b"CAPA\r\n", b"Subject: ", b"From: ", b"Received: x\r\n"),
     *(b"Content-Type: text/plain; charset=", b"References: <a@b> ", b"Date: Mon, 1 Jan 2001 "),
+    *(b"Content-Type: multipart/mixed; boundary=x\r\n\r\n", b"--x\r\n", b"--x--\r\n"),
+    *(b"Content-Type: message/rfc822\r\n\r\n", b"Content-Transfer-Encoding: 8bit\r\n", b"--"),
     b"x" * 1100,
 ]
 
@@ -130,6 +147,25 @@ ADDRESS_SEEDS = [
     b"j\xc3\xbcrgen@b\xc3\xbccher.example",
     b"a@[IPv6:::1]",
 ]
+
+MIME_SEEDS = [sample.octets for sample in samples(40)]
+FIELD_SEEDS = [
+    b'text/plain; charset=utf-8; name="a b"; x=(c) y',
+    b"attachment; filename*0*=utf-8''%e2%82; filename*1*=%ac; filename*2=\"x\"; filename=y z",
+    b"=?utf-8?q?x?=; a==?utf-8?b?eA==?=; b",
+]
+ENCODED_SEEDS = [
+    b"aGVsbG8gdGhlcmU=\r\naGVsbG8=\r\n",
+    b"a=3Db =\r\nc=C3=A4 \t\r\n=",
+    b"begin 644 x\r\n#0V%T\r\n`\r\nend\r\n",
+]
+CODECS = (
+    Base64Decoder,
+    Base64Encoder,
+    QuotedPrintableDecoder,
+    QuotedPrintableEncoder,
+    UuDecoder,
+)
 
 
 @attrs.frozen
@@ -281,7 +317,56 @@ def read_address(octets: bytes, chance: random.Random) -> None:
     assert Address.parse(str(address)) == address
 
 
+def read_structure(octets: bytes, chance: random.Random) -> None:
+    structure = scan(octets)
+    scanner = Scanner()
+    for piece in pieces_of(octets, chance):
+        scanner.feed(piece)
+    assert scanner.finish() == structure
+    layout = structure.layout
+    assert Layout.unpack(layout.pack()) == layout
+    at = 0
+    for piece in layout.pieces():
+        assert piece.start == at
+        at = piece.stop
+    assert at == len(octets)
+    for words in describe(structure):
+        assert len(words_of(words)) == 1
+
+
+def read_field(octets: bytes, chance: random.Random) -> None:
+    type_, disposed = media_type(octets), disposition(octets)
+    assert len(type_.parameters) <= 100
+    for name in file_names(type_, disposed).texts:
+        safe = safe_file_name(name)
+        assert safe_file_name(safe) == safe
+    tokens(octets), type_.parameters.joined, type_.parameters.octets(b"boundary")
+
+
+def read_encoded(octets: bytes, chance: random.Random) -> None:
+    for codec in CODECS:
+        whole, cut = codec(), codec()
+        result = whole.feed(octets) + whole.finish()
+        pieces = [cut.feed(piece) for piece in pieces_of(octets, chance)]
+        assert b"".join([*pieces, cut.finish()]) == result, codec
+
+
+def read_to_recode(octets: bytes, chance: random.Random) -> None:
+    structure = scan(octets)
+    survey = Survey(structure.layout)
+    for piece in pieces_of(octets, chance):
+        survey.feed(piece)
+    found = plan(structure, survey.finish(), Level.SEVEN)
+    recoder = Recoder(structure, found.changes)
+    written = [recoder.feed(piece) for piece in pieces_of(octets, chance)]
+    assert b"".join([*written, recoder.finish()]).isascii() or not found.is_possible
+
+
 TARGETS = [
+    Target("structure", MIME_SEEDS, read_structure),
+    Target("field", FIELD_SEEDS, read_field),
+    Target("encoded", ENCODED_SEEDS, read_encoded),
+    Target("recoding", MIME_SEEDS, read_to_recode),
     Target("smtp", SMTP_SEEDS, read_smtp(lmtp=False)),
     Target("lmtp", SMTP_SEEDS, read_smtp(lmtp=True)),
     Target("data", SMTP_SEEDS, read_data),
