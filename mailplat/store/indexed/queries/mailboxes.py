@@ -37,13 +37,7 @@ def ensure_account(db: Connection, account: AccountId, now: float) -> ModSeq:
 
 def claim(db: Connection, account: AccountId, now: float) -> ModSeq:
     """Begin a change, and return its mod-sequence."""
-    sql = "UPDATE store_accounts SET modseq = modseq + 1 WHERE account = ? RETURNING modseq"
-    row = db.one(sql, (account,))
-    if row is None:
-        ensure_account(db, account, now)
-        row = db.one(sql, (account,))
-        assert row
-    return ModSeq(row[0])
+    return claim_each(db, {account: 1}, now)[account]
 
 
 def claim_each(
