@@ -141,9 +141,12 @@ def _template(frame: tuple[bytes, ...], in_digest: bool) -> _Template | None:
     if not all(piece.endswith(b"=") for piece in frame[:-1]):
         return None
     marked = frame[0]
-    for number, piece in enumerate(frame[1:]):
-        marked += b'"%b"%b' % (_MARK % number, piece)
+    marks = [_MARK % number for number in range(len(frame) - 1)]
+    for mark, piece in zip(marks, frame[1:], strict=True):
+        marked += b'"%b"%b' % (mark, piece)
     found = _described(marked, in_digest)
+    if not set(marks).issubset(_values(found.entity)):
+        return None
     begin, short_end, long_end = found.words
     boundary: bytes | int | None = found.boundary
     if found.boundary is not None and (mark := _MARKS.fullmatch(found.boundary)):
@@ -157,6 +160,12 @@ def _template(frame: tuple[bytes, ...], in_digest: bool) -> _Template | None:
         short_end,
         *_format(long_end),
     )
+
+
+def _values(entity: Entity) -> set[bytes]:
+    disposed = entity.disposition
+    parameters = entity.media_type.parameters + (disposed.parameters if disposed else ())
+    return {value for _, value in parameters}
 
 
 def _format(words: bytes) -> tuple[bytes, tuple[int, ...]]:

@@ -19,7 +19,7 @@ FIELDS = [
 PIECES = [
     *(b"text/plain", b"multipart/mixed", b"multipart/digest", b"message/rfc822", b"a/b", b"base64"),
     *(b"; name=", b"; boundary=", b"; charset=", b"; x=", b" y=", b"; name*=", b"; name*0*=", b";"),
-    *(b'"', b'"a b"', b'"a;b=c"', b'"a (b)"', b'"a%b"', b'"\\""', b'""', b'"=?utf-8?q?a?="', b'"x', b'x"'),
+    *(b'"', b'"a b"', b'"a;b=c"', b'"a (b)"', b'="a"', b'="base64"', b'"a%b"', b'"\\""', b'""', b'"=?utf-8?q?a?="', b'"x', b'x"'),
     *(b"(", b")", b"%", b"=", b" ", b"\t", b"\r\n ", b"\xc3\xa4", b'"\xc3\xa4"', b"\0", b"Qx0xQ", b"attachment"),
 ]  # fmt: skip
 fields = st.tuples(st.sampled_from(FIELDS), st.lists(st.sampled_from(PIECES), max_size=8)).map(
@@ -30,6 +30,8 @@ headers = st.lists(fields, max_size=4).map(b"".join)
 
 @given(headers, st.booleans())
 @example(b'Content-Type: multipart/mixed; boundary="a%b"\r\n', False)
+@example(b'Content-Description: \xc3\xbc name="a longer one"\r\n', False)
+@example(b'Content-Transfer-Encoding: ="base64"\r\nX: name\r\n', False)
 @example(
     b'Content-Type: a/b; x="1"; name="2"\r\nContent-Disposition: y; filename="%3"\r\n', False
 )
