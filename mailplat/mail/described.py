@@ -149,8 +149,8 @@ def _template(frame: tuple[bytes, ...], in_digest: bool) -> _Template | None:
         return None
     begin, short_end, long_end = found.words
     boundary: bytes | int | None = found.boundary
-    if found.boundary is not None and (mark := _MARKS.fullmatch(found.boundary)):
-        boundary = int(mark[1])
+    if found.boundary is not None and (whole := _MARKS.fullmatch(found.boundary)):
+        boundary = int(whole[1])
     return _Template(
         found.kind,
         found.is_digest,
