@@ -17,6 +17,7 @@ from mailplat.app.lock import Lock
 from mailplat.app.tables import DatabaseSettings
 from mailplat.bus import Bus
 from mailplat.files import Disk, Reserve
+from mailplat.interfaces import IBus
 from mailplat.mail.limits import MIB
 from mailplat.sql import SqliteDatabase
 from mailplat.workers import IReactorOfWorkers, Workers
@@ -50,7 +51,7 @@ class Foundation:
     disk: Disk
     database: SqliteDatabase
     journal: SqliteDatabase
-    bus: Bus
+    bus: IBus
 
     @classmethod
     def lay(

@@ -180,7 +180,7 @@ def _handlers(configuration: Configuration) -> dict[str, Extractor]:
     mistakes: list[Mistake] = []
     for entry in configuration.entries_of(EXTRACTORS):
         try:
-            extractors[entry.name] = _extractor(entry)
+            extractors[entry.name] = extractor_of(entry)
         except (ConfigError, UnknownComponent) as problem:
             mistakes.append(configuration.source.mistake((*entry.path, "use"), str(problem)))
     if mistakes:
@@ -189,7 +189,7 @@ def _handlers(configuration: Configuration) -> dict[str, Extractor]:
     return {name: extractors[one] for name, one in handlers.items() if one in extractors}
 
 
-def _extractor(entry: Entry) -> Extractor:
+def extractor_of(entry: Entry) -> Extractor:
     """Return how a child process makes an extractor, which can ask for no neighbour there."""
     arguments: dict[str, object] = {}
     for wish in wishes(entry.maker):

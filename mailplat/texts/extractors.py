@@ -39,6 +39,10 @@ class Extractor:
         except Exception as problem:
             raise ConfigError(f"can't be sent to a child process: {problem}") from problem
 
+    def make(self) -> ITextExtractor:
+        """Make the extractor, or take one that was made so before, in this process."""
+        return _made(self.recipe)
+
     async def text(
         self, workers: Workers, limits: Limits, entity: Entity, octets: bytes
     ) -> str:

@@ -14,6 +14,7 @@ import click
 import mailplat
 from mailplat.app import config, manual, newhouse
 from mailplat.app.cli.places import WHERE_ELSE, NoConfiguration, Office, find_config
+from mailplat.app.cli.verify import NotVerified, verify
 from mailplat.app.control import OperationFailed
 from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.registry import Registry, UnknownComponent, discover, importable_from
@@ -180,6 +181,39 @@ def list_plugins(as_json: bool) -> None:
     for broken in registry.broken:
         click.echo(f"{broken.source} can't be imported; `mailplat check` says why", err=True)
     if registry.clashes() or registry.broken:
+        sys.exit(1)
+
+
+@plugin.command("verify")
+@click.argument("instance")
+@click.option(
+    "--sample",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A part that an extractor is tried on.",
+)
+@click.option("--type", "media_type", default="", help="The sample's media type.")
+@as_json
+@click.pass_context
+def verify_plugin(
+    context: click.Context, instance: str, sample: Path | None, media_type: str, as_json: bool
+) -> None:
+    """Hold an INSTANCE of the configuration, such as store.main, to its contracts.
+
+    Its tests run in houses of their own, on empty state folders.
+    """
+    try:
+        found = verify(configuration_file(context), instance, sample, media_type)
+    except NotVerified as problem:
+        fail(str(problem))
+    if as_json:
+        click.echo(json.dumps(list(found.tests), indent=2))
+    else:
+        words = ("kept", "broken", "left out")
+        rows = [{**one, **{w: f"{one[w]} {w}" for w in words}} for one in found.contracts]
+        say(rows, ["contract", *words], False)
+        for row in [*found.broken, *found.left_out]:
+            click.echo(f"\n{row['outcome']}: {row['contract']} {row['test']}\n{row['problem']}")
+    if found.broken:
         sys.exit(1)
 
 
