@@ -181,7 +181,7 @@ def plan(structure: Structure, surveyed: Surveyed, level: Level) -> Plan:
     return Plan(
         tuple(changes.values()),
         is_possible,
-        any(_is_signed(structure, change.part) for change in changes.values()),
+        not changes.keys().isdisjoint(_signed(structure)),
     )
 
 
@@ -213,13 +213,18 @@ _ENCODERS: dict[bytes, Callable[[], Codec]] = {
 }
 
 
-def _is_signed(structure: Structure, number: int) -> bool:
-    """Whether a part is in one that is signed (RFC 1847 section 2.1)."""
-    while (number := structure.layout.parts[number].parent) >= 0:
-        type_ = structure.entities[number].media_type
-        if type_.name == "multipart/signed":
-            return True
-    return False
+def _signed(structure: Structure) -> set[int]:
+    """Return the parts that are in one that is signed (RFC 1847 section 2.1)."""
+    signers: set[int] = set()
+    signed: set[int] = set()
+    for number, (part, entity) in enumerate(
+        zip(structure.layout.parts, structure.entities, strict=True)
+    ):
+        if part.parent in signers or part.parent in signed:
+            signed.add(number)
+        if entity.media_type.name == "multipart/signed":
+            signers.add(number)
+    return signed
 
 
 # Writing ---------------------------------------------------------------------
@@ -274,7 +279,7 @@ def _spans(structure: Structure, changes: Sequence[Change]) -> Iterator[_Span]:
         codec = _HeaderCodec(change, is_message=around is Kind.MESSAGE)
         yield _Span(part.start, part.body, codec)
         if change.is_encoded and part.body < part.end:
-            was = decoder(structure.entities[change.part].encoding) or Identity()
+            was = decoder(structure.described[change.part].entity.encoding) or Identity()
             yield _Span(part.body, part.end, _Through(was, _ENCODERS[change.encoding]()))
 
 
