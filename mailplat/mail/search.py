@@ -28,7 +28,8 @@ from mailplat.mail.filenames import file_names
 from mailplat.mail.layout import Kind, Range
 from mailplat.mail.limits import MIB
 from mailplat.mail.structure import Structure
-from mailplat.mail.texts import GUESSED, codec_of, text_of
+from mailplat.mail.textparts import charset_label
+from mailplat.mail.texts import text_of
 from mailplat.mail.words import shown
 
 VERSION = 1
@@ -40,14 +41,10 @@ _FRONT = Struct("<BBIII")  # version, whether it is whole, lengths of subject, p
 # Classes of two letters instead of IGNORECASE, which would cost a search three times its time.
 _FIELDS = re.compile(
     rb"\n(?:([Ss][Uu][Bb][Jj][Ee][Cc][Tt])|[Ff][Rr][Oo][Mm]|[Ss][Ee][Nn][Dd][Ee][Rr]"
-    rb"|[Rr][Ee][Pp][Ll][Yy]-[Tt][Oo]|[Tt][Oo]|[BbCc]?[Cc][Cc])[ \t]*+:"
+    rb"|[Rr][Ee][Pp][Ll][Yy]-[Tt][Oo]|[Tt][Oo]|[Bb]?[Cc][Cc])[ \t]*+:"
     rb"([^\n]*+(?:\n[ \t][^\n]*+)*+)"
 )
 _LINE_END = re.compile(rb"\r?\n")
-_META_CHARSET = re.compile(
-    rb"<[mM][eE][tT][aA](?=[\s/])[^>]{0,300}?[cC][hH][aA][rR][sS][eE][tT]\s{0,9}=\s{0,9}[\"']?"
-    rb"([A-Za-z0-9_.:-]{1,60})"
-)
 _MARKED_UP = frozenset((b"html", b"enriched", b"richtext"))
 
 
@@ -261,16 +258,9 @@ def is_marked_up(entity: Entity) -> bool:
 
 
 def raw_text(entity: Entity, octets: bytes) -> str:
-    """Return a part's body as text, its transfer encoding and charset undone.
-
-    Where no charset is named, HTML may name one itself.
-    """
+    """Return a part's body as text, its transfer encoding and charset undone."""
     if entity.encoding.lower() == b"quoted-printable":
         octets = a2b_qp(octets)  # blanks at the ends of lines count for nothing here
     else:
         octets = decoded(octets, entity.encoding)
-    label = entity.media_type.parameters.text(b"charset") or ""
-    if is_marked_up(entity) and codec_of(label) == GUESSED:
-        named = _META_CHARSET.search(octets, 0, 2048)
-        label = named[1].decode("ascii") if named else label
-    return text_of(octets, label)
+    return text_of(octets, charset_label(entity, octets))

@@ -18,8 +18,9 @@ from mailplat.mail.encodings import (
 )
 from mailplat.mail.entity import Entity
 from mailplat.mail.fields import structured
+from mailplat.mail.metacharset import charset_in
 from mailplat.mail.parameters import MediaType
-from mailplat.mail.texts import text_of
+from mailplat.mail.texts import GUESSED, codec_of, text_of
 from mailplat.mail.words import LONGEST_LINE
 
 _LINE_END = re.compile(r"\r?\n")
@@ -46,11 +47,23 @@ def is_writable(entity: Entity) -> bool:
 def read_text(entity: Entity, octets: bytes) -> str:
     """Return a part's body as text; nothing is raised, what can't be read is U+FFFD.
 
-    Without a charset that anybody knows it is UTF-8, or else windows-1252.
+    Without a charset that anybody knows (see `charset_label`) it is UTF-8, or else
+    windows-1252.
     """
     octets = decoded(octets, entity.encoding)
+    return _LINE_END.sub("\n", text_of(octets, charset_label(entity, octets)))
+
+
+def charset_label(entity: Entity, octets: bytes) -> str:
+    """Return the label of the charset in which a part's octets, decoded, are to be read.
+
+    The charset parameter counts first; where it is missing or says nothing that
+    can be read by, HTML may name one itself (see `metacharset`).
+    """
     label = entity.media_type.parameters.text(b"charset") or ""
-    return _LINE_END.sub("\n", text_of(octets, label))
+    if entity.media_type.subtype.lower() == b"html" and codec_of(label) == GUESSED:
+        return charset_in(octets) or label
+    return label
 
 
 def write_text(entity: Entity, text: str) -> Written:
@@ -62,7 +75,7 @@ def write_text(entity: Entity, text: str) -> Written:
     fields: list[bytes] = []
     label = entity.media_type.parameters.text(b"charset") or "us-ascii"
     text = _LINE_END.sub("\r\n", text)
-    octets = _in_charset(text, label)
+    octets = _in_charset(entity, text, label)
     if octets is None:
         octets = text.encode("utf-8", "replace")
         fields.append(type_field(entity.media_type, b"utf-8"))
@@ -98,13 +111,13 @@ def _value(value: bytes) -> bytes:
     return value if _TOKEN.fullmatch(value) else b'"%b"' % _QUOTABLE.sub(rb"\\\1", value)
 
 
-def _in_charset(text: str, label: str) -> bytes | None:
+def _in_charset(entity: Entity, text: str, label: str) -> bytes | None:
     """Return a text in a charset; None if that can't hold it, or would be read as another."""
     try:
         octets = text.encode(charset_to_write(label) or "ascii")
     except UnicodeEncodeError:
         return None
-    return octets if text_of(octets, label) == text else None
+    return octets if text_of(octets, charset_label(entity, octets)) == text else None
 
 
 def _fits(octets: bytes, encoding: bytes) -> bool:

@@ -101,7 +101,7 @@ def test_header_and_body_are_apart() -> None:
         'To: "Doe, Jane" <jane@example.net>,\n bob@example.net (Robert)\n'
         "cc: carol@example.net\n"
         "Subject: =?utf-8?b?R3LDvMOfZQ==?= from\n far away\n"
-        "X-Other: nothing\n"
+        "X-Other: nothing\nCcc: nothing\n"
         "To: dave@example.net\n"
         "\nThe Body\n"
     )
