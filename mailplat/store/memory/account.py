@@ -1,32 +1,24 @@
-"""The contract's meaning in the fewest lines; what tests compare with."""
+"""One account's mail as a session sees it."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Sequence
-from enum import Enum, auto
+from collections.abc import Collection, Sequence
 from types import TracebackType
-from typing import Self
-from weakref import WeakSet, WeakValueDictionary
+from typing import TYPE_CHECKING, Self
 
 import attrs
-from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from mailplat.interfaces import IAccount, IBus, ICursor, IMailStore
-from mailplat.mail.content import Content, Octets, whole
-from mailplat.mail.errors import AlreadyExists, NoSuchMailbox, NoSuchMessage, NotPermitted
-from mailplat.mail.events import AccountChanged
+from mailplat.interfaces import IAccount, ICursor
+from mailplat.mail.content import Content, whole
+from mailplat.mail.errors import AlreadyExists, NoSuchMessage, NotPermitted
 from mailplat.mail.mailbox import (
-    DELETED,
     INBOX,
-    SEEN,
     SEPARATOR,
-    SYSTEM_FLAGS,
     Appended,
     Batch,
     Changes,
-    Delivery,
     FlagChange,
     Flagged,
     Mailbox,
@@ -37,8 +29,6 @@ from mailplat.mail.mailbox import (
     ModSeq,
     Moved,
     NewMessage,
-    Outcome,
-    Placement,
     Record,
     Replaced,
     Role,
@@ -48,251 +38,12 @@ from mailplat.mail.mailbox import (
     names_above,
     proper_name,
 )
-from mailplat.mail.people import AccountId
-from mailplat.mail.status import DELIVERED
+from mailplat.store.memory.mail import Box, Email, Mail, What
+
+if TYPE_CHECKING:
+    from mailplat.store.memory.store import MemoryStore
 
 BATCH = 100  # messages in one batch of a cursor
-
-
-class What(Enum):
-    """What a line of an account's log says of a mailbox, or of messages in it."""
-
-    MADE = auto()
-    EDITED = auto()
-    GONE = auto()
-    ADDED = auto()
-    CHANGED = auto()
-    REMOVED = auto()
-
-
-@attrs.define(eq=False)
-class Email:
-    """What all places of one message share."""
-
-    id: str
-    thread: str
-    content: Octets
-    summary: bytes
-    received: float
-
-
-@attrs.define(eq=False)
-class Message:
-    """One place of a message."""
-
-    uid: int
-    modseq: int
-    email: Email
-    flags: frozenset[str]
-    saved: float
-
-
-@attrs.define(eq=False)
-class Box:
-    """A mailbox; its messages stand in the order of their UIDs."""
-
-    id: MailboxId
-    name: str
-    role: Role
-    uid_validity: int
-    modseq: int = 0
-    uid_next: int = 1
-    messages: dict[int, Message] = attrs.field(factory=dict)
-
-    def pick(self, uids: UidSet) -> list[Message]:
-        return [self.messages[uid] for uid in uids.among(list(self.messages))]
-
-    def shown(self, subscribed: bool) -> Mailbox:
-        flags = [message.flags for message in self.messages.values()]
-        return Mailbox(
-            id=self.id,
-            name=self.name,
-            role=self.role,
-            subscribed=subscribed,
-            uid_validity=self.uid_validity,
-            uid_next=Uid(self.uid_next),
-            highest_modseq=ModSeq(self.modseq),
-            messages=len(flags),
-            unseen=sum(SEEN not in names for names in flags),
-            deleted=sum(DELETED in names for names in flags),
-            size=sum(message.email.content.size for message in self.messages.values()),
-        )
-
-
-@attrs.define(eq=False)
-class Mail:
-    """All that one account has; its methods change one thing and tell nobody."""
-
-    id: AccountId
-    modseq: int = 0
-    uid_validity: int = 0
-    made: int = 0  # mailboxes and messages, ever
-    boxes: dict[MailboxId, Box] = attrs.field(factory=dict)
-    subscribed: set[str] = attrs.field(factory=set)
-    spelling: dict[str, str] = attrs.field(
-        factory=lambda: {name.lower(): name for name in SYSTEM_FLAGS}
-    )
-    threads: dict[bytes, str] = attrs.field(factory=dict)
-    emails: WeakValueDictionary[str, Email] = attrs.field(factory=WeakValueDictionary)
-    keys: dict[str, Outcome] = attrs.field(factory=dict)
-    log: list[tuple[int, What, MailboxId, UidSet]] = attrs.field(factory=list)
-
-    def box(self, mailbox: MailboxId) -> Box:
-        try:
-            return self.boxes[mailbox]
-        except KeyError:
-            raise NoSuchMailbox(f"{self.id} has no mailbox {mailbox}") from None
-
-    def find(self, name: str) -> Box | None:
-        return next((box for box in self.boxes.values() if box.name == name), None)
-
-    def number(self, letter: str) -> str:
-        self.made += 1
-        return f"{letter}{self.made}"
-
-    def note(self, what: What, box: Box, uids: UidSet = UidSet()) -> None:  # noqa: B008
-        box.modseq = self.modseq
-        self.log.append((self.modseq, what, box.id, uids))
-
-    def make(self, name: str, role: Role, now: float) -> Box:
-        for above in names_above(name):
-            if not self.find(above):
-                self.make_one(above, Role.NONE, now)
-        return self.make_one(name, role, now)
-
-    def make_one(self, name: str, role: Role, now: float) -> Box:
-        self.uid_validity = max(self.uid_validity + 1, int(now))
-        box = Box(MailboxId(self.number("F")), name, role, self.uid_validity)
-        self.boxes[box.id] = box
-        self.note(What.MADE, box)
-        return box
-
-    def spelt(self, flags: Iterable[str]) -> frozenset[str]:
-        return frozenset(self.spelling.setdefault(flag.lower(), flag) for flag in flags)
-
-    def keep(self, message: NewMessage, octets: bytes, now: float) -> Email:
-        email = Email(
-            self.number("M"),
-            self.thread(message.summary.references),
-            Octets(octets),
-            message.summary.octets,
-            message.received.timestamp() if message.received else now,
-        )
-        self.emails[email.id] = email
-        return email
-
-    def thread(self, references: Sequence[bytes]) -> str:
-        """Return the thread that shares a reference; those that now share one become one."""
-        known = {self.threads[name] for name in references if name in self.threads}
-        thread = min(known, default="") or self.number("T")
-        for name, other in self.threads.items():
-            if other in known:
-                self.threads[name] = thread
-        for email in self.emails.values():
-            if email.thread in known:
-                email.thread = thread
-        self.threads |= dict.fromkeys(references, thread)
-        return thread
-
-    def put(
-        self, box: Box, emails: Sequence[tuple[Email, frozenset[str]]], now: float
-    ) -> range:
-        """Give messages their UIDs in a mailbox."""
-        uids = range(box.uid_next, box.uid_next + len(emails))
-        for uid, (email, flags) in zip(uids, emails, strict=True):
-            box.messages[uid] = Message(uid, self.modseq, email, flags, now)
-        box.uid_next = uids.stop
-        if uids:
-            self.note(What.ADDED, box, UidSet(((uids[0], uids[-1]),)))
-        return uids
-
-    def drop(self, box: Box, messages: Iterable[Message]) -> UidSet:
-        gone = UidSet.from_sorted([message.uid for message in messages])
-        for uid in gone:
-            del box.messages[uid]
-        if gone:
-            self.note(What.REMOVED, box, gone)
-        return gone
-
-    def place(self, placement: Placement, now: float) -> Box:
-        """Return where a placement leads; see there."""
-        for box in self.boxes.values():
-            if placement.role is box.role is not Role.NONE:
-                return box
-        try:
-            name = proper_name(placement.mailbox)
-        except NotPermitted:
-            name = INBOX
-        found = self.find(name)
-        if found or not placement.create:
-            return found or self.boxes[next(iter(self.boxes))]
-        return self.make(name, placement.role, now)
-
-
-@implementer(IMailStore)
-class MemoryStore:
-    """Every account's mail, as long as the process lives."""
-
-    def __init__(self, bus: IBus, clock: IReactorTime) -> None:
-        self._bus = bus
-        self._clock = clock
-        self._mails: dict[AccountId, Mail] = {}
-        self._opened: WeakSet[MemoryAccount] = WeakSet()
-
-    def now(self) -> float:
-        return self._clock.seconds()
-
-    async def open(self, account: AccountId) -> MemoryAccount:
-        opened = MemoryAccount(self, self.mail(account))
-        self._opened.add(opened)
-        return opened
-
-    async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
-        return [await self._deliver(delivery) for delivery in deliveries]
-
-    async def remove(self, account: AccountId) -> None:
-        self._mails.pop(account, None)
-
-    def mail(self, account: AccountId) -> Mail:
-        mail = self._mails.get(account)
-        if mail is None:
-            mail = self._mails[account] = Mail(account, modseq=1)
-            mail.make(INBOX, Role.INBOX, self.now())
-        return mail
-
-    def tell(self, mail: Mail) -> None:
-        """Say what has changed at the account's newest mod-sequence."""
-        boxes = frozenset(box for modseq, _, box, _ in mail.log if modseq == mail.modseq)
-        self._bus.publish([AccountChanged(mail.id, ModSeq(mail.modseq), boxes)])
-
-    def remember(self, mail: Mail, messages: Iterable[Message]) -> None:
-        """Keep what is expunged readable for those who may be reading it."""
-        for opened in self._opened:
-            if opened.mail is mail:
-                opened.held.update(message.email for message in messages)
-
-    async def _deliver(self, delivery: Delivery) -> Outcome:
-        try:
-            octets = await whole(delivery.message.content)
-        except Exception as error:  # noqa: BLE001 - the other deliveries stand alone
-            return Outcome.failed(error)
-        mail, now = self.mail(delivery.account), self.now()
-        if known := mail.keys.get(delivery.key):
-            return known
-        mail.modseq += 1
-        email = mail.keep(delivery.message, octets, now)
-        flags: dict[MailboxId, frozenset[str]] = {}
-        for placement in delivery.placements:
-            box = mail.place(placement, now)
-            wanted = delivery.message.flags | placement.flags
-            flags[box.id] = flags.get(box.id, frozenset()) | mail.spelt(wanted)
-        places: list[str] = []
-        for mailbox, names in flags.items():
-            box = mail.boxes[mailbox]
-            [uid] = mail.put(box, [(email, names)], now)
-            places.append(f"{box.id}:{uid}")
-        self.tell(mail)
-        return mail.keys.setdefault(delivery.key, Outcome(DELIVERED, ", ".join(places)))
 
 
 @implementer(ICursor)

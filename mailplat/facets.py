@@ -1,0 +1,176 @@
+"""What components can do besides: small interfaces that they provide as well.
+
+Import them from `mailplat.interfaces`, the only door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+
+from zope.interface import Interface
+
+from mailplat.mail.mailbox import (
+    MailboxId,
+    ModSeq,
+    UidSet,
+)
+from mailplat.mail.people import Account, Alias, Domain
+
+# Of any component.
+
+
+class ILifetime(Interface):
+    """Facet of any component: has something to do before the doors open or after they close.
+
+    Need not be declared: a component that has one of the methods is asked.
+    """
+
+    def prepare() -> Awaitable[None]:
+        """Make ready what others will ask for, such as tables; the neighbours are ready.
+
+        What it raises keeps the house from opening.
+        """
+
+    def finish() -> Awaitable[None]:
+        """Let go of everything; nobody asks any more, and the neighbours are still there."""
+
+
+# Of a queue.
+
+
+class IQueueAdmin(Interface):
+    """Facet of `IQueue`: what an operator does to it."""
+
+    def hold(ids: Collection[str]) -> Awaitable[int]:
+        """Try these messages no more until they are released; return how many."""
+
+    def release(ids: Collection[str]) -> Awaitable[int]:
+        """Let held messages go; return how many."""
+
+    def remove(ids: Collection[str], report: bool) -> Awaitable[int]:
+        """Give these messages up, with or without telling their senders."""
+
+
+# Of a directory.
+
+
+class IDirectoryAdmin(Interface):
+    """Facet of `IDirectory`: one whose entries can be changed here.
+
+    Changes are durable when the call returns.  They raise `AlreadyExists`,
+    `NoSuchAccount`, `NoSuchAddress` and `BadAddress`.
+    """
+
+    def accounts() -> Awaitable[Sequence[Account]]:
+        """Return every account, by name."""
+
+    def add_account(name: str, password: bytes) -> Awaitable[Account]:
+        """Make an account; its domain must be local."""
+
+    def set_password(name: str, password: bytes) -> Awaitable[Account]:
+        """Give an account another password, which ends its sessions."""
+
+    def enable_account(name: str, enabled: bool) -> Awaitable[Account]:
+        """Let an account log in and receive, or stop it; its mail stays."""
+
+    def why_needed(name: str) -> Awaitable[str]:
+        """Return why an account had better stay, for the operator to read; else nothing.
+
+        It is the last one, or the only one that some postmaster leads to.
+        """
+
+    def remove_account(name: str) -> Awaitable[Account]:
+        """Forget an account and what leads to it alone; its identity is never reused."""
+
+    def aliases() -> Awaitable[Sequence[Alias]]:
+        """Return every alias, by source."""
+
+    def add_alias(source: str, targets: Sequence[str]) -> Awaitable[Alias]:
+        """Make an address lead to others; ``@domain`` catches all the rest of a domain."""
+
+    def remove_alias(source: str) -> Awaitable[Alias]:
+        """Forget an alias."""
+
+    def domains() -> Awaitable[Sequence[Domain]]:
+        """Return every local domain, in the order in which they were added."""
+
+    def add_domain(name: str, postmaster: str) -> Awaitable[Domain]:
+        """Take mail for a domain; postmaster@ and abuse@ it lead to ``postmaster``."""
+
+    def remove_domain(name: str) -> Awaitable[Domain]:
+        """Take no more mail for a domain.
+
+        Refused while it has accounts, or while aliases of other domains lead into it.
+        """
+
+
+class IStoredKeys(Interface):
+    """Facet of `IDirectory`: one that keeps SCRAM keys (RFC 5802 section 3)."""
+
+    def keys(name: str, mechanism: str) -> Awaitable[Mapping[str, bytes | int] | None]:
+        """Return salt, iteration count, stored key and server key, or None."""
+
+
+# Of a store's accounts.
+
+
+class ISearchable(Interface):
+    """Facet of `IAccount`: finds text by an index instead of reading everything."""
+
+    def search_text(
+        mailbox: MailboxId, words: Sequence[str]
+    ) -> Awaitable[tuple[UidSet, UidSet]]:
+        """Return the UIDs whose text may hold all ``words``, and those not yet indexed."""
+
+
+class IQuota(Interface):
+    """Facet of `IAccount`: bounded room (RFC 9208)."""
+
+    def quota() -> Awaitable[Mapping[str, tuple[int, int | None]]]:
+        """Return use and limit by resource: STORAGE in octets, MESSAGE in numbers."""
+
+    def set_quota(limits: Mapping[str, int | None]) -> Awaitable[None]:
+        """Set limits; None for no limit."""
+
+
+class ISieveScripts(Interface):
+    """Facet of `IAccount`: keeps Sieve scripts (RFC 5804)."""
+
+    def scripts() -> Awaitable[Mapping[str, bool]]:
+        """Return the scripts' names, and which of them is active."""
+
+    def script(name: str) -> Awaitable[bytes]:
+        """Return a script's text."""
+
+    def put_script(name: str, octets: bytes) -> Awaitable[None]:
+        """Keep a script, in place of one of that name."""
+
+    def activate(name: str) -> Awaitable[None]:
+        """Make a script the active one; an empty name leaves none active."""
+
+    def remove_script(name: str) -> Awaitable[None]:
+        """Forget a script that is not active."""
+
+
+class IAnnotations(Interface):
+    """Facet of `IAccount`: annotations of mailboxes and of the account (RFC 5464)."""
+
+    def annotations(mailbox: MailboxId | None) -> Awaitable[Mapping[str, bytes]]:
+        """Return the entries of a mailbox, or of the account."""
+
+    def annotate(
+        mailbox: MailboxId | None, entries: Mapping[str, bytes | None]
+    ) -> Awaitable[ModSeq]:
+        """Set entries; None removes one."""
+
+
+class ISharing(Interface):
+    """Facet of `IAccount`: rights of other accounts on its mailboxes (RFC 4314)."""
+
+    def rights(mailbox: MailboxId) -> Awaitable[Mapping[str, frozenset[str]]]:
+        """Return the rights by identifier."""
+
+    def set_rights(
+        mailbox: MailboxId, identifier: str, rights: frozenset[str]
+    ) -> Awaitable[None]:
+        """Give an identifier these rights and no others."""
