@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 import attrs
@@ -9,7 +10,7 @@ import attrs
 from mailplat.mail.errors import NoSuchMailbox
 from mailplat.mail.mailbox import Changes, MailboxChanges, MailboxId, ModSeq, UidSet
 from mailplat.mail.people import AccountId
-from mailplat.sql import Connection, makes_room
+from mailplat.sql import Connection, bulk, makes_room
 
 NO_UIDS = UidSet(((0, 0),))  # for what is said of a mailbox as a whole
 KEPT_CHANGES = 100_000  # mod-sequences that `changes` can go back
@@ -66,10 +67,24 @@ def note(
     what: What,
     uids: UidSet = NO_UIDS,
 ) -> None:
-    """Write down what was done; a later note of the same adds nothing."""
-    db.executemany(
-        "INSERT INTO store_changes VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        [(account, modseq, mailbox, int(what), first, last) for first, last in uids.intervals],
+    """Write down what was done in one mailbox; see `note_all`."""
+    note_all(db, what, [(account, modseq, mailbox, *interval) for interval in uids.intervals])
+
+
+def note_all(
+    db: Connection, what: What, ranges: Iterable[tuple[AccountId, ModSeq | int, int, int, int]]
+) -> None:
+    """Write down what was done to ranges of UIDs: account, mod-sequence, mailbox, first, last.
+
+    A later note of the same adds nothing.
+    """
+    bulk(
+        db,
+        "INSERT INTO store_changes VALUES {rows} ON CONFLICT DO NOTHING",
+        [
+            (account, modseq, mailbox, int(what), first, last)
+            for account, modseq, mailbox, first, last in ranges
+        ],
     )
 
 

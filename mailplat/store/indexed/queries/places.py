@@ -9,7 +9,7 @@ import attrs
 from mailplat.mail.mailbox import DELETED, SEEN, ModSeq, UidSet
 from mailplat.mail.people import AccountId
 from mailplat.sql import Connection, bulk
-from mailplat.store.indexed.queries.changes import What, note
+from mailplat.store.indexed.queries.changes import What, note, note_all
 from mailplat.store.indexed.queries.flags import flag_set, flag_sets
 
 
@@ -73,8 +73,7 @@ def add_places(db: Connection, places: Sequence[NewPlace]) -> list[int]:
     for place, uid in zip(places, uids, strict=True):
         key = (place.account, place.modseq, place.mailbox)
         ranges[key] = (ranges.get(key, (uid, uid))[0], uid)
-    changes = [(*key, int(What.ADDED), first, last) for key, (first, last) in ranges.items()]
-    bulk(db, "INSERT INTO store_changes VALUES {rows} ON CONFLICT DO NOTHING", changes)
+    note_all(db, What.ADDED, [(*key, *interval) for key, interval in ranges.items()])
     return uids
 
 
