@@ -269,7 +269,11 @@ class ICursor(Interface):
     """Hands out messages in batches; ``async with`` it, so that it is always closed."""
 
     def next_batch() -> Awaitable[Batch | None]:
-        """Return some more messages, or None at the end."""
+        """Return some more messages, or None at the end.
+
+        It is as many as are good to have at once: summaries and contents of not
+        more than `BATCH_OCTETS`, or else a single message.
+        """
 
     def __aenter__() -> Awaitable[ICursor]:
         """Open it."""

@@ -15,6 +15,7 @@ import attrs
 
 from mailplat.mail.content import Content
 from mailplat.mail.errors import MailError, NotPermitted, bare
+from mailplat.mail.limits import MIB
 from mailplat.mail.people import AccountId
 from mailplat.mail.status import Status
 from mailplat.mail.summary import Summary
@@ -269,12 +270,16 @@ class Record:
     content: bytes | None = None
 
 
+BATCH_OCTETS = 4 * MIB
+
+
 @attrs.frozen
 class Batch:
     """Some messages of a mailbox, a column for each fact, by ascending UID.
 
     All columns have one length; those that were not wanted are empty.  Dates
-    are seconds since 1970, which cost less than objects.
+    are seconds since 1970, which cost less than objects.  Summaries and contents
+    of several messages are `BATCH_OCTETS` at most.
     """
 
     uids: Sequence[int]

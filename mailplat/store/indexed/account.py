@@ -12,6 +12,7 @@ from zope.interface import implementer
 from mailplat.interfaces import IAccount, ICursor
 from mailplat.mail.content import Content, Octets
 from mailplat.mail.mailbox import (
+    BATCH_OCTETS,
     Appended,
     Batch,
     Changes,
@@ -77,6 +78,7 @@ class IndexedCursor:
             self._mailbox,
             self._uids,
             BATCH_WITH_CONTENTS if contents else BATCH,
+            BATCH_OCTETS,
             Wanted.SUMMARY in self._wanted,
             SMALL if contents else 0,
         )

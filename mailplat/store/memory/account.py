@@ -14,6 +14,7 @@ from mailplat.interfaces import IAccount, ICursor
 from mailplat.mail.content import Content, whole
 from mailplat.mail.errors import AlreadyExists, NoSuchMessage, NotPermitted
 from mailplat.mail.mailbox import (
+    BATCH_OCTETS,
     INBOX,
     SEPARATOR,
     Appended,
@@ -38,7 +39,7 @@ from mailplat.mail.mailbox import (
     names_above,
     proper_name,
 )
-from mailplat.store.memory.mail import Box, Email, Mail, What
+from mailplat.store.memory.mail import Box, Email, Mail, Message, What
 
 if TYPE_CHECKING:
     from mailplat.store.memory.store import MemoryStore
@@ -68,7 +69,7 @@ class MemoryCursor:
         self._uids = UidSet()
 
     async def next_batch(self) -> Batch | None:
-        found = self._mail.box(self._mailbox).pick(self._uids)[:BATCH]
+        found = self._fitting(self._mail.box(self._mailbox).pick(self._uids)[:BATCH])
         if not found:
             return None
         self._uids -= UidSet(((0, found[-1].uid),))
@@ -88,6 +89,16 @@ class MemoryCursor:
             if Wanted.CONTENT in wanted
             else (),
         )
+
+    def _fitting(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Return the first messages whose octets fit into a batch, but at least one."""
+        room = BATCH_OCTETS
+        for count, message in enumerate(messages):
+            room -= len(message.email.summary) * (Wanted.SUMMARY in self._wanted)
+            room -= message.email.content.size * (Wanted.CONTENT in self._wanted)
+            if room < 0:
+                return messages[: max(count, 1)]
+        return messages
 
 
 @implementer(IAccount)

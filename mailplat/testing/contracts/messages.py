@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import attrs
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
@@ -14,7 +15,9 @@ from mailplat.mail.errors import (
     NoSuchMessage,
     StoreFailed,
 )
+from mailplat.mail.limits import MIB
 from mailplat.mail.mailbox import (
+    BATCH_OCTETS,
     DELETED,
     FLAGGED,
     INBOX,
@@ -29,7 +32,7 @@ from mailplat.mail.mailbox import (
     UidSet,
     Wanted,
 )
-from mailplat.mail.summary import summarise
+from mailplat.mail.summary import Summary, summarise
 from mailplat.testing.contracts.accounts import (
     ALL,
     BIG,
@@ -84,6 +87,27 @@ class MessagesContract(Accounts):
             assert (record.flags is not None) == (wanted is Wanted.FLAGS)
             assert (record.summary is not None) == (wanted is Wanted.SUMMARY)
             assert (record.content is not None) == (wanted is Wanted.CONTENT)
+
+    async def test_a_batch_has_only_so_many_octets(
+        self, account: IAccount, inbox: Mailbox
+    ) -> None:
+        sizes = [BATCH_OCTETS + 1, *[MIB] * 9, 1, BATCH_OCTETS, 1]
+        await account.append(
+            inbox.id,
+            [attrs.evolve(HELLO, summary=Summary(bytes(size), 0)) for size in sizes],
+        )
+        for asked in (ALL, UidSet.from_sorted(range(1, len(sizes) + 1, 2))):
+            found: list[int] = []
+            async with account.records(inbox.id, asked, Wanted.SUMMARY) as cursor:
+                while (batch := await cursor.next_batch()) is not None:
+                    some = [len(summary) for summary in batch.summaries]
+                    assert len(some) == 1 or sum(some) <= BATCH_OCTETS
+                    found += some
+            assert found == [sizes[uid - 1] for uid in asked.among(range(1, len(sizes) + 1))]
+        async with account.records(inbox.id, ALL, Wanted.FLAGS) as cursor:
+            batch = await cursor.next_batch()
+        assert batch is not None
+        assert len(batch) == len(sizes)
 
     async def test_a_uid_is_never_given_twice(self, account: IAccount, inbox: Mailbox) -> None:
         """Expunging the newest message does not free its UID (RFC 9051, 2.3.1.1)."""

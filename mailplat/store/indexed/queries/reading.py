@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mailplat.mail.mailbox import MailboxId, ModSeq, UidSet
 from mailplat.mail.people import AccountId
 from mailplat.sql import Connection, Row
@@ -29,10 +31,14 @@ def batch(
     identity: MailboxId,
     uids: UidSet,
     most: int,
+    octets: int,
     summaries: bool,
     contents_up_to: int,
 ) -> list[Row]:
-    """Return up to ``most`` messages as rows; contents only of those not larger than that."""
+    """Return up to ``most`` messages as rows; contents only of those not larger than that.
+
+    Their summaries and contents have ``octets`` together, unless it is one message.
+    """
     mailbox = known(db, account, identity)
     columns = "m.uid, m.modseq, m.email, coalesce(e.thread, m.email), e.size, e.received, m.saved, m.flags"
     columns += ", e.summary" if summaries else ", NULL"
@@ -52,7 +58,32 @@ def batch(
     limit = (contents_up_to,) if contents_up_to else ()
     rows: list[Row] = []
     for first, last in uids.intervals:
-        rows += db.all(sql, (*limit, account, mailbox, first, last, most - len(rows)))
-        if len(rows) >= most:
+        room = most - len(rows)
+        if first < last and (summaries or contents_up_to):
+            wanted = (summaries, contents_up_to, account, mailbox, first, last, room)
+            room = _fitting(db.all(_OCTETS, wanted), octets, room) or int(not rows)
+        some = db.all(sql, (*limit, account, mailbox, first, last, room))
+        octets -= sum(len(row[-1] or b"") + len(row[-2] or b"") for row in some)
+        if rows and octets < 0:
+            break
+        rows += some
+        if len(some) >= room:
             break
     return rows
+
+
+# How large summary and content of each message are; neither is read for it.
+_OCTETS = """
+    SELECT iif(?, length(e.summary), 0) + iif(e.size <= ?, e.size, 0)
+    FROM store_messages m JOIN store_emails e ON e.account = m.account AND e.email = m.email
+    WHERE m.account = ? AND m.mailbox = ? AND m.uid BETWEEN ? AND ? ORDER BY m.uid LIMIT ?
+"""
+
+
+def _fitting(sizes: Sequence[Row], octets: int, otherwise: int) -> int:
+    """Return how many of the first sizes fit into so many octets; ``otherwise`` if all do."""
+    for count, (size,) in enumerate(sizes):
+        octets -= size
+        if octets < 0:
+            return count
+    return otherwise
