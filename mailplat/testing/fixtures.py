@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest_twisted
 from greenlet import greenlet
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -30,13 +32,18 @@ async def plainly(function: Callable[[], T]) -> T:
 
     Hypothesis calls only plain functions, and state machines are made of them.
     """
+    from twisted.internet import reactor  # noqa: TID251 - pytest-twisted has installed it
+
     outcome: Deferred[T] = Deferred()
 
     def run() -> None:
+        # Whoever waits goes on in the reactor's greenlet: in this one it would be stopped
+        # at the end of the test, in the middle of a callback.
+        later = cast("IReactorTime", reactor).callLater
         try:
-            outcome.callback(function())
+            later(0, outcome.callback, function())
         except BaseException:  # noqa: BLE001 - whoever waits gets it
-            outcome.errback()
+            later(0, outcome.errback, Failure())  # type: ignore[no-untyped-call]
 
     greenlet(run).switch()
     return await outcome
