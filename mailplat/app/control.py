@@ -31,11 +31,18 @@ PATIENCE = 30.0  # seconds to wait for a server that is starting or stopping
 SAID_WITHIN = 10.0  # seconds for a request to come whole, and for its answer to be taken
 
 Run = Callable[[str, dict[str, Any], bool], Awaitable[Any]]
-"""Runs an operation by its name; the last says whether it is asked for once more."""
+"""Runs an operation by its name; the last says whether it is asked for once more.
+
+It raises `BadRequest` for a name or for arguments that it doesn't know.
+"""
 
 
 class OperationFailed(Exception):
     """The operation was refused, or went wrong; the text is for the operator."""
+
+
+class BadRequest(Exception):
+    """What came is no request that we know; the text says why."""
 
 
 class ServerDied(Exception):
@@ -59,6 +66,7 @@ class _Control(Protocol):
     def __init__(self, run: Run, reactor: IReactor) -> None:
         self._run = run
         self._reactor = reactor
+        self._uid = -1  # of whoever asks
         self._held = b""
         self._deadline: IDelayedCall | None = None
 
@@ -69,15 +77,17 @@ class _Control(Protocol):
         credentials = handle.getsockopt(
             socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(format_)
         )
-        _pid, uid, _gid = struct.unpack(format_, credentials)
-        if uid not in (0, os.geteuid()):
-            self.log.warn("account {uid} of this host may not give orders", uid=uid)
+        _pid, self._uid, _gid = struct.unpack(format_, credentials)
+        if self._uid not in (0, os.geteuid()):
+            self.log.warn("account {uid} of this host may not give orders", uid=self._uid)
             self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
         self._held += data
         line, end, rest = self._held.partition(b"\n")
         if rest or len(self._held) > LONGEST:
+            self._held = b""
+            self._warn("more than one line" if rest else f"more than {LONGEST} octets")
             self.transport.loseConnection()
         elif end:
             self._held = b""
@@ -99,14 +109,13 @@ class _Control(Protocol):
 
     async def _answer(self, line: bytes) -> None:
         try:
-            request = json.loads(line)
-            result = await self._run(
-                request["operation"], request["arguments"], request["repeated"]
-            )
-            answer = {"result": result}
+            answer = {"result": await self._run(*_request(line))}
         except ShuttingDown:  # no answer: whoever asked has it done once we are gone
             self.transport.loseConnection()
             return
+        except BadRequest as problem:
+            self._warn(str(problem))
+            answer = {"problem": str(problem)}
         except Exception as error:  # noqa: BLE001 - it goes to whoever asked
             if not isinstance(error, MailError):
                 self.log.failure("an operation failed")
@@ -116,9 +125,30 @@ class _Control(Protocol):
             self.transport.write(json.dumps(answer).encode() + b"\n")
             self.transport.loseConnection()
 
+    def _warn(self, why: str) -> None:
+        self.log.warn(
+            "account {uid} of this host sent no request: {why}", uid=self._uid, why=why
+        )
+
     def _give_up(self, failure: Failure) -> None:
         self.log.failure("an answer could not be given", failure)
         self.transport.loseConnection()
+
+
+def _request(line: bytes) -> tuple[str, dict[str, Any], bool]:
+    """Return what a line asks for; raises `BadRequest`."""
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError) as problem:
+        raise BadRequest(f"no JSON: {type(problem).__name__}") from None
+    match said:
+        case {
+            "operation": str(operation),
+            "arguments": dict(arguments),
+            "repeated": bool(again),
+        }:
+            return operation, arguments, again
+    raise BadRequest("no operation with its arguments")
 
 
 def listen(reactor: IReactor, state: Path, run: Run) -> IListeningPort:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import inspect
 import os
 import signal
 import sys
@@ -184,8 +185,15 @@ class MailService(Service):
                 self._listeners[address].serve(self.reactor, portal)
 
     async def _run(self, operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
+        function = OPERATIONS.get(operation)
+        if not function:
+            raise control.BadRequest(f"no operation {operation[:50]!r} here")
         desk = Desk(self._tree, tuple(self.places), repeated)
-        return await OPERATIONS[operation](desk, **arguments)
+        try:
+            asked = inspect.signature(function).bind(desk, **arguments)
+        except TypeError as problem:
+            raise control.BadRequest(f"{operation}: {problem}") from None
+        return await function(*asked.args, **asked.kwargs)
 
     # Reloading.
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.threads import deferToThread  # noqa: TID251 - clients that block
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from mailplat.app import control
-from mailplat.app.control import Caller, OperationFailed, ServerDied, ask, listen
+from mailplat.app.control import BadRequest, Caller, OperationFailed, ServerDied, ask, listen
 from mailplat.app.lock import Lock, Locked
 from mailplat.mail.errors import AlreadyExists, ShuttingDown
 
@@ -21,6 +22,8 @@ from mailplat.mail.errors import AlreadyExists, ShuttingDown
 async def run(operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
     if operation == "refuse":
         raise AlreadyExists("it is there already")
+    if operation == "what":
+        raise BadRequest(f"no operation {operation}")
     if operation == "break":
         raise ZeroDivisionError("by zero")
     return {"operation": operation, "arguments": arguments, "repeated": repeated}
@@ -48,9 +51,22 @@ async def test_a_long_path_is_no_obstacle(reactor: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "octets", [b"no json\n", b"{}\n", b'{"operation": 1}\n', b"x" * (1 << 21), b"[]\n[]\n"]
+    ("octets", "why"),
+    [
+        (b"no json\n", "no JSON: JSONDecodeError"),
+        (b"\xff\x00\n", "no JSON"),
+        (b"[" * 100_000 + b"\n", "no JSON: RecursionError"),
+        (b"{}\n", "no operation with its arguments"),
+        (b'{"operation": 1}\n', "no operation with its arguments"),
+        (b'{"operation": "do", "arguments": [], "repeated": 1}\n', "no operation with"),
+        (b'{"operation": "what", "arguments": {}, "repeated": false}\n', "no operation what"),
+        (b"x" * (1 << 21), "more than 1048576 octets"),
+        (b"[]\n[]\n", "more than one line"),
+    ],
 )
-async def test_nonsense_harms_nobody(reactor: Any, tmp_path: Path, octets: bytes) -> None:
+async def test_nonsense_harms_nobody(
+    reactor: Any, tmp_path: Path, octets: bytes, why: str
+) -> None:
     port = listen(reactor, tmp_path, run)
 
     def send() -> bytes:
@@ -62,8 +78,13 @@ async def test_nonsense_harms_nobody(reactor: Any, tmp_path: Path, octets: bytes
             except ConnectionError:
                 return b""
 
-    said = await deferToThread(send)
+    with capturedLogs() as events:
+        said = await deferToThread(send)
     assert said == b"" or said.startswith(b'{"problem": ')
+    [event] = events
+    assert event["log_level"] is LogLevel.warn
+    text = formatEvent(event)
+    assert f"account {os.getuid()} of this host sent no request: {why}" in text
     assert (await deferToThread(ask, tmp_path, "do", {}, False))["operation"] == "do"
     await maybeDeferred(port.stopListening)
 

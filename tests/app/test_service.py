@@ -303,6 +303,13 @@ def test_keys_that_need_a_restart_are_named(server: Program, folder: Path) -> No
     assert said == [{"name": "example.org"}]
 
 
+def test_an_operation_that_is_not_known_is_refused(server: Program, folder: Path) -> None:
+    for operation, arguments in (("domain.paint", {}), ("domain.list", {"colour": 1})):
+        with pytest.raises(control.OperationFailed, match=operation):
+            control.ask(folder / "state", operation, arguments, False)
+    assert "Traceback" not in server.output()
+
+
 def test_systemd_is_told(folder: Path, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
