@@ -234,7 +234,8 @@ class ITextReader(Interface):
     def text_of(content: Content, about: str = "") -> Awaitable[SearchText]:
         """Return a message's text; ``about`` names it in the log.
 
-        What a handler can't read is left out.  Raises `Overloaded`,
+        What can't be read, or not in time, is left out, and the log says so; a
+        text whose body was left out is not whole.  Raises `Overloaded`,
         `ShuttingDown`, `StoreFailed` and `NoSuchMessage`.
         """
 

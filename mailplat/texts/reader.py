@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
+import attrs
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -39,7 +40,8 @@ class TextReader:
     """Texts and HTML are ours, small ones here and large ones in a child process.
 
     Other parts are for their handlers, in child processes too.  What a handler
-    can't read is left out of the text, and the log says so.
+    can't read is left out of the text, and the log says so.  Where even the child
+    process that reads texts fails, what the header says is all there is.
     """
 
     log = Logger()
@@ -58,13 +60,19 @@ class TextReader:
             (one, await content.read(one.octets.start, one.octets.stop))
             for one in wanted(structure, longest, self._handlers)
         ]
-        arguments = (header, names_of_files(structure), read, more, longest)
+        names = names_of_files(structure)
         if sum(len(octets) for _, octets in read) <= AT_ONCE:
-            return gather(*arguments)
+            return gather(header, names, read, more, longest)
         allowance = Allowance(answer=longest + LONGEST)
-        return SearchText.unpack(
-            await self._workers.children.ask(allowance, gathered, *arguments)
-        )
+        try:
+            return SearchText.unpack(
+                await self._workers.children.ask(
+                    allowance, gathered, header, names, read, more, longest
+                )
+            )
+        except (ChildFailed, OutOfTime) as problem:
+            self.log.warn("{about}: no text of its body: {why}", about=about, why=str(problem))
+            return attrs.evolve(gather(header, names, (), (), longest), is_whole=False)
 
     async def _handled(self, content: Content, structure: Structure, about: str) -> list[str]:
         """Return the texts that handlers give, up to the first that takes too long."""

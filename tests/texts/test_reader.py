@@ -221,6 +221,18 @@ async def test_large_texts_are_reduced_in_a_child(workers: Workers, said: list[s
     assert len(workers.children._children) == 1
 
 
+async def test_where_the_reading_child_fails_the_header_is_found(
+    workers: Workers, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "gathered", divmod)  # which takes no such arguments
+    octets = (
+        b"Subject: large\r\nContent-Type: text/plain; name=a.txt\r\n\r\n" + b"words " * 10000
+    )
+    assert await read(workers, octets) == SearchText("large", "", "a.txt", "", is_whole=False)
+    [line] = said
+    assert "no text of its body: TypeError" in line
+
+
 async def test_a_content_is_read_in_pieces_and_only_where_there_is_text() -> None:
     """Attachments that nobody reads aren't held in memory."""
     octets = MESSAGE.replace(b"V29yZHM=", b"V29yZHM=" * 500000)
