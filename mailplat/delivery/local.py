@@ -54,11 +54,15 @@ class Share:
             self.placements.append(placement)
 
 
+Ends = Sequence[tuple[Account, Place]]
+"""Accounts that an address leads to, and how."""
+
+
 @attrs.define
 class Way:
     """Where one recipient leads, or why nowhere."""
 
-    accounts: list[Account] = attrs.field(factory=list)
+    ends: Ends = ()
     error: MailError | None = None
 
 
@@ -104,10 +108,10 @@ class LocalDelivery:
         ends = _open_ends(address, places)
         if isinstance(ends, MailError):
             return Way(error=ends)
-        for account, detail in ends:
+        for account, end in ends:
             share = shares.setdefault(account.id, Share(account))
-            share.add(address, self._placement(detail, job.junk))
-        return Way([account for account, _ in ends])
+            share.add(address, self._placement(end.detail, job.junk))
+        return Way(ends)
 
     def _placement(self, detail: str, junk: bool) -> Placement:
         if junk:
@@ -135,18 +139,16 @@ class LocalDelivery:
         return deferLater(self._clock, 0)
 
 
-def _open_ends(
-    address: Address, places: Sequence[Place]
-) -> Sequence[tuple[Account, str]] | MailError:
+def _open_ends(address: Address, places: Sequence[Place]) -> Ends | MailError:
     """Return the accounts that take mail for an address, or why there are none.
 
     The postmaster's mail is taken by an account that is disabled, too.
     """
-    ends = [(place.account, place.detail) for place in places if place.account]
+    ends = [(place.account, place) for place in places if place.account]
     error = obstacle(places)
     if address.local.casefold() == "postmaster" and isinstance(error, AccountDisabled):
         return ends
-    return error or [(account, detail) for account, detail in ends if account.enabled]
+    return error or [(account, end) for account, end in ends if account.enabled]
 
 
 def _delivery(job: Job, found: Findings, share: Share) -> Delivery:
@@ -162,15 +164,22 @@ def _outcome(way: Way, results: dict[AccountId, Outcome]) -> Outcome:
     """Return the worst that happened on a recipient's way, else who has the message where."""
     if way.error:
         return _failure(way.error)
-    outcomes = [results[account.id] for account in way.accounts]
+    outcomes = [results[account.id] for account, _ in way.ends]
     for outcome in outcomes:
         if outcome.status.is_transient:
             return outcome
     for outcome in outcomes:
         if not outcome.status.is_success:
             return outcome
-    told = zip(way.accounts, outcomes, strict=True)
-    return Outcome(DELIVERED, "; ".join([f"{who.name} {one.detail}" for who, one in told]))
+    told = [
+        f"{account.name} {outcome.detail}{_by(end)}"
+        for (account, end), outcome in zip(way.ends, outcomes, strict=True)
+    ]
+    return Outcome(DELIVERED, "; ".join(told))
+
+
+def _by(end: Place) -> str:
+    return f", by alias {', '.join(end.via)}" if end.via else ""
 
 
 def _failure(error: MailError) -> Outcome:

@@ -99,6 +99,7 @@ class _Step:
     address: Address
     detail: str = ""
     before: tuple[str, ...] = ()
+    via: tuple[str, ...] = ()  # the sources of the aliases that led here
 
 
 def way(db: Connection, address: Address, delimiter: str) -> Way:
@@ -146,21 +147,21 @@ def _next(db: Connection, step: _Step, delimiter: str) -> Iterator[Place | _Step
     """Return the ends and further steps that one address leads to."""
     if not domain(db, step.address.domain):
         if step.address.domain:
-            yield Place(address=step.address)
+            yield Place(address=step.address, via=step.via)
         return
     for name, detail in _names(step, delimiter):
         known = alias(db, name)
         here = account(db, name)
         if known:
-            before = (*step.before, step.address.key)
+            before, via = (*step.before, step.address.key), (*step.via, name)
             for target in map(Address.parse, known.targets):
                 if here and target.key == name:
-                    yield Place(account=here, detail=detail)
+                    yield Place(account=here, detail=detail, via=via)
                 else:
-                    yield _Step(target, detail, before)
+                    yield _Step(target, detail, before, via)
             return
         if here:
-            yield Place(account=here, detail=detail)
+            yield Place(account=here, detail=detail, via=step.via)
             return
 
 

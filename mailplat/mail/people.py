@@ -49,12 +49,14 @@ class Alias:
 class Place:
     """One end of an address's way: an account here, or an address elsewhere.
 
-    ``detail`` is the subaddress that was cut off (``tag`` of ``name+tag``).
+    ``detail`` is the subaddress that was cut off (``tag`` of ``name+tag``), ``via``
+    the sources of the aliases that were followed, first to last.
     """
 
     account: Account | None = None
     address: Address | None = None
     detail: str = ""
+    via: tuple[str, ...] = ()
 
 
 def obstacle(places: Sequence[Place]) -> MailError | None:

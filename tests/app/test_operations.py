@@ -244,7 +244,8 @@ def test_explain_says_who_has_it_in_which_mailbox(house: MemoryHouse) -> None:
     house.operate("alias.add", source="both@example.org", targets=both)
     house.deliver(b"Message-ID: <two@x>\r\n\r\n", to="both@example.org")
     [record] = house.operate("message.explain", message="two@x")
-    said = "alice@example.org INBOX, UID 1; bob@example.org INBOX, UID 1"
+    by = "by alias both@example.org"
+    said = f"alice@example.org INBOX, UID 1, {by}; bob@example.org INBOX, UID 1, {by}"
     assert record["outcomes"] == [["2.1.5", said]]
     assert f"both@example.org  2.1.5  {said}\n" in record["text"]
 
@@ -255,6 +256,7 @@ def test_explain_says_who_has_it_in_which_mailbox(house: MemoryHouse) -> None:
         ("bob@example.org F1:7, F2:1", "bob@example.org INBOX, UID 7 and Later, UID 1"),
         ("bob@example.org F9:7", "bob@example.org F9 (gone), UID 7"),
         ("gone@example.org F1:7; discarded", "gone@example.org F1 (gone), UID 7; discarded"),
+        ("bob@example.org F1:7, by alias b@c", "bob@example.org INBOX, UID 7, by alias b@c"),
         ("F1:7", "F1:7"),
         ("", ""),
     ],

@@ -109,6 +109,23 @@ async def test_an_alias_that_names_itself_means_the_account(directory: Directory
     assert await ends(directory, "alice+x@example.org") == [(ALICE, "x"), (CAROL, "")]
 
 
+async def test_the_aliases_that_were_followed_are_told(directory: Directory) -> None:
+    await directory.add_alias("team@example.org", [BOB])
+    await directory.add_alias("all@example.org", ["team+x@example.org", "d@example.net", ALICE])
+    await directory.add_alias("@example.org", ["all@example.org"])
+    places = await directory.places(Address.parse("whoever@example.org"))
+    assert {str(p.address or (p.account and p.account.name)): p.via for p in places} == {
+        "d@example.net": ("@example.org", "all@example.org"),
+        ALICE: ("@example.org", "all@example.org"),
+        BOB: ("@example.org", "all@example.org", "team@example.org"),
+    }
+    await directory.add_alias(ALICE, [ALICE, BOB])
+    places = await directory.places(Address.parse(ALICE))
+    assert [place.via for place in places] == [(ALICE,), (ALICE,)]
+    [place] = await directory.places(Address.parse(BOB))
+    assert place.via == ()
+
+
 async def test_two_ways_to_one_place_are_one_place(directory: Directory) -> None:
     await directory.add_alias("staff@example.org", ["both@example.org", ALICE])
     assert await ends(directory, "staff@example.org") == [(ALICE, ""), (BOB, ""), (CAROL, "")]

@@ -43,7 +43,9 @@ async def explain(desk: Desk, message: str) -> list[dict[str, Any]]:
     return answer
 
 
-_PLACES = re.compile(r"(?P<account>\S.*?) (?P<places>F\d+:\d+(?:, F\d+:\d+)*)")
+_PLACES = re.compile(
+    r"(?P<account>\S.*?) (?P<places>F\d+:\d+(?:, F\d+:\d+)*)(?P<by>(?:, by alias .*)?)"
+)
 
 
 @attrs.define
@@ -63,7 +65,7 @@ class Mailboxes:
         names = await self._mailboxes(found["account"])
         places = [place.split(":") for place in found["places"].split(", ")]
         said = [f"{names.get(box, f'{box} (gone)')}, UID {uid}" for box, uid in places]
-        return f"{found['account']} {' and '.join(said)}"
+        return f"{found['account']} {' and '.join(said)}{found['by']}"
 
     async def _mailboxes(self, name: str) -> Mapping[str, str]:
         if name not in self._names:
