@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from weakref import WeakSet, finalize
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -40,15 +41,17 @@ class Sweeper:
         self._sweeping: dict[AccountId, bool] = {}  # whether it was asked for again meanwhile
         self._tidying = LoopingCall(self._tidy)
         self._tidying.clock = clock
+        self._ended: Deferred[Any] = succeed(None)  # when the last tidying up has
 
     async def start(self) -> None:
         """Remove what a crash left half done, and begin to tidy up day by day."""
+        await self._ended
         while await self._database.write(queries.contents.sweep_all):
             pass
-        self._tidying.start(A_DAY).addErrback(self._leave)
+        self._ended = self._tidying.start(A_DAY).addErrback(self._leave)
 
     def stop(self) -> None:
-        """Tidy up no more."""
+        """Tidy up no more; what is under way ends with its unit of work."""
         if self._tidying.running:
             self._tidying.stop()
 
@@ -87,7 +90,8 @@ class Sweeper:
     async def remove(self, account: AccountId) -> None:
         """Remove all there is of an account; a crash in the middle doesn't end it."""
         await self._database.write(queries.contents.begin_removal, account)
-        await self._go_on_removing(account)
+        while await self._remove_some(account):
+            pass
 
     async def _drop(self, account: AccountId, email: int) -> None:
         try:
@@ -119,22 +123,23 @@ class Sweeper:
     async def _tidy(self) -> None:
         await self._drop_left()
         for account in await self._database.read(queries.contents.removals):
-            await self._go_on_removing(account)
+            while self._tidying.running and await self._remove_some(account):
+                pass
         behind: str | None = ""
-        while behind is not None:
+        while self._tidying.running and behind is not None:
             behind = await self._database.write(queries.changes.forget_changes, behind)
         before = self._clock.seconds() - KEPT_KEYS
         at: Row | None = ("", "")
-        while at:
+        while self._tidying.running and at:
             at = await self._database.write(queries.tidying.forget_keys, at, before)
         at = ("", b"")
-        while at:
+        while self._tidying.running and at:
             at = await self._database.write(queries.tidying.forget_references, at)
-        await self._database.shrink()
+        if self._tidying.running:
+            await self._database.shrink()
 
-    async def _go_on_removing(self, account: AccountId) -> None:
-        while await self._database.write(queries.contents.go_on_removing, account):
-            pass
+    def _remove_some(self, account: AccountId) -> Deferred[bool]:
+        return self._database.write(queries.contents.go_on_removing, account)
 
     def _leave(self, failure: Failure) -> None:
         if not isinstance(failure.value, ShuttingDown):
