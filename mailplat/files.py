@@ -172,6 +172,11 @@ class Disk:
         found = self._do("room", folder, os.statvfs, folder)
         return found.f_bavail * found.f_frsize - self.owed
 
+    def device(self, folder: Path) -> int:
+        """Return what is the same for all folders of one file system."""
+        found: os.stat_result = self._do("room", folder, os.stat, folder)
+        return found.st_dev
+
     def replace(self, path: Path, octets: bytes) -> None:
         """Make the file hold ``octets``, durably; a crash leaves it as it was or shall be."""
         new = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
@@ -302,7 +307,8 @@ class Spooled:
 class Spool:
     """Keeps contents while they arrive; a crash forgets them, as nobody was told of them yet.
 
-    Contents up to ``in_memory`` octets never touch the disk.
+    Contents up to ``in_memory`` octets never touch the disk.  They will be kept in
+    the folder ``then``, which may be in another file system.
     """
 
     def __init__(
@@ -312,8 +318,11 @@ class Spool:
         disk: Disk,
         *,
         in_memory: int = 64 * KIB,
+        then: Path | None = None,
     ) -> None:
         self._folder = folder
+        self._written = (folder, then) if then else (folder,)
+        self._file_systems = [(folder, len(self._written))]  # before `prepare` has looked
         self._ask = ask
         self._disk = disk
         self.in_memory = in_memory
@@ -323,15 +332,25 @@ class Spool:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in self._folder.glob("unnamed.*"):
             self._disk.unlink(left)
+        self._file_systems = self._look_around()
 
     def insist_on_room(self, octets: int) -> None:
-        """Raise `DiskFull` where fewer octets are free now.
+        """Raise `DiskFull` unless a content of so many octets can lie in each folder now.
 
-        It is one system call of some microseconds, so the reactor may ask.
+        Each file system is looked at once, for all folders that it has.  These are
+        system calls of some microseconds, so the reactor may ask.
         """
-        room = self._disk.room(self._folder)
-        if room < octets:
-            raise DiskFull(f"{room} octets are free in {self._folder}, {octets} are wanted")
+        for folder, count in self._file_systems:
+            room, wanted = self._disk.room(folder), octets * count
+            if room < wanted:
+                raise DiskFull(f"{room} octets are free in {folder}, {wanted} are wanted")
+
+    def _look_around(self) -> list[tuple[Path, int]]:
+        """Return a folder of each file system written to, and how many of ours are there."""
+        found: dict[int, list[Path]] = {}
+        for folder in self._written:
+            found.setdefault(self._disk.device(folder), []).append(folder)
+        return [(folders[0], len(folders)) for folders in found.values()]
 
     def begin(self) -> Incoming:
         """Return an empty content, to be added to."""

@@ -220,9 +220,16 @@ def _house_part(
     )
 
 
-def _spool(house: House, workers: Workers, disk: Disk, limits: Limits) -> Spool:
-    folder, in_memory = house.state / "spool", limits.spool_above
-    return Spool(folder, workers.files.ask, disk, in_memory=in_memory)
+def _spool(
+    house: House, workers: Workers, disk: Disk, database: Database, limits: Limits
+) -> Spool:
+    return Spool(
+        house.state / "spool",
+        workers.files.ask,
+        disk,
+        in_memory=limits.spool_above,
+        then=database.folder,
+    )
 
 
 KINDS: dict[object, object] = dict.fromkeys(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -65,6 +66,8 @@ class Database(ABC):
     It refuses by raising a `MailError`; whatever it raises undoes what it did,
     reaches whoever asked, and leaves the other units alone.
     """
+
+    folder: Path | None = None  # where its files lie, if that is on a disk of ours
 
     @abstractmethod
     def write(

@@ -54,6 +54,7 @@ class SqliteDatabase(Database):
         vfs: str | None = None,
         crew: type[Crew] = Crew,
     ) -> None:
+        self.folder = path.parent
         self._path = path
         self._reactor = reactor
         self._durable = durable

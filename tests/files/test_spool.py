@@ -7,6 +7,7 @@ import gc
 import os
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,36 @@ async def test_a_disk_that_is_nearly_full_is_told_before_anything_comes(spool: S
     spool.insist_on_room(1)
     with pytest.raises(DiskFull):
         spool.insist_on_room(1 << 62)
+
+
+@pytest.mark.parametrize(
+    ("devices", "room", "wanted", "said"),
+    [
+        ({"a": 1, "b": 1}, {"a": 20}, 10, None),
+        ({"a": 1, "b": 1}, {"a": 19}, 10, "19 octets are free in .*/a, 20 are wanted"),
+        ({"a": 1, "b": 2}, {"a": 10, "b": 10}, 10, None),
+        ({"a": 1, "b": 2}, {"a": 9, "b": 10}, 10, "9 octets are free in .*/a, 10 are wanted"),
+        ({"a": 1, "b": 2}, {"a": 10, "b": 9}, 10, "9 octets are free in .*/b, 10 are wanted"),
+    ],
+)
+def test_each_file_system_that_is_written_must_have_room(
+    tmp_path: Path, devices: dict[str, int], room: dict[str, int], wanted: int, said: str | None
+) -> None:
+    asked: list[str] = []
+
+    class Two(Disk):
+        def device(self, folder: Path) -> int:
+            return devices[folder.name]
+
+        def room(self, folder: Path) -> int:
+            asked.append(folder.name)
+            return room[folder.name]
+
+    spool = Spool(tmp_path / "a", at_once, Two(), then=tmp_path / "b")
+    spool.prepare()
+    with pytest.raises(DiskFull, match=said) if said else nullcontext():
+        spool.insist_on_room(wanted)
+    assert said or asked == list(room)
 
 
 async def test_the_room_on_a_disk_is_what_there_is_now(tmp_path: Path) -> None:

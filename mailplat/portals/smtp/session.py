@@ -230,7 +230,7 @@ class SmtpSession:
         if self._desk.login == "required" and not self._login:
             self._desk.logins.insist_on_privacy(self._connection)
             raise LoginRequired("MAIL before AUTH")
-        self._desk.spool.insist_on_room(2 * self._desk.limits.message_size)
+        self._desk.spool.insist_on_room(self._desk.limits.message_size)
         transit = self._new_transit(self._desk.new_id(), event.envelope)
         self._transit = transit
         try:
