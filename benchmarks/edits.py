@@ -117,7 +117,7 @@ def _peak() -> int:
 
 
 def main(size: int) -> None:
-    """Print what a message of that many octets costs, and by how much it made the process grow."""
+    """Print what a message of that many octets costs, and how much the process grew by it."""
     before = _peak()
     found = asyncio.run(cost(*large(size)))
     print(

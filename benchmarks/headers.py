@@ -1,4 +1,4 @@
-"""How long it takes to read what IMAP asks of a header: ours, and Python's own email package."""
+"""How long reading what IMAP asks of a header takes us, and Python's own email package."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Subject(Protocol):
     smtp_port: int
 
     def stored(self) -> int:
-        """Return how many messages lie in the mailboxes of `PEOPLE`; -1 if that has no meaning."""
+        """Return how many messages `PEOPLE` have in mailboxes; -1 if that means nothing."""
 
     def wait_until_stored(self, count: int) -> None:
         """Return when they are ``count``; at once where the server's 250 has said so."""
@@ -190,7 +190,7 @@ def ceiling(folder: Path) -> Iterator[RunningCeiling]:
 
 @contextlib.contextmanager
 def _script(name: str, folder: Path) -> Iterator[tuple[Program, int, Path]]:
-    """Run a server that stands beside this file; yield it, its port, and where it keeps mail."""
+    """Run a server that stands beside this file; yield it, its port and where its mail is."""
     kept = folder / "kept"
     kept.mkdir(parents=True)
     port = free_base()

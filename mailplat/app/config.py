@@ -91,7 +91,7 @@ class Configuration:
         return attrs.evolve(self, entries=entries, pipelines={})
 
     def keeping(self, old: Configuration) -> tuple[Configuration, list[str]]:
-        """Return this one with what only a restart can change as it is in ``old``, and its names.
+        """Return this one with what only a restart can change as it is in ``old``, and names.
 
         Two stores or directories on one database would not know of each other's changes.
         """

@@ -58,7 +58,7 @@ class Traits:
 
 
 class Survey:
-    """Looks at the octets of a message, all of them in order, and says of which kind they are."""
+    """Looks at all octets of a message, in their order, and says of what kind they are."""
 
     def __init__(self, layout: Layout) -> None:
         self._pieces = layout.pieces()
@@ -198,7 +198,7 @@ def _may_be_encoded(entity: Entity) -> bool:
 
 
 def _encoding(entity: Entity, part: Part, traits: Traits) -> bytes:
-    """Return the encoding that a part is to have; one that it claims to have already, if any."""
+    """Return the encoding that a part is to have; one that it claims to have, if any."""
     name = encoding_name(entity.encoding)
     if name not in IDENTITIES:
         return name if name in _ENCODERS else b"base64"

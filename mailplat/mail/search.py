@@ -73,7 +73,7 @@ class SearchText:
 
     @classmethod
     def unpack(cls, octets: bytes) -> Self:
-        """Read what `pack` wrote; raises `ValueError` for another version, and for anything else."""
+        """Read what `pack` wrote; raises `ValueError` for any other version or octets."""
         if len(octets) < _FRONT.size or octets[0] != VERSION:
             raise ValueError(f"no text of version {VERSION}: {octets[:1]!r}")
         _, is_whole, *lengths = _FRONT.unpack_from(octets)
@@ -237,7 +237,7 @@ def _headlines(header: bytes) -> tuple[str, str]:
 
 
 def _cut(text: str, most: int) -> tuple[str, bool]:
-    """Return as much of a text as fits into ``most`` octets of UTF-8, and whether that is all."""
+    """Return as much of a text as fits into ``most`` octets of UTF-8, and if that is all."""
     if len(text) * 4 <= most or len(octets := text.encode("utf-8", "replace")) <= most:
         return text, True
     return octets[:most].decode("utf-8", "ignore"), False

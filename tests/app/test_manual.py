@@ -24,7 +24,10 @@ def registry() -> Registry:
 
 
 def test_the_sample_is_what_the_code_writes() -> None:
-    """Mend it by ``python -c 'from mailplat.app import newhouse; print(newhouse.sample(), end="")'``."""
+    """Mend it by what this prints:
+
+    ``python -c 'from mailplat.app import newhouse; print(newhouse.sample(), end="")'``
+    """
     assert (ETC / "mailplat.toml").read_text() == newhouse.sample()
 
 

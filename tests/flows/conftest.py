@@ -279,7 +279,7 @@ def _insist(outcomes: Sequence[Any]) -> None:
 def on_mail(
     act: Callable[[IAccount, Callable[[str], Any]], Awaitable[object]],
 ) -> Step:
-    """Do something to Alice's mail; ``act`` gets it, and the identities of mailboxes by name."""
+    """Do something to Alice's mail; ``act`` gets it, and its mailboxes' identities by name."""
 
     async def step(scene: Scene) -> None:
         mail = await scene.store.open(ALICE)

@@ -1,4 +1,4 @@
-"""The examples do what they say: a script that reads a message, a filter that changes its parts."""
+"""The examples do what they say: a script reads a message, a filter changes its parts."""
 
 from __future__ import annotations
 

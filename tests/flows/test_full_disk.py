@@ -1,4 +1,4 @@
-"""A server on a disk of its own that is really full: what it refuses, and what it still does."""
+"""A server on a disk of its own that is really full: what it refuses, what it still does."""
 
 from __future__ import annotations
 

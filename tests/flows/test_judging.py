@@ -1,4 +1,4 @@
-"""A filter beside the configuration changes a real message; a broken one does what on_error says."""
+"""A filter beside the configuration changes a message; a broken one does as on_error says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What IMAP says of headers, beside what Dovecot says; docs/mime.md explains the differences."""
+"""What IMAP says of headers, beside what Dovecot says; docs/mime.md has the differences."""
 
 from __future__ import annotations
 

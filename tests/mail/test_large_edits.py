@@ -32,7 +32,7 @@ FRONT = (
 
 @attrs.define
 class Lines:
-    """So many octets of Base64 that are made when they are read; knows how many were at once."""
+    """Many octets of Base64 that are made when they are read; knows how many were at once."""
 
     size: int
     most: int = 0

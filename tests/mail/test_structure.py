@@ -1,4 +1,4 @@
-"""The parts of a message are found where they lie, however broken it is and however it is cut."""
+"""The parts of a message are found where they lie, however broken it is or is cut."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ POP3 = {"", "SYS/TEMP", "SYS/PERM", "AUTH", "IN-USE", "LOGIN-DELAY", "UTF8"}
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("moment", Moment)
 def test_the_code_agrees_with_the_status(kind: type[MailError], moment: Moment) -> None:
-    """The first digit says whether to try again (RFC 5321 section 4.2.1, RFC 3463 section 2)."""
+    """The first digit says whether to retry (RFC 5321 section 4.2.1, RFC 3463 section 2)."""
     code = words_for(kind("")).smtp_at(moment)
     assert code // 100 == kind.status.klass
     assert 400 <= code <= 599

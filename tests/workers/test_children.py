@@ -1,4 +1,4 @@
-"""Child processes: whatever a job does there, whoever asked hears of it, and nobody else does."""
+"""Child processes: whatever a job does there, whoever asked hears of it, nobody else."""
 
 from __future__ import annotations
 
