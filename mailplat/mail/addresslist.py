@@ -22,7 +22,7 @@ from mailplat.mail.fields import structured
 from mailplat.mail.words import LINE, encoded_words, shown
 
 MOST_ADDRESSES = 10_000  # read of one list
-MOST_WORDS = 15_000  # words, specials and comments of those that aren't written as usual
+MOST_WORDS = 4_500  # words, specials and comments of those that aren't written as usual
 
 _ATEXT = rb"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.]"
 _PHRASE = rb"(?!\.){0}++(?: {0}++)*+".replace(b"{0}", _ATEXT[:-1] + rb"\x80-\xff]")
@@ -114,6 +114,12 @@ class Group:
     stop: int
 
 
+First = tuple[bytes | None, bytes, bytes]
+"""Name, local part and domain of what comes first in a list; of a group only its name."""
+
+NOBODY: First = (None, b"", b"")
+
+
 @attrs.frozen
 class AddressList:
     """What an address list says, in its order.
@@ -127,22 +133,42 @@ class AddressList:
     broken: bool = False
     cut: bool = False
 
+    @property
+    def first(self) -> First:
+        """What comes first."""
+        if self.groups and self.groups[0].start == 0:
+            return None, self.groups[0].name, b""
+        if not self.addresses:
+            return NOBODY
+        first = self.addresses[0]
+        return first.name, first.local, first.domain
 
-def addresses_in(*bodies: bytes, most: int = MOST_ADDRESSES) -> AddressList:
+
+@attrs.define
+class Effort:
+    """How many words may still be read of lists that aren't written as usual."""
+
+    words: int = MOST_WORDS
+
+
+def addresses_in(
+    *bodies: bytes, most: int = MOST_ADDRESSES, effort: Effort | None = None
+) -> AddressList:
     """Read the body of a field, unfolded, or those of several fields as one list.
 
-    The limits hold for all of them together.  Nothing is raised, whatever the
-    octets.
+    The limits hold for all of them together, and ``effort`` for all lists that
+    share it.  Nothing is raised, whatever the octets.
     """
-    reader = _Reader(most)
+    reader = _Reader(most, effort or Effort())
     for body in bodies:
         reader.read(body)
     return reader.found()
 
 
-def _usual_address(match: re.Match[bytes]) -> NamedAddress:
+def usual_parts(match: re.Match[bytes]) -> First:
+    """Return name, local part and domain of an address that is `USUAL`."""
     quoted, phrase, local, domain, bare, its_domain = match.groups()
-    return NamedAddress(quoted or phrase, None, local or bare, domain or its_domain)
+    return quoted or phrase, local or bare, domain or its_domain
 
 
 def address_field(name: bytes, addresses: Iterable[NamedAddress]) -> bytes:
@@ -184,7 +210,7 @@ class _Reader:
     """Reads a list: its elements by `USUAL`, or else word for word."""
 
     room: int  # how many elements more will be read,
-    words: int = MOST_WORDS  # and words of those that take their time
+    effort: Effort = attrs.Factory(Effort)
     usual: bool = True
     elements: Elements = attrs.field(factory=lambda: Elements(b""))
     _addresses: list[NamedAddress] = attrs.Factory(list)
@@ -195,15 +221,17 @@ class _Reader:
 
     def read(self, body: bytes) -> None:
         self.elements = elements = Elements(body)
+        effort = self.effort
         self._skip_separators()
-        while elements.at < len(body) and self.room > 0 and self.words > 0:
+        while elements.at < len(body) and self.room > 0 and effort.words > 0:
             self.room -= 1
             if self.usual and not elements.kept and (match := USUAL.match(body, elements.at)):
-                self._addresses.append(_usual_address(match))
+                name, local, domain = usual_parts(match)
+                self._addresses.append(NamedAddress(name, None, local, domain))
                 elements.at = match.end()
             else:
                 elements.advance()
-                self.words -= elements.taken
+                effort.words -= elements.taken
                 self._read_element()
                 self._skip_separators()
         if self._group:

@@ -29,7 +29,6 @@ def describe(structure: Structure) -> Bodies:
     long: list[bytes] = []
     ends: list[tuple[int, bytes, bytes]] = []  # of the parts around the next
     parts = structure.layout.parts
-    holders = {part.parent for part in parts}
     for number, (part, described) in enumerate(zip(parts, structure.described, strict=True)):
         while ends and ends[-1][0] != part.parent:
             _end(ends, short, long)
@@ -49,8 +48,8 @@ def describe(structure: Structure) -> Bodies:
             begin += b"%d %b " % (part.end - part.body, envelope)
             lines = b" %d" % part.lines
             short_end, long_end = lines + short_end, lines + long_end
-        elif number not in holders:  # the grammar wants a part in a multipart
-            begin += _NOTHING
+        elif number + 1 == len(parts) or parts[number + 1].parent != number:
+            begin += _NOTHING  # the grammar wants a part in a multipart
             short_end, long_end = b")" + short_end, b" NIL NIL NIL NIL)" + long_end
         short.append(begin)
         long.append(begin)
@@ -62,10 +61,11 @@ def describe(structure: Structure) -> Bodies:
 
 def described_size(structure: Structure) -> int:
     """Return about how many octets BODYSTRUCTURE will have, without writing it."""
-    words = (described.words for described in structure.described)
-    return sum(len(begin) + len(end) for begin, _, end in words) + sum(
-        map(len, structure.envelopes.values())
-    )
+    size = sum(map(len, structure.envelopes.values()))
+    for described in structure.described:
+        begin, _, end = described.words
+        size += len(begin) + len(end)
+    return size
 
 
 def _end(ends: list[tuple[int, bytes, bytes]], short: list[bytes], long: list[bytes]) -> None:

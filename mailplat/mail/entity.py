@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 from mailplat.mail.encodings import IDENTITIES, encoding_name, is_known
+from mailplat.mail.header import Telling, telling_fields
 from mailplat.mail.layout import Kind
 from mailplat.mail.parameters import (
     LONGEST_BODY,
     TEXT_PLAIN,
     Disposition,
     MediaType,
+    Parameters,
     disposition,
     media_type,
     token,
     tokens,
 )
-
-# Classes of two letters instead of IGNORECASE, which would cost a search three times its time.
-_FIELDS = re.compile(
-    rb"\n[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-([^\x00-\x20\x7f:]++)[ \t]*+:[ \t]*+"
-    rb"([^\n]*+(?:\n[ \t][^\n]*+)*+)"
-)
-_WHOLE_FIELDS = re.compile(rb"\n[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-[^\n]*+(?:\n[ \t][^\n]*+)*+")
-_UNFOLD = re.compile(rb"\r?\n")
 
 
 class Entity(NamedTuple):
@@ -45,6 +38,27 @@ class Entity(NamedTuple):
     language: tuple[bytes, ...] = ()
     location: bytes | None = None
     kind: Kind = Kind.TEXT  # as far as the header alone says
+
+    @property
+    def is_attachment(self) -> bool:
+        """Whether it is to be saved rather than shown with the message (RFC 2183).
+
+        It is if it says so, has the name of a file, or is a message itself.
+        """
+        if self.kind is Kind.MESSAGE:
+            return True
+        disposed = self.disposition
+        return _names_file(self.media_type.parameters) or (
+            disposed is not None
+            and (disposed.is_attachment or _names_file(disposed.parameters))
+        )
+
+
+def _names_file(parameters: Parameters) -> bool:
+    for name, _ in parameters:
+        if name.lower().partition(b"*")[0] in (b"filename", b"name"):
+            return True
+    return False
 
 
 _entity: Callable[[tuple[object, ...]], Entity] = partial(tuple.__new__, Entity)  # quicker
@@ -70,51 +84,43 @@ _KINDS = {b"text": Kind.TEXT, b"multipart": Kind.MULTIPART, b"message": Kind.MES
 
 TEXT = Entity()
 OPAQUE = Entity(MediaType(b"application", b"octet-stream"), kind=Kind.OTHER)
-MESSAGE = Entity(MediaType(b"message", b"rfc822"), kind=Kind.MESSAGE)
-"""What a part of a digest is if it says nothing (RFC 2046 section 5.1.5)."""
-
-
-def content_fields(header: bytes) -> bytes:
-    """Return the fields of a header block that say something of the body, and no others."""
-    return b"".join(_WHOLE_FIELDS.findall(b"\n" + header))
+_MESSAGE_TYPE = MediaType(
+    b"message", b"rfc822"
+)  # of parts of a digest (RFC 2046 section 5.1.5)
 
 
 def read_entity(header: bytes, in_digest: bool = False) -> Entity:
     """Return what a header block says; in a digest a part without a type is a message."""
-    otherwise = MESSAGE if in_digest else TEXT
-    fields = _FIELDS.findall(b"\n" + header)
-    if not fields:
-        return otherwise
-    found: dict[bytes, bytes] = {}
-    for name, body in fields:
-        found.setdefault(name.lower(), _unfolded(body))
-    get = found.get
-    said = get(b"type")
-    type_ = otherwise.media_type if said is None else media_type(said)
-    said = get(b"transfer-encoding")
-    encoding = b"7bit" if said is None else _encoding(said)
-    disposed = get(b"disposition")
-    language = get(b"language")
+    return entity_of(telling_fields(header), in_digest)
+
+
+def entity_of(telling: Telling, in_digest: bool = False) -> Entity:
+    """Return the same of a header whose fields have been found."""
+    said = telling.get(b"content-type")
+    type_ = media_type(said[0]) if said else _MESSAGE_TYPE if in_digest else TEXT_PLAIN
+    said = telling.get(b"content-transfer-encoding")
+    encoding = _encoding(said[0]) if said else b"7bit"
+    said = telling.get(b"content-disposition")
+    disposed = disposition(said[0]) if said else None
+    said = telling.get(b"content-language")
+    language = tokens(said[0]) if said else ()
+    id_, description, md5, location = map(telling.get, _AS_THEY_STAND)
     return _entity(
         (
             type_,
             encoding,
-            get(b"id"),
-            get(b"description"),
-            get(b"md5"),
-            None if disposed is None else disposition(disposed),
-            () if language is None else tokens(language),
-            get(b"location"),
+            id_[0][:LONGEST_BODY] if id_ else None,
+            description[0][:LONGEST_BODY] if description else None,
+            md5[0][:LONGEST_BODY] if md5 else None,
+            disposed,
+            language,
+            location[0][:LONGEST_BODY] if location else None,
             _kind(type_, encoding),
         )
     )
 
 
-def _unfolded(body: bytes) -> bytes:
-    if len(body) > LONGEST_BODY:
-        body = body[:LONGEST_BODY]
-    body = body.removesuffix(b"\r")
-    return _UNFOLD.sub(b"", body) if b"\n" in body else body
+_AS_THEY_STAND = (b"content-id", b"content-description", b"content-md5", b"content-location")
 
 
 def _encoding(body: bytes) -> bytes:

@@ -8,9 +8,19 @@ neither UTF8=ACCEPT nor IMAP4rev2 to read them.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
-from mailplat.mail.addresslist import USUAL, AddressList, addresses_in
-from mailplat.mail.header import Header
+from mailplat.mail.addresslist import (
+    NOBODY,
+    USUAL,
+    AddressList,
+    Effort,
+    First,
+    addresses_in,
+    usual_parts,
+)
+from mailplat.mail.header import Header, Telling, telling_fields
+from mailplat.mail.limits import MIB
 
 LONGEST_QUOTED = 1000  # octets; longer ones are sent as literals, which no line limit stops
 
@@ -47,76 +57,100 @@ def astring(octets: bytes) -> bytes:
 # Envelopes ---------------------------------------------------------------------
 
 _ADDRESS_FIELDS = (b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc")
+_TEXT_FIELDS = (b"date", b"subject", b"in-reply-to", b"message-id")
 _NO_MAILBOX, _NO_HOST = b"MISSING_MAILBOX", b"MISSING_DOMAIN"
 
 
+class Envelope(NamedTuple):
+    """A header's ENVELOPE, and what comes first in those of its lists that messages are sorted by."""
+
+    octets: bytes
+    sender: First
+    to: First
+    cc: First
+
+
 def envelope(header: Header) -> bytes:
-    """Return a header's ENVELOPE (RFC 9051 section 7.5.2).
+    """Return a header's ENVELOPE (RFC 9051 section 7.5.2)."""
+    return read_envelope(telling_fields(header.octets)).octets
+
+
+def read_envelope(
+    telling: Telling, longest: int = MIB, effort: Effort | None = None
+) -> Envelope:
+    """Return what a header's fields say of its envelope.
 
     All fields of one name are read as one list of addresses, so that nobody is
     shown another author than the one whom others have checked; of other fields
     the topmost counts.  docs/mime.md says how it was settled what the RFC
-    leaves open.
+    leaves open.  Of an ENVELOPE of more than ``longest`` octets the addresses
+    are left out, and what takes more than an eighth.
     """
-    get = header.envelope_fields.get
-    lists = [_lists(said) if (said := get(name)) else b"NIL" for name in _ADDRESS_FIELDS]
-    author, sender, reply_to, *receivers = lists
-    return b"(%b %b %b %b %b %b %b %b)" % (
-        _text(get(b"date")),
-        _text(get(b"subject")),
+    get = telling.get
+    bodies = [get(name) for name in _ADDRESS_FIELDS]
+    lists = [_list(said, effort) if said else _NO_LIST for said in bodies]
+    (author, first), (sender, _), (reply_to, _), (to, first_to), (cc, first_cc), (bcc, _) = (
+        lists
+    )
+    date, subject, in_reply_to, message_id = [
+        quoted(said[0]) if (said := get(name)) else b"NIL" for name in _TEXT_FIELDS
+    ]
+    octets = b"(%b %b %b %b %b %b %b %b %b %b)" % (
+        date,
+        subject,
         author,
         author if sender == b"NIL" else sender,
         author if reply_to == b"NIL" else reply_to,
-        b" ".join(receivers),
-        _text(get(b"in-reply-to")),
-        _text(get(b"message-id")),
+        to,
+        cc,
+        bcc,
+        in_reply_to,
+        message_id,
     )
+    if len(octets) > longest:
+        octets = _shortened(telling, longest // 8)
+    return Envelope(octets, first, first_to, first_cc)
 
 
-def bounded_envelope(header: Header, longest: int) -> bytes:
-    """Return a header's ENVELOPE if it has at most so many octets.
-
-    Of a longer one the addresses are left out, and what takes more than an eighth.
-    """
-    written = envelope(header)
-    if len(written) <= longest:
-        return written
-
-    def short(name: bytes) -> bytes:
-        bodies = header.envelope_fields.get(name)
-        return _text(bodies) if bodies and len(bodies[0]) <= longest // 8 else b"NIL"
-
-    return b"(%b %b NIL NIL NIL NIL NIL NIL %b %b)" % (
-        short(b"date"),
-        short(b"subject"),
-        short(b"in-reply-to"),
-        short(b"message-id"),
-    )
+def _shortened(telling: Telling, longest: int) -> bytes:
+    """Return an ENVELOPE without addresses, and without what has more octets."""
+    date, subject, in_reply_to, message_id = [
+        quoted(said[0]) if (said := telling.get(name)) and len(said[0]) <= longest else b"NIL"
+        for name in _TEXT_FIELDS
+    ]
+    return b"(%b %b NIL NIL NIL NIL NIL NIL %b %b)" % (date, subject, in_reply_to, message_id)
 
 
-def _text(bodies: list[bytes] | None) -> bytes:
-    return quoted(bodies[0]) if bodies else b"NIL"
+_List = tuple[bytes, First]  # as an ENVELOPE has it, and what comes first
+_NO_LIST: _List = (b"NIL", NOBODY)
 
 
-def _lists(bodies: list[bytes]) -> bytes:
-    written = _usual_list(bodies[0]) if len(bodies) == 1 else b""
-    if not written:
-        written = address_list(addresses_in(*bodies))
-    return b"(%b)" % written if written else b"NIL"
+def _list(bodies: list[bytes], effort: Effort | None) -> _List:
+    body = bodies[0]
+    if len(bodies) == 1 and len(body) <= LONGEST_QUOTED and body.isascii():
+        usual = _usual_list(body)
+        if usual:
+            return usual
+    read = addresses_in(*bodies, effort=effort)
+    written = address_list(read)
+    return b"(%b)" % written if written else b"NIL", read.first
 
 
-def _usual_list(body: bytes) -> bytes:
-    """Return what `address_list` would if all addresses are as most are, otherwise nothing."""
-    written, at, end = b"", 0, len(body)
-    usual = body.isascii() and end <= LONGEST_QUOTED
-    while usual and at < end and (match := USUAL.match(body, at)):
-        string, phrase, local, domain, bare, its_domain = match.groups()
-        if name := string or phrase:
+def _usual_list(body: bytes) -> _List | None:
+    """Return a list if all addresses are as most are, just as `address_list` would write it."""
+    written, at, first = b"(", 0, NOBODY
+    while match := USUAL.match(body, at):
+        name, local, domain = usual_parts(match)
+        if at == 0:
+            first = name, local, domain
+        if name:
             written += b'("%b" NIL "%b" "%b")' % (name, local, domain)
         else:
-            written += b'(NIL NIL "%b" "%b")' % (local or bare, domain or its_domain)
+            written += b'(NIL NIL "%b" "%b")' % (local, domain)
         at = match.end()
-    return written if at == end else b""
+        if at == len(body):
+            return written + b")", first
+    return None
 
 
 def address_list(addresses: AddressList) -> bytes:

@@ -179,22 +179,9 @@ def body_texts(structure: Structure, *, signed: bool = True) -> list[int]:
             or (part.kind == Kind.MULTIPART and not signed and subtype in _SEALED)
         ):
             outside.add(number)
-        elif part.kind == Kind.TEXT and subtype in _AT_ONCE and not is_attached(entity):
+        elif part.kind == Kind.TEXT and subtype in _AT_ONCE and not entity.is_attachment:
             found.append(number)
     return found
 
 
 _SEALED = frozenset((b"signed", b"encrypted"))
-
-
-def is_attached(entity: Entity) -> bool:
-    """Say whether a part is a file: it says so, or has a name (RFC 2183)."""
-    disposed = entity.disposition
-    if disposed is not None and disposed.is_attachment:
-        return True
-    names = (disposed.parameters if disposed else ()), entity.media_type.parameters
-    return any(
-        name.lower().partition(b"*")[0] in (b"filename", b"name")
-        for parameters in names
-        for name, _ in parameters
-    )

@@ -48,13 +48,10 @@ def preview_parts(structure: Structure) -> list[tuple[Entity, Range]]:
     """
     found: list[tuple[Entity, Range]] = []
     for part, described in zip(structure.layout.parts, structure.described, strict=True):
-        if part.kind is not Kind.TEXT:
-            continue
-        entity = described.entity
-        if (disposition := entity.disposition) and disposition.is_attachment:
+        if part.kind is not Kind.TEXT or described.is_attachment:
             continue
         stop = min(part.end, part.body + (READ if found else READ_AT_MOST))
-        found.append((entity, Range(part.body, stop)))
+        found.append((described.entity, Range(part.body, stop)))
         if len(found) == PARTS:
             break
     return found

@@ -6,7 +6,7 @@ compared by ``i;unicode-casemap``, and by their first `LONGEST_KEY` octets.
 
 from __future__ import annotations
 
-from mailplat.mail.addresslist import USUAL, AddressList, addresses_in
+from mailplat.mail.addresslist import First, addresses_in
 from mailplat.mail.collation import casemapped
 from mailplat.mail.subject import base_subject
 from mailplat.mail.words import decoded
@@ -52,25 +52,16 @@ def display_key(body: bytes) -> bytes:
 
 def address_keys(body: bytes) -> tuple[bytes, bytes]:
     """Return `mailbox_key` and `display_key` at the cost of one."""
-    if usual := USUAL.match(body):
-        string, phrase, local, domain, bare, its_domain = usual.groups()
-        name, local, domain = string or phrase, local or bare, domain or its_domain
-    else:
-        name, local, domain = _first(addresses_in(body, most=_FEW))
+    return keys_of(addresses_in(body, most=_FEW).first)
+
+
+def keys_of(first: First) -> tuple[bytes, bytes]:
+    """Return the same for what comes first in a list that has been read."""
+    name, local, domain = first
     mailbox = _key(local)
     if name and (display := _key(name)):
         return mailbox, display
     return mailbox, _key(b"%b@%b" % (local, domain)) if domain else mailbox
-
-
-def _first(found: AddressList) -> tuple[bytes | None, bytes, bytes]:
-    """Return name, local part and domain of what comes first in a list, if only a group."""
-    if found.groups and found.groups[0].start == 0:
-        return None, found.groups[0].name, b""
-    if not found.addresses:
-        return None, b"", b""
-    first = found.addresses[0]
-    return first.name, first.local, first.domain
 
 
 def _key(octets: bytes) -> bytes:

@@ -27,9 +27,10 @@ from functools import partial
 from typing import NamedTuple, Self
 
 from mailplat.mail.boundaries import Boundaries, Window, is_cut, next_line
-from mailplat.mail.described import OPAQUE_PART, Described, describe_header
+from mailplat.mail.described import OPAQUE_PART, Described, describe_fields, describe_header
 from mailplat.mail.entity import Entity
-from mailplat.mail.header import Header
+from mailplat.mail.fewparts import few_parts
+from mailplat.mail.header import Telling, body_begins, telling_fields
 from mailplat.mail.layout import Kind, Layout, Part
 from mailplat.mail.limits import MIB
 
@@ -70,9 +71,17 @@ class Structure(NamedTuple):
         return tuple(described.entity for described in self.described)
 
 
-def scan(octets: bytes, envelope: Callable[[Header], bytes] | None = None) -> Structure:
+def scan(octets: bytes, envelope: Callable[[Telling], bytes] | None = None) -> Structure:
     """Return the structure of a message that is at hand as a whole."""
-    return Scanner(envelope).finish(octets)
+    body = body_begins(octets)
+    if body > HEADER:
+        return Scanner(envelope).finish(octets)
+    telling = telling_fields(octets[:body])
+    found = few_parts(octets, body, describe_fields(telling))
+    if not found:
+        return Scanner(envelope).finish(octets)
+    envelopes = {0: envelope(telling)} if envelope else {}
+    return Structure(Layout(found[0]), found[1], envelopes)
 
 
 class _Row:
@@ -94,13 +103,13 @@ class _Row:
 class Scanner:
     """Reads a message in chunks and says in the end what its structure is.
 
-    ``envelope`` is called with the header of the message and of each message
-    in it, while it is at hand.
+    ``envelope`` is called with the `telling_fields` of the message and of each
+    message in it.
     """
 
     def __init__(
         self,
-        envelope: Callable[[Header], bytes] | None = None,
+        envelope: Callable[[Telling], bytes] | None = None,
         depth: int = DEPTH,
         parts: int = PARTS,
     ) -> None:
@@ -305,10 +314,7 @@ class Scanner:
             self._floor = self._base + start
             stop = self._line_end(window, line - 3) - self._base
         around = self._rows[self._open[-1]]
-        header = bytes(window[start:stop])
-        if self._envelope and around.kind is _MESSAGE:
-            self._envelopes[len(self._rows)] = self._envelope(Header.of_block(header))
-        described = describe_header(header, around.is_digest)
+        described = self._describe(bytes(window[start:stop]), len(self._rows), around)
         is_leaf = described.kind is _TEXT or described.kind is _OTHER
         if is_leaf and around.kind is _MESSAGE and not is_cut_short:
             line = self._next_boundary(window, stop - 1, last)
@@ -360,9 +366,16 @@ class Scanner:
         else:
             header = bytes(window[start : min(stop, start + HEADER)])
         around = self._rows[row.parent]
-        if self._envelope and (row.parent < 0 or around.kind is _MESSAGE):
-            self._envelopes[self._open[-1]] = self._envelope(Header.of_block(header))
-        self._begin_body(window, describe_header(header, around.is_digest), stop)
+        self._begin_body(window, self._describe(header, self._open[-1], around), stop)
+
+    def _describe(self, header: bytes, number: int, around: _Row) -> Described:
+        """Return what a part's header says, and note the envelope that it has as a message's."""
+        if number and around.kind is not _MESSAGE:
+            return describe_header(header, around.is_digest)
+        telling = telling_fields(header)
+        if self._envelope:
+            self._envelopes[number] = self._envelope(telling)
+        return describe_fields(telling)
 
     def _end_at_boundary(self, window: Window, line: int, stop: int) -> None:
         """End a part whose header a boundary has ended; a message in it has nothing at all."""

@@ -16,24 +16,25 @@ from typing import NamedTuple
 
 import attrs
 
+from mailplat.mail.addresslist import Effort
 from mailplat.mail.bodystructure import Bodies, describe, described_size
 from mailplat.mail.content import Content
 from mailplat.mail.dates import DateTime, date_in
-from mailplat.mail.header import Header
+from mailplat.mail.header import Telling
 from mailplat.mail.identifiers import relatives_of
-from mailplat.mail.imapwords import bounded_envelope
+from mailplat.mail.imapwords import Envelope, read_envelope
 from mailplat.mail.layout import Layout
 from mailplat.mail.limits import KIB
 from mailplat.mail.preview import preview, preview_of, preview_parts
-from mailplat.mail.sortkeys import LONGEST_KEY, address_keys
-from mailplat.mail.structure import Scanner, Structure
+from mailplat.mail.sortkeys import LONGEST_KEY, keys_of
+from mailplat.mail.structure import Scanner, Structure, scan
 from mailplat.mail.subject import base_subject
 
-VERSION = 2
+VERSION = 3
 PIECE = 256 * KIB  # octets of a large content that are read at once
 SLICE = 64 * KIB  # octets that are looked at before others get their turn
 LONGEST_ENVELOPE = 64 * KIB  # octets; of a longer one the addresses are left out
-LONGEST_HEADERS = 256 * KIB  # octets of those messages inside whose envelopes are written
+LONGEST_ENVELOPES = 256 * KIB  # octets of those of messages inside that are written
 LONGEST_STRUCTURE = 256 * KIB  # octets of BODYSTRUCTURE; what has a longer one is one part
 LONGEST_SUBJECT = 16 * KIB  # octets of a Subject that are decoded
 
@@ -88,7 +89,6 @@ class Facts:
     envelope: bytes
     description: bytes
     bodystructure: bytes
-    packed_layout: bytes
     subject: bytes
     sender: bytes
     to: bytes
@@ -96,6 +96,7 @@ class Facts:
     display_from: bytes
     display_to: bytes
     preview: bytes  # in UTF-8
+    packed_layout: bytes
 
     @cached_property
     def layout(self) -> Layout:
@@ -103,106 +104,100 @@ class Facts:
         return Layout.unpack(self.packed_layout)
 
 
-@attrs.frozen
-class Findings:
+class Findings(NamedTuple):
     """What one pass over a message found; `summary` writes it down.
 
     A message that is given to several accounts is read once, and written down
-    for each behind trace fields of its own.
+    for each behind trace fields of its own: only ``layout`` changes with these.
     """
 
-    structure: Structure
-    header: Header
-    bodies: Bodies
-    preview: str = ""
-
-    def summary(self, behind: int = 0) -> Summary:
-        """Return the summary of the message with so many octets of trace fields before it."""
-        layout, facts = self.structure.layout, self._facts
-        body = layout.parts[0].body + behind
-        fields = (*facts.fields[:_LAYOUT], layout.pack(behind), *facts.fields[_LAYOUT:])
-        sent = facts.sent
-        front = _FRONT.pack(
-            VERSION,
-            facts.marks,
-            body,
-            sent.seconds if sent else _UNDATED,
-            sent.day.toordinal() if sent else 0,
-            len(facts.references),
-            *map(len, fields),
-        )
-        written = [_LENGTH.pack(len(one)) + one for one in facts.references]
-        return Summary(b"".join([front, *fields, *written]), body, facts.references)
-
-    @cached_property
-    def _facts(self) -> _Unmoved:
-        """What the header says, and what doesn't change with what stands before it."""
-        said = {name: bodies[0] for name, bodies in self.header.envelope_fields.items()}.get
-        references = relatives_of(
-            said(b"message-id", b""), said(b"references", b""), said(b"in-reply-to", b"")
-        )
-        subject = base_subject(said(b"subject", b"")[:LONGEST_SUBJECT])
-        sender, display_from = address_keys(said(b"from", b""))
-        to, display_to = address_keys(said(b"to", b""))
-        return _Unmoved(
-            _REPLY * subject.is_reply + _ATTACHMENT * _has_attachment(self.structure),
-            date_in(said(b"date", b"")),
-            references,
-            (
-                self.structure.envelopes.get(0, b""),
-                self.bodies.body,
-                self.bodies.bodystructure,
-                subject.key[:LONGEST_KEY],
-                sender,
-                to,
-                address_keys(said(b"cc", b""))[0],
-                display_from,
-                display_to,
-                self.preview.encode("utf-8", "replace"),
-            ),
-        )
-
-
-class _Unmoved(NamedTuple):
-    """All of a summary but the table of parts, which stands at `_LAYOUT` among the fields."""
-
+    layout: Layout
     marks: int
     sent: DateTime | None
     references: tuple[bytes, ...]
-    fields: tuple[bytes, ...]
+    fields: tuple[bytes, ...]  # in the order of `Facts`, but for the layout
 
-
-_LAYOUT = 3
-
-
-def _has_attachment(structure: Structure) -> bool:
-    """Say whether a part is called an attachment, or is a message or no text and has a name."""
-    return any(described.is_attachment for described in structure.described)
+    def summary(self, behind: int = 0) -> Summary:
+        """Return the summary of the message with so many octets of trace fields before it."""
+        layout, marks, sent, references, fields = self
+        body = layout.parts[0].body + behind
+        fields = (*fields, layout.pack(behind))
+        front = _FRONT.pack(
+            VERSION,
+            marks,
+            body,
+            sent.seconds if sent else _UNDATED,
+            sent.day.toordinal() if sent else 0,
+            len(references),
+            *map(len, fields),
+        )
+        written = [_LENGTH.pack(len(one)) + one for one in references]
+        return Summary(b"".join([front, *fields, *written]), body, references)
 
 
 class _Reading:
     """A pass over a message, which keeps the first header that it meets: the message's own."""
 
     def __init__(self) -> None:
-        self.header = Header()
-        self._is_first = True
-        self._room = LONGEST_HEADERS
-        self.scanner = Scanner(self._envelope)
+        self.telling: Telling = {}
+        self.envelope: Envelope | None = None
+        self._room = LONGEST_ENVELOPES
+        self._effort = Effort()
 
-    def finish(self, octets: bytes = b"") -> tuple[Structure, Bodies]:
-        """Read the last octets; return the structure, and how IMAP describes it."""
-        structure = self.scanner.finish(octets)
-        if described_size(structure) > LONGEST_STRUCTURE:
-            structure = structure.as_one_part()
-        return structure, describe(structure)
-
-    def _envelope(self, header: Header) -> bytes:
-        if self._is_first:
-            self.header, self._is_first = header, False
-        elif self._room <= 0:
+    def write_envelope(self, telling: Telling) -> bytes:
+        """Return the ENVELOPE of a message that has these fields, if there is room for it."""
+        if self._room <= 0:
             return b""
-        self._room -= len(header.octets)
-        return bounded_envelope(header, LONGEST_ENVELOPE)
+        envelope = read_envelope(telling, LONGEST_ENVELOPE, self._effort)
+        if self.envelope is None:
+            self.telling, self.envelope = telling, envelope
+        else:
+            self._room -= len(envelope.octets)
+        return envelope.octets
+
+    def findings(self, structure: Structure, bodies: Bodies, words: str) -> Findings:
+        """Return what was found, with a preview."""
+        envelope = self.envelope
+        assert envelope, "every message has a header"
+        get = self.telling.get
+        date, subject, message_id, references, in_reply_to = [
+            said[0] if (said := get(name)) else b"" for name in _SAID
+        ]
+        base = base_subject(subject[:LONGEST_SUBJECT])
+        sender, display_from = keys_of(envelope.sender)
+        to, display_to = keys_of(envelope.to)
+        return Findings(
+            structure.layout,
+            _REPLY * base.is_reply + _ATTACHMENT * _has_attachment(structure),
+            date_in(date),
+            relatives_of(message_id, references, in_reply_to),
+            (
+                envelope.octets,
+                bodies.body,
+                bodies.bodystructure,
+                base.key[:LONGEST_KEY],
+                sender,
+                to,
+                keys_of(envelope.cc)[0],
+                display_from,
+                display_to,
+                words.encode("utf-8", "replace"),
+            ),
+        )
+
+
+_SAID = (b"date", b"subject", b"message-id", b"references", b"in-reply-to")
+
+
+def _has_attachment(structure: Structure) -> bool:
+    return True in [described.is_attachment for described in structure.described]
+
+
+def _described(structure: Structure) -> tuple[Structure, Bodies]:
+    """Return how IMAP describes a structure, and the same as one part if that is too long."""
+    if described_size(structure) > LONGEST_STRUCTURE:
+        structure = structure.as_one_part()
+    return structure, describe(structure)
 
 
 def findings(octets: bytes, previewed: bool = True) -> Findings:
@@ -211,9 +206,9 @@ def findings(octets: bytes, previewed: bool = True) -> Findings:
     It never fails, whatever the octets: what can't be understood is left out.
     """
     reading = _Reading()
-    structure, bodies = reading.finish(octets)
+    structure, bodies = _described(scan(octets, reading.write_envelope))
     words = preview(octets, structure) if previewed else ""
-    return Findings(structure, reading.header, bodies, words)
+    return reading.findings(structure, bodies, words)
 
 
 def summarise(octets: bytes) -> Summary:
@@ -234,15 +229,16 @@ async def findings_of(content: Content, turn: Turn = _at_once) -> Findings:
     if content.size <= SLICE:
         return findings(await content.read(0, content.size))
     reading = _Reading()
+    scanner = Scanner(reading.write_envelope)
     for start in range(0, content.size, PIECE):
         piece = await content.read(start, min(start + PIECE, content.size))
         for at in range(0, len(piece), SLICE):
-            reading.scanner.feed(piece[at : at + SLICE])
+            scanner.feed(piece[at : at + SLICE])
             await turn()
-    structure, bodies = reading.finish()
+    structure, bodies = _described(scanner.finish())
     await turn()
     texts = [(entity, await content.read(*lies)) for entity, lies in preview_parts(structure)]
-    return Findings(structure, reading.header, bodies, preview_of(texts))
+    return reading.findings(structure, bodies, preview_of(texts))
 
 
 async def summary_of(content: Content) -> Summary:

@@ -237,7 +237,7 @@ def test_nothing_is_raised_and_all_can_be_shown(body: bytes) -> None:
 )
 def test_too_long_a_list_is_cut(unit: bytes, words: int) -> None:
     each = unit.count(b",")
-    most = min(MOST_ADDRESSES, MOST_WORDS * each // max(words, 1))
+    most = MOST_WORDS * each // words if words else MOST_ADDRESSES
     for count in (most - each, most, most + each, 100_000):
         found = addresses_in(unit * (count // each))
         assert len(found.addresses) == min(most, count)

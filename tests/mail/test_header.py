@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mailplat.mail.header import Field, Header, body_begins, name_of
+from mailplat.mail.header import Field, Header, body_begins, name_of, telling_fields
 
 NASTY = [
     b"\r",
@@ -135,9 +135,10 @@ def test_bodies_are_those_of_the_fields(octets: bytes) -> None:
     assert set(header.names) == {field.name.lower() for field in header.fields}
 
 
-ENVELOPE_FIELDS = (
+TELLING = (
     *(b"From", b"Sender", b"Reply-To", b"To", b"Cc", b"Bcc", b"Date", b"Subject"),
     *(b"Message-ID", b"In-Reply-To", b"References"),
+    *(b"Content-Type", b"Content-ID"),
 )
 
 
@@ -145,17 +146,21 @@ ENVELOPE_FIELDS = (
     st.lists(
         st.sampled_from(
             [
-                *ENVELOPE_FIELDS,
-                *(name.upper() for name in ENVELOPE_FIELDS),
+                *TELLING,
+                *(name.upper() for name in TELLING),
                 *(b"\r\n", b"\n", b"\r", b":", b": x", b" ", b"\t", b"X-", b"Resent-", b"a"),
             ]
         )
     ).map(b"".join)
 )
-def test_the_fields_of_envelopes_are_found_as_all_others(octets: bytes) -> None:
+def test_telling_fields_are_found_as_all_others(octets: bytes) -> None:
     for header in (Header(octets), Header.parse(octets)):
-        bodies = {name.lower(): header.bodies(name) for name in ENVELOPE_FIELDS}
-        assert header.envelope_fields == {name: said for name, said in bodies.items() if said}
+        telling = {name.lower() for name in TELLING}
+        assert telling_fields(header.octets) == {
+            name: header.bodies(name)
+            for name in header.names
+            if name in telling or name.startswith(b"content-")
+        }
 
 
 def test_fields_without_number_are_read_in_a_moment() -> None:
