@@ -30,18 +30,18 @@ def describe(structure: Structure) -> Bodies:
     ends: list[tuple[int, bytes, bytes]] = []  # of the parts around the next
     parts = structure.layout.parts
     for number, (part, described) in enumerate(zip(parts, structure.described, strict=True)):
-        while ends and ends[-1][0] != part.parent:
+        parent = part.parent
+        while ends and ends[-1][0] != parent:
             _end(ends, short, long)
         kind = part.kind
         begin, short_end, long_end = described.words
         if kind is not described.kind:  # there was no room for what is in it
             begin, short_end, long_end = words_of(described.entity, kind)
         if kind is Kind.TEXT or kind is Kind.OTHER:
-            begin += b"%d" % (part.end - part.body)
-            if kind is Kind.TEXT:
-                begin += b" %d" % part.lines
-            short += (begin, short_end)
-            long += (begin, long_end)
+            size = part.end - part.body
+            begin += b"%d %d" % (size, part.lines) if kind is Kind.TEXT else b"%d" % size
+            short.append(begin + short_end)
+            long.append(begin + long_end)
             continue
         if kind is Kind.MESSAGE:
             envelope = structure.envelopes.get(number + 1) or _NO_ENVELOPE

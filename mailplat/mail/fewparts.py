@@ -48,11 +48,12 @@ class _Multipart:
     preamble = -1
     epilogue = -1
 
-    def __init__(self, number: int, start: int, body: int, boundary: bytes) -> None:
+    def __init__(self, number: int, start: int, body: int, described: Described) -> None:
         self.number = number
         self.start = start
         self.body = body
-        self.boundary = boundary
+        self.boundary = described.boundary or b""
+        self.is_digest = described.is_digest
 
 
 class _FewParts:
@@ -62,9 +63,6 @@ class _FewParts:
         self._octets = octets
         self._open: list[_Multipart] = []  # outermost first
         self._boundaries: tuple[bytes, ...] = ()  # of these, but for one that may be at its end
-        self._leaf: tuple[int, int] | None = (
-            None  # where header and body begin of the part at hand
-        )
         self._parts: list[Part] = []
         self._described: list[Described] = []
 
@@ -72,25 +70,31 @@ class _FewParts:
         """Read the parts of a message that is a multipart."""
         if not self._enter(0, body, whole):
             return None
-        octets, floor, seek = self._octets, body, body - 1
-        while (newline := self._next_boundary(seek)) >= 0:
-            stop = self._line_end(newline, floor)
-            around = self._end_parts(newline + len(_DASHES), stop)
-            line = newline + len(_DASHES) + len(around.boundary)
+        octets, floor, start = self._octets, body, -1  # where the part begins that is a leaf
+        newline = self._next_boundary(body - 1)
+        while newline >= 0:
+            stop = newline - 1 if octets[newline - 1] == _CR else newline
+            if stop < floor:  # the line end belongs to what is before
+                stop = floor
+            if start >= 0:
+                self._add_leaf(start, floor, stop)
+            around = self._divided(newline + 3, stop)
+            line = newline + 3 + len(around.boundary)
             if octets.startswith(b"--", line):
                 self._boundaries = self._boundaries[:-1]
-                around.epilogue = floor = seek = line + 2
+                around.epilogue = floor = line + 2
+                start, newline = -1, self._next_boundary(floor)
                 continue
-            newline = octets.find(b"\n", line)
-            if newline < 0:
+            start = octets.find(b"\n", line) + 1
+            if not start:
                 break
-            floor = self._begin_part(newline, self._described[around.number].is_digest)
+            floor = self._read_header(start, around.is_digest)
             if floor < 0:
                 return None
-            seek = floor - 1
-        self._end_leaf(len(octets))
-        self._close(-1, len(octets))
-        return tuple(self._parts), tuple(self._described)
+            if self._described[-1].kind is _MULTIPART:
+                start = -1
+            newline = self._next_boundary(floor - 1)
+        return self._finish(start, floor)
 
     def _next_boundary(self, seek: int) -> int:
         """Return where a line end stands before the next boundary, or -1."""
@@ -98,47 +102,38 @@ class _FewParts:
         if len(boundaries) == 1:
             return next_line(octets, _DASHES + boundaries[0], seek)
         while boundaries and (newline := next_line(octets, _DASHES, seek)) >= 0:
-            seek = newline + len(_DASHES)
+            seek = newline + 3
             if octets.startswith(boundaries, seek):
                 return newline
         return -1
 
-    def _line_end(self, newline: int, floor: int) -> int:
-        """Return where a line end begins that belongs to a boundary, unless to what is before."""
-        if newline <= floor:
-            return floor
-        return newline - 1 if self._octets[newline - 1] == _CR else newline
-
-    def _end_parts(self, line: int, stop: int) -> _Multipart:
-        """End what a boundary ends that begins at ``line``; return what it divides."""
-        self._end_leaf(stop)
+    def _divided(self, line: int, stop: int) -> _Multipart:
+        """Return what the boundary at ``line`` divides; what is open inside of it ends."""
         open_ = self._open
-        at = len(open_) - 1
-        while not self._octets.startswith(open_[at].boundary, line):
-            at -= 1
-        around = open_[at]
-        self._close(around.number, stop)
+        around = open_[-1]
+        while not self._octets.startswith(around.boundary, line):
+            self._close(stop)
+            around = open_[-1]
+            self._boundaries = self._boundaries[: len(open_)]
         if around.preamble < 0:
             around.preamble = stop
-        self._boundaries = self._boundaries[: at + 1]
         return around
 
-    def _begin_part(self, newline: int, in_digest: bool) -> int:
+    def _read_header(self, start: int, in_digest: bool) -> int:
         """Return where the body of a part begins, -1 if that takes more than is known here."""
         octets = self._octets
-        found = _EMPTY_LINE.search(octets, newline)
-        start, body = newline + 1, found.end() if found else -1
-        if body - start > _LONGEST_HEADER or octets.find(_DASHES, newline, body) >= 0:
+        found = _EMPTY_LINE.search(octets, start - 1)
+        if not found or len(self._parts) == _MOST:
+            return -1
+        body = found.end()
+        if body - start > _LONGEST_HEADER or octets.find(_DASHES, start - 1, body) >= 0:
             return -1
         described = describe_header(octets[start:body], in_digest)
         kind = described.kind
-        if kind is _MULTIPART:
-            return body if self._enter(start, body, described) else -1
-        if kind is _MESSAGE or len(self._parts) == _MOST:
-            return -1
-        self._leaf = start, body
-        self._described.append(described)
-        return body
+        if kind is _TEXT or kind is _OTHER:
+            self._described.append(described)
+            return body
+        return body if kind is _MULTIPART and self._enter(start, body, described) else -1
 
     def _enter(self, start: int, body: int, described: Described) -> bool:
         """Go into a multipart, if its boundary is one that isn't mistaken for another."""
@@ -148,41 +143,38 @@ class _FewParts:
         for other in self._boundaries:
             if other.startswith(boundary) or boundary.startswith(other):
                 return False
-        number = len(self._parts)
-        if number == _MOST or len(self._open) == _DEEPEST:
+        if len(self._open) == _DEEPEST:
             return False
-        self._open.append(_Multipart(number, start, body, boundary))
+        self._open.append(_Multipart(len(self._parts), start, body, described))
         self._boundaries += (boundary,)
         self._parts.append(_UNREAD)
         self._described.append(described)
         return True
 
-    def _end_leaf(self, stop: int) -> None:
-        if self._leaf:
-            start, body = self._leaf
-            kind = self._described[-1].kind
-            lines = self._octets.count(b"\n", body, stop) if kind is _TEXT else 0
-            parent, depth = self._open[-1].number, len(self._open)
-            self._parts.append(
-                _part((parent, depth, start, body, stop, lines, stop, stop, kind))
-            )
-            self._leaf = None
+    def _add_leaf(self, start: int, body: int, stop: int) -> None:
+        open_, kind = self._open, self._described[-1].kind
+        lines = self._octets.count(b"\n", body, stop) if kind is _TEXT else 0
+        parent, depth = open_[-1].number, len(open_)
+        self._parts.append(_part((parent, depth, start, body, stop, lines, stop, stop, kind)))
 
-    def _close(self, around: int, stop: int) -> None:
-        """End the multiparts inside of one."""
+    def _close(self, stop: int) -> None:
+        """End the innermost multipart."""
         open_ = self._open
-        while open_ and open_[-1].number != around:
-            one = open_.pop()
-            self._parts[one.number] = _part(
-                (
-                    open_[-1].number if open_ else -1,
-                    len(open_),
-                    one.start,
-                    one.body,
-                    stop,
-                    0,
-                    one.preamble if one.preamble >= 0 else stop,
-                    one.epilogue if one.epilogue >= 0 else stop,
-                    _MULTIPART,
-                )
-            )
+        one = open_.pop()
+        parent = open_[-1].number if open_ else -1
+        preamble = one.preamble if one.preamble >= 0 else stop
+        epilogue = one.epilogue if one.epilogue >= 0 else stop
+        numbers = (
+            *(parent, len(open_), one.start, one.body, stop),
+            *(0, preamble, epilogue, _MULTIPART),
+        )
+        self._parts[one.number] = _part(numbers)
+
+    def _finish(self, start: int, body: int) -> Parts:
+        """End all that is still open with the message."""
+        stop = len(self._octets)
+        if start >= 0:
+            self._add_leaf(start, body, stop)
+        while self._open:
+            self._close(stop)
+        return tuple(self._parts), tuple(self._described)

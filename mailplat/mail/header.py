@@ -27,7 +27,7 @@ _TELLING = re.compile(
     rb"|[Rr][Ee](?:[Pp][Ll][Yy]-[Tt][Oo]|[Ff][Ee][Rr][Ee][Nn][Cc][Ee][Ss])"
     rb"|[Ii][Nn]-[Rr][Ee][Pp][Ll][Yy]-[Tt][Oo]|[Mm][Ee][Ss][Ss][Aa][Gg][Ee]-[Ii][Dd]"
     rb"|[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-[!-9;-~]++)"
-    rb"[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)"
+    rb"[ \t]*+:([^\n]*+)((?:\n[ \t][^\n]*+)*+)"
 )
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _NAME = re.compile(rb"[!-9;-~]+")  # RFC 5322 section 2.2
@@ -54,17 +54,16 @@ def telling_fields(block: bytes) -> Telling:
     made, and all of Content-* (RFC 2045 section 3).  Finding them takes two
     thirds of the time of looking at all fields.
     """
-    found: dict[bytes, list[bytes]] = {}
-    for name, body in _TELLING.findall(b"\n" + block):
-        body = body.strip(b" \t\r\n")
-        if b"\n" in body:
-            body = _unfolded(body)
-        name = name.lower()
-        if name in found:
-            found[name].append(body)
-        else:
-            found[name] = [body]
-    return found
+    fields = _TELLING.findall(b"\n" + block)
+    telling = {
+        name.lower(): [_unfolded(line + more) if more else line.strip(b" \t\r")]
+        for name, line, more in fields
+    }
+    if len(telling) < len(fields):
+        telling = {}
+        for name, line, more in fields:
+            telling.setdefault(name.lower(), []).append(_unfolded(line + more))
+    return telling
 
 
 @attrs.frozen

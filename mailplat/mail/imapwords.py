@@ -86,14 +86,15 @@ def read_envelope(
     leaves open.  Of an ENVELOPE of more than ``longest`` octets the addresses
     are left out, and what takes more than an eighth.
     """
-    get = telling.get
-    bodies = [get(name) for name in _ADDRESS_FIELDS]
-    lists = [_list(said, effort) if said else _NO_LIST for said in bodies]
+    lists = [
+        _list(telling[name], effort) if name in telling else _NO_LIST
+        for name in _ADDRESS_FIELDS
+    ]
     (author, first), (sender, _), (reply_to, _), (to, first_to), (cc, first_cc), (bcc, _) = (
         lists
     )
     date, subject, in_reply_to, message_id = [
-        quoted(said[0]) if (said := get(name)) else b"NIL" for name in _TEXT_FIELDS
+        quoted(telling[name][0]) if name in telling else b"NIL" for name in _TEXT_FIELDS
     ]
     octets = b"(%b %b %b %b %b %b %b %b %b %b)" % (
         date,
@@ -138,18 +139,17 @@ def _list(bodies: list[bytes], effort: Effort | None) -> _List:
 
 def _usual_list(body: bytes) -> _List | None:
     """Return a list if all addresses are as most are, just as `address_list` would write it."""
-    written, at, first = b"(", 0, NOBODY
+    written, at, first = b"", 0, NOBODY
     while match := USUAL.match(body, at):
-        name, local, domain = usual_parts(match)
-        if at == 0:
-            first = name, local, domain
+        name, local, domain = one = usual_parts(match)
         if name:
             written += b'("%b" NIL "%b" "%b")' % (name, local, domain)
         else:
             written += b'(NIL NIL "%b" "%b")' % (local, domain)
+        first = first if at else one
         at = match.end()
         if at == len(body):
-            return written + b")", first
+            return b"(%b)" % written, first
     return None
 
 
