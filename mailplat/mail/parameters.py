@@ -102,7 +102,11 @@ class Parameters(tuple[Pair, ...]):
         An extended value counts more than a plain one of the same name, which
         is there for those who don't know RFC 2231.
         """
-        return next(self._readings(name), None)
+        for written, _ in self:
+            if b"*" in written:
+                return next(self._readings(name), None)
+        plain = self.raw(name)
+        return None if plain is None else decoded(plain)
 
     def texts(self, name: bytes) -> tuple[str, ...]:
         """Return every way in which somebody may read a parameter, the usual one first."""

@@ -16,20 +16,19 @@ from mailplat.mail.search import is_marked_up, raw_text, without_unseen
 from mailplat.mail.structure import Structure
 
 LONGEST = 200  # characters (RFC 8970 section 1)
-READ = 16384  # octets of a part that are looked at first
-READ_AT_MOST = 98304  # and of the first, where those were all markup
+READ = (4096, 16384, 98304)  # octets of a part that are looked at, more where those say little
 PARTS = 3  # texts that are tried until one says something
 
 _QUOTES = (  # how programs mark what they quote
     *("<blockquote", "<BLOCKQUOTE", 'class="gmail_quote', 'class="yahoo_quoted'),
     *('class="moz-cite-prefix', 'id="divRplyFwdMsg', 'id="appendonsend'),
 )
+_MARKS = ">-_=*~#"  # with which lines begin that are quoted, a rule, or end what is one's own
 _RULE = re.compile(r"[-_=*~#\s]{3,}+")
 _ORIGINAL = re.compile(r"_{20,}+|-{2,}+[^-]{1,80}+-{2,}+")  # "-----Original Message-----"
 _DIGIT = re.compile(r"\d")
-_MANY_EMPTY = re.compile(r"\n(?:\r?\n){6,}+")
-_LINE_END = re.compile(r"\r\n?+|\n")  # and none of the others that Unicode knows
 _ENOUGH_EMPTY = "\n" * 6  # more empty lines than an announcement can span say the same
+_MORE_EMPTY = re.compile(_ENOUGH_EMPTY + r"\n++")
 _ANNOUNCING = 4  # lines that the announcement of a quote may take, an empty one among them
 _LONGEST_LINE = 1000  # characters of a line that are looked at
 
@@ -50,7 +49,7 @@ def preview_parts(structure: Structure) -> list[tuple[Entity, Range]]:
     for part, described in zip(structure.layout.parts, structure.described, strict=True):
         if part.kind is not Kind.TEXT or described.is_attachment:
             continue
-        stop = min(part.end, part.body + (READ if found else READ_AT_MOST))
+        stop = min(part.end, part.body + (READ[1] if found else READ[-1]))
         found.append((described.entity, Range(part.body, stop)))
         if len(found) == PARTS:
             break
@@ -71,7 +70,7 @@ def preview_of(texts: Iterable[tuple[Entity, bytes]]) -> str:
 def _lines(entity: Entity, octets: bytes) -> list[str]:
     """Return the first lines of a text; more of it is read only where they say little."""
     lines: list[str] = []
-    for most in (READ, READ_AT_MOST):
+    for most in READ:
         text = raw_text(entity, octets[:most])
         lines = _html_lines(text) if is_marked_up(entity) else _plain_lines(text)
         if len(octets) <= most or len(_words(own_lines(lines))) == LONGEST:
@@ -81,7 +80,12 @@ def _lines(entity: Entity, octets: bytes) -> list[str]:
 
 def _plain_lines(text: str) -> list[str]:
     """Return the lines of a text, a few empty ones in place of very many."""
-    return _LINE_END.split(_MANY_EMPTY.sub(_ENOUGH_EMPTY, text))
+    text = text.replace("\r\n", "\n").replace(
+        "\r", "\n"
+    )  # Unicode knows more, and mail doesn't
+    if _ENOUGH_EMPTY in text:
+        text = _MORE_EMPTY.sub(_ENOUGH_EMPTY, text)
+    return text.split("\n")
 
 
 def _html_lines(html: str) -> list[str]:
@@ -104,16 +108,20 @@ def own_lines(lines: Iterable[str]) -> Iterator[str]:
     anything = False
     for line in lines:
         bare = line[:_LONGEST_LINE].strip()
-        if bare.startswith(">"):
-            yield from _unannounced(waiting)
-            waiting = []
-        elif bare == "--" or (anything and _ORIGINAL.fullmatch(bare)):
-            break  # a signature follows (RFC 3676 section 4.3), or what was answered
-        elif not (_RULE.fullmatch(bare) or _ORIGINAL.fullmatch(bare)):
-            anything = anything or bool(bare)
-            waiting.append(bare)
-            if len(waiting) > _ANNOUNCING:
-                yield waiting.pop(0)
+        if bare[:1] in _MARKS:  # or it is empty
+            if bare.startswith(">"):
+                yield from _unannounced(waiting)
+                waiting = []
+                continue
+            original = _ORIGINAL.fullmatch(bare)
+            if bare == "--" or (anything and original):
+                break  # a signature follows (RFC 3676 section 4.3), or what was answered
+            if original or _RULE.fullmatch(bare):
+                continue
+        anything = anything or bool(bare)
+        waiting.append(bare)
+        if len(waiting) > _ANNOUNCING:
+            yield waiting.pop(0)
     yield from waiting
 
 

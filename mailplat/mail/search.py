@@ -25,6 +25,7 @@ from mailplat.mail import htmltext
 from mailplat.mail.encodings import decoded
 from mailplat.mail.entity import Entity
 from mailplat.mail.filenames import file_names
+from mailplat.mail.header import telling_fields
 from mailplat.mail.layout import Kind, Range
 from mailplat.mail.limits import MIB
 from mailplat.mail.structure import Structure
@@ -38,13 +39,7 @@ LONGEST_HEADER = 65536  # octets of UTF-8 that are kept of its header, and of fi
 OCTETS_READ = 4  # for each octet that is kept, since tags and encodings take most of a part
 
 _FRONT = Struct("<BBIII")  # version, whether it is whole, lengths of subject, people, files
-# Classes of two letters instead of IGNORECASE, which would cost a search three times its time.
-_FIELDS = re.compile(
-    rb"\n(?:([Ss][Uu][Bb][Jj][Ee][Cc][Tt])|[Ff][Rr][Oo][Mm]|[Ss][Ee][Nn][Dd][Ee][Rr]"
-    rb"|[Rr][Ee][Pp][Ll][Yy]-[Tt][Oo]|[Tt][Oo]|[Bb]?[Cc][Cc])[ \t]*+:"
-    rb"([^\n]*+(?:\n[ \t][^\n]*+)*+)"
-)
-_LINE_END = re.compile(rb"\r?\n")
+_PEOPLE = (b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc")
 _MARKED_UP = frozenset((b"html", b"enriched", b"richtext"))
 
 
@@ -153,7 +148,8 @@ def wanted(
     room = longest * OCTETS_READ
     found: list[Wanted] = []
     parts = structure.layout.parts
-    for part, entity in zip(parts, structure.entities, strict=True):
+    for part, described in zip(parts, structure.described, strict=True):
+        entity = described.entity
         if part.parent >= 0 and parts[part.parent].kind == Kind.MESSAGE:
             found.append(Wanted(None, part.header))
         if _is_text(part.kind, entity) and not (handled and entity.media_type.name in handled):
@@ -228,12 +224,10 @@ def search_text(
 
 def _headlines(header: bytes) -> tuple[str, str]:
     """Return the subject, and all that fields say of people, decoded but as it stands."""
-    found: tuple[list[str], list[str]] = ([], [])
-    for subject, body in _FIELDS.findall(b"\n" + header):
-        if b"\n" in body:
-            body = _LINE_END.sub(b"", body)
-        found[not subject].append(shown(body.strip(b" \t\r")))
-    return "\n".join(found[0]), "\n".join(found[1])
+    telling = telling_fields(header)
+    subjects = telling.get(b"subject", ())
+    people = [body for name in _PEOPLE if name in telling for body in telling[name]]
+    return "\n".join(map(shown, subjects)), "\n".join(map(shown, people))
 
 
 def _cut(text: str, most: int) -> tuple[str, bool]:
