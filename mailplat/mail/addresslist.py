@@ -27,14 +27,13 @@ MOST_WORDS = 4_500  # words, specials and comments of those that aren't written 
 _ATEXT = rb"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.]"
 _PHRASE = rb"(?!\.){0}++(?: {0}++)*+".replace(b"{0}", _ATEXT[:-1] + rb"\x80-\xff]")
 _DOMAIN = rb"[A-Za-z0-9\-]++(?:\.[A-Za-z0-9\-]++)*+"
-_SPEC = rb"(?!=\?)(%b++)@(%b)" % (_ATEXT, _DOMAIN)
 
 # One address as nearly all are written, with the comma behind it: a name in quotes or
 # without, local part and domain in brackets; or these two alone.  The scanner reads it
 # the same, only slower.
 USUAL = re.compile(
-    rb'(?:(?:"([^"\\\x00-\x1f\x7f]++)"|(%b))?+ ?<%b>|%b)'
-    rb"[ \t]*+(?:,[ \t,]*+|(?=;)|\Z)" % (_PHRASE, _SPEC, _SPEC)
+    rb'(?:(?:"([^"\\\x00-\x1f\x7f]++)"|(%b))?+ ?(<))?+(?!=\?)(%b++)@(%b)(?(3)>)'
+    rb"[ \t]*+(?:,[ \t,]*+|(?=;)|\Z)" % (_PHRASE, _ATEXT, _DOMAIN)
 )
 
 _DOT_ATOM = re.compile(rb"{0}+(?:\.{0}+)*".replace(b"{0}", _ATEXT[:-2] + rb"\x80-\xff]"))
@@ -167,8 +166,8 @@ def addresses_in(
 
 def usual_parts(match: re.Match[bytes]) -> First:
     """Return name, local part and domain of an address that is `USUAL`."""
-    quoted, phrase, local, domain, bare, its_domain = match.groups()
-    return quoted or phrase, local or bare, domain or its_domain
+    quoted, phrase, _, local, domain = match.groups()
+    return quoted or phrase, local, domain
 
 
 def address_field(name: bytes, addresses: Iterable[NamedAddress]) -> bytes:

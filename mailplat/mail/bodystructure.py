@@ -8,6 +8,7 @@ from mailplat.mail.bodywords import words_of
 from mailplat.mail.layout import Kind
 from mailplat.mail.structure import Structure
 
+_OTHER, _TEXT, _MULTIPART, _MESSAGE = Kind
 _NO_ENVELOPE = b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
 _NOTHING = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'  # not yet closed
 
@@ -30,24 +31,21 @@ def describe(structure: Structure) -> Bodies:
     ends: list[tuple[int, bytes, bytes]] = []  # of the parts around the next
     parts = structure.layout.parts
     for number, (part, described) in enumerate(zip(parts, structure.described, strict=True)):
-        parent = part.parent
+        parent, _, _, body, stop, lines, _, _, kind = part
         while ends and ends[-1][0] != parent:
             _end(ends, short, long)
-        kind = part.kind
         begin, short_end, long_end = described.words
         if kind is not described.kind:  # there was no room for what is in it
             begin, short_end, long_end = words_of(described.entity, kind)
-        if kind is Kind.TEXT or kind is Kind.OTHER:
-            size = part.end - part.body
-            begin += b"%d %d" % (size, part.lines) if kind is Kind.TEXT else b"%d" % size
+        if kind is _TEXT or kind is _OTHER:
+            begin += b"%d %d" % (stop - body, lines) if kind is _TEXT else b"%d" % (stop - body)
             short.append(begin + short_end)
             long.append(begin + long_end)
             continue
-        if kind is Kind.MESSAGE:
+        if kind is _MESSAGE:
             envelope = structure.envelopes.get(number + 1) or _NO_ENVELOPE
-            begin += b"%d %b " % (part.end - part.body, envelope)
-            lines = b" %d" % part.lines
-            short_end, long_end = lines + short_end, lines + long_end
+            begin += b"%d %b " % (stop - body, envelope)
+            short_end, long_end = b" %d%b" % (lines, short_end), b" %d%b" % (lines, long_end)
         elif number + 1 == len(parts) or parts[number + 1].parent != number:
             begin += _NOTHING  # the grammar wants a part in a multipart
             short_end, long_end = b")" + short_end, b" NIL NIL NIL NIL)" + long_end

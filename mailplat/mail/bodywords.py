@@ -9,6 +9,7 @@ from mailplat.mail.entity import MESSAGES, Entity
 from mailplat.mail.layout import Kind
 from mailplat.mail.parameters import Disposition, Pair
 
+_OTHER, _TEXT, _MULTIPART, _MESSAGE = Kind
 NIL = b"NIL"
 _PLAIN = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-!#-\[\]-\x7f]*+")
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*+")
@@ -53,16 +54,16 @@ def words_of(entity: Entity, kind: Kind) -> Words:
     (outer, inner, parameters), encoding, id_, description, md5, *_ = entity
     written = parameters.joined
     extension = _extension(entity)
-    if kind is Kind.MULTIPART:
+    if kind is _MULTIPART:
         subtype = _token(inner)
         return Words(
             b"(", b" %b)" % subtype, b" %b %b %b)" % (subtype, _parameters(written), extension)
         )
-    if kind is Kind.TEXT and not _has_charset(written):
+    if kind is _TEXT and not _has_charset(written):
         written = (*written, (b"charset", b"us-ascii"))  # RFC 2045 section 5.2
-    elif kind is Kind.MESSAGE:
+    elif kind is _MESSAGE:
         outer, inner = outer.lower(), inner.lower()  # words of the grammar, not of the sender
-    elif kind is Kind.OTHER and outer.lower() in _HOLDERS and _holds(entity):
+    elif kind is _OTHER and outer.lower() in _HOLDERS and _holds(entity):
         outer, inner = b"application", b"octet-stream"
     begin = b"(%b %b %b %b %b %b " % (
         _token(outer),

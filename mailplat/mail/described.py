@@ -11,6 +11,7 @@ from mailplat.mail.entity import OPAQUE, Entity, entity_of, read_entity
 from mailplat.mail.header import Telling
 from mailplat.mail.layout import Kind
 
+_OTHER, _TEXT, _MULTIPART, _MESSAGE = Kind
 _SHORT = 512  # octets of a header that may be remembered
 
 
@@ -33,7 +34,7 @@ def describe(entity: Entity) -> Described:
     """Return what there is to know of a part."""
     kind = entity.kind
     words = words_of(entity, kind)
-    if kind is not Kind.MULTIPART:
+    if kind is not _MULTIPART:
         return _described((entity, kind, False, entity.is_attachment, None, words))
     _, subtype, parameters = entity.media_type
     is_digest = subtype.lower() == b"digest"

@@ -21,6 +21,8 @@ from mailplat.mail.parameters import (
     tokens,
 )
 
+_OTHER, _TEXT, _MULTIPART, _MESSAGE = Kind
+
 
 class Entity(NamedTuple):
     """The Content-* fields of one part; of several with the same name the first counts.
@@ -37,7 +39,7 @@ class Entity(NamedTuple):
     disposition: Disposition | None = None
     language: tuple[bytes, ...] = ()
     location: bytes | None = None
-    kind: Kind = Kind.TEXT  # as far as the header alone says
+    kind: Kind = _TEXT  # as far as the header alone says
 
     @property
     def is_attachment(self) -> bool:
@@ -45,7 +47,7 @@ class Entity(NamedTuple):
 
         It is if it says so, has the name of a file, or is a message itself.
         """
-        if self.kind is Kind.MESSAGE:
+        if self.kind is _MESSAGE:
             return True
         disposed = self.disposition
         return _names_file(self.media_type.parameters) or (
@@ -70,23 +72,20 @@ def _kind(type_: MediaType, encoding: bytes) -> Kind:
     Multiparts are looked into whatever encoding they claim to have: none is
     allowed (RFC 2045 section 6.4), and many have one.
     """
-    kind = _KINDS.get(type_.type.lower(), Kind.OTHER)
-    if kind is Kind.MESSAGE and not (
+    kind = _KINDS.get(type_.type.lower(), _OTHER)
+    if kind is _MESSAGE and not (
         type_.subtype.lower() in MESSAGES and encoding.lower() in IDENTITIES
     ):
-        return Kind.OTHER
+        return _OTHER
     return kind
 
 
 # Subtypes of message/* that have a message in them.
 MESSAGES = frozenset((b"rfc822", b"global"))
-_KINDS = {b"text": Kind.TEXT, b"multipart": Kind.MULTIPART, b"message": Kind.MESSAGE}
+_KINDS = {b"text": _TEXT, b"multipart": _MULTIPART, b"message": _MESSAGE}
 
-TEXT = Entity()
-OPAQUE = Entity(MediaType(b"application", b"octet-stream"), kind=Kind.OTHER)
-_MESSAGE_TYPE = MediaType(
-    b"message", b"rfc822"
-)  # of parts of a digest (RFC 2046 section 5.1.5)
+OPAQUE = Entity(MediaType(b"application", b"octet-stream"), kind=_OTHER)
+_IN_DIGESTS = MediaType(b"message", b"rfc822")  # of what says nothing (RFC 2046 section 5.1.5)
 
 
 def read_entity(header: bytes, in_digest: bool = False) -> Entity:
@@ -97,7 +96,7 @@ def read_entity(header: bytes, in_digest: bool = False) -> Entity:
 def entity_of(telling: Telling, in_digest: bool = False) -> Entity:
     """Return the same of a header whose fields have been found."""
     said = telling.get(b"content-type")
-    type_ = media_type(said[0]) if said else _MESSAGE_TYPE if in_digest else TEXT_PLAIN
+    type_ = media_type(said[0]) if said else _IN_DIGESTS if in_digest else TEXT_PLAIN
     said = telling.get(b"content-transfer-encoding")
     encoding = _encoding(said[0]) if said else b"7bit"
     said = telling.get(b"content-disposition")

@@ -23,6 +23,7 @@ _QUOTES = (  # how programs mark what they quote
     *("<blockquote", "<BLOCKQUOTE", 'class="gmail_quote', 'class="yahoo_quoted'),
     *('class="moz-cite-prefix', 'id="divRplyFwdMsg', 'id="appendonsend'),
 )
+_OTHER, _TEXT, _MULTIPART, _MESSAGE = Kind
 _MARKS = ">-_=*~#"  # with which lines begin that are quoted, a rule, or end what is one's own
 _RULE = re.compile(r"[-_=*~#\s]{3,}+")
 _ORIGINAL = re.compile(r"_{20,}+|-{2,}+[^-]{1,80}+-{2,}+")  # "-----Original Message-----"
@@ -47,7 +48,7 @@ def preview_parts(structure: Structure) -> list[tuple[Entity, Range]]:
     """
     found: list[tuple[Entity, Range]] = []
     for part, described in zip(structure.layout.parts, structure.described, strict=True):
-        if part.kind is not Kind.TEXT or described.is_attachment:
+        if part.kind is not _TEXT or described.is_attachment:
             continue
         stop = min(part.end, part.body + (READ[1] if found else READ[-1]))
         found.append((described.entity, Range(part.body, stop)))

@@ -38,6 +38,7 @@ LONGEST = MIB  # octets of UTF-8 that are kept of one message's body
 LONGEST_HEADER = 65536  # octets of UTF-8 that are kept of its header, and of file names
 OCTETS_READ = 4  # for each octet that is kept, since tags and encodings take most of a part
 
+_OTHER, _TEXT, _MULTIPART, _MESSAGE = Kind
 _FRONT = Struct("<BBIII")  # version, whether it is whole, lengths of subject, people, files
 _PEOPLE = (b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc")
 _MARKED_UP = frozenset((b"html", b"enriched", b"richtext"))
@@ -150,7 +151,7 @@ def wanted(
     parts = structure.layout.parts
     for part, described in zip(parts, structure.described, strict=True):
         entity = described.entity
-        if part.parent >= 0 and parts[part.parent].kind == Kind.MESSAGE:
+        if part.parent >= 0 and parts[part.parent].kind == _MESSAGE:
             found.append(Wanted(None, part.header))
         if _is_text(part.kind, entity) and not (handled and entity.media_type.name in handled):
             stop = min(part.end, part.body + room)
@@ -161,9 +162,9 @@ def wanted(
 
 def _is_text(kind: Kind, entity: Entity) -> bool:
     """Say whether a part's body is text, reports about messages among it (RFC 3464)."""
-    if kind == Kind.OTHER:
+    if kind == _OTHER:
         return entity.media_type.type.lower() == b"message"
-    return kind == Kind.TEXT
+    return kind == _TEXT
 
 
 def names_of_files(structure: Structure) -> list[str]:
