@@ -22,7 +22,8 @@ from mailplat.mail.fields import structured
 from mailplat.mail.words import LINE, encoded_words, shown
 
 MOST_ADDRESSES = 10_000  # read of one list
-MOST_WORDS = 4_500  # words, specials and comments of those that aren't written as usual
+_WORDS_OF_A_LIST = 5  # that take as much time as a list without any
+MOST_WORDS = 3_000  # words, specials and comments of those that aren't written as usual
 
 _ATEXT = rb"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.]"
 _PHRASE = rb"(?!\.){0}++(?: {0}++)*+".replace(b"{0}", _ATEXT[:-1] + rb"\x80-\xff]")
@@ -145,8 +146,9 @@ class AddressList:
 
 @attrs.define
 class Effort:
-    """How many words may still be read of lists that aren't written as usual."""
+    """How many addresses may still be read, and words of lists that aren't written as usual."""
 
+    addresses: int = MOST_ADDRESSES
     words: int = MOST_WORDS
 
 
@@ -158,10 +160,16 @@ def addresses_in(
     The limits hold for all of them together, and ``effort`` for all lists that
     share it.  Nothing is raised, whatever the octets.
     """
-    reader = _Reader(most, effort or Effort())
+    effort = effort or Effort()
+    if effort.words <= 0:
+        return AddressList(cut=True)
+    reader = _Reader(min(most, effort.addresses), effort)
     for body in bodies:
         reader.read(body)
-    return reader.found()
+    found = reader.found()
+    effort.addresses -= len(found.addresses)
+    effort.words -= _WORDS_OF_A_LIST
+    return found
 
 
 def usual_parts(match: re.Match[bytes]) -> First:
@@ -230,7 +238,7 @@ class _Reader:
                 elements.at = match.end()
             else:
                 elements.advance()
-                effort.words -= elements.taken
+                effort.words -= max(elements.taken, 1)
                 self._read_element()
                 self._skip_separators()
         if self._group:

@@ -9,8 +9,6 @@ LONGEST_BOUNDARY = 998  # octets that are compared; RFC 2046 allows 70
 _LONGEST_LINE = LONGEST_BOUNDARY + 4  # octets that decide whether a line is a boundary
 _STRIDE = 8192
 _DASHES = b"\n--"
-_NONE = -1  # the first octet of nothing
-_FEW = 8  # boundaries that are compared one by one
 
 Window = bytes | bytearray
 
@@ -54,7 +52,6 @@ class Boundaries:
         self._open: list[Boundary] = []  # outermost first
         self._named: dict[bytes, list[Boundary]] = {}
         self._lengths: list[int] = []  # ascending, each once
-        self._firsts: frozenset[int] | None = None  # the octets with which they begin
 
     def add(self, octets: bytes, part: int) -> None:
         """Open a boundary; white space at its end is lost in transport, so it doesn't count."""
@@ -63,7 +60,6 @@ class Boundaries:
         self._open.append(boundary)
         self.octets += (octets,)
         self.needle = _DASHES if len(self.octets) > 1 else _DASHES + octets
-        self._firsts = None
         self._named.setdefault(octets, []).append(boundary)
         if len(octets) not in self._lengths:
             insort(self._lengths, len(octets))
@@ -78,7 +74,6 @@ class Boundaries:
         self.octets = self.octets[: len(open_)]
         self.innermost = open_[-1] if open_ else None
         self.needle = _DASHES if len(open_) != 1 else _DASHES + open_[0].octets
-        self._firsts = None
 
     def _forget(self, boundary: Boundary) -> None:
         named = self._named[boundary.octets]
@@ -91,16 +86,7 @@ class Boundaries:
 
     def begins(self, window: Window, start: int) -> bool:
         """Whether a line begins with a boundary, its dashes not counted."""
-        if len(self.octets) <= _FEW:
-            return window.startswith(self.octets, start)
-        if window.startswith(self._open[-1].octets, start):
-            return True
-        if self._firsts is None:
-            self._firsts = frozenset(octets[0] if octets else _NONE for octets in self.octets)
-        first = window[start] if start < len(window) else _NONE
-        if first not in self._firsts and _NONE not in self._firsts:
-            return False
-        return self._longest(_line(window, start)) is not None
+        return window.startswith(self.octets, start)
 
     def find(self, window: Window, start: int) -> Boundary:
         """Return the boundary with which a line `begins`."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from itertools import islice
 from typing import Self
 
 import attrs
@@ -29,6 +30,8 @@ _TELLING = re.compile(
     rb"|[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-[!-9;-~]++)"
     rb"[ \t]*+:([^\n]*+)((?:\n[ \t][^\n]*+)*+)"
 )
+MOST_TELLING = 1000  # fields that are read of a header
+_AT_ONCE = 65536  # octets of a header, longer than nearly all are
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _NAME = re.compile(rb"[!-9;-~]+")  # RFC 5322 section 2.2
 _UNFOLD = re.compile(rb"\r?\n(?=[ \t])")
@@ -51,10 +54,13 @@ def telling_fields(block: bytes) -> Telling:
 
     These are the originator, destination and identification fields, Date and
     Subject (RFC 5322 section 3.6), of which envelopes, threads and sort keys are
-    made, and all of Content-* (RFC 2045 section 3).  Finding them takes two
-    thirds of the time of looking at all fields.
+    made, and all of Content-* (RFC 2045 section 3), a thousand in all.  Finding
+    them takes two thirds of the time of looking at all fields.
     """
-    fields = _TELLING.findall(b"\n" + block)
+    fields = _TELLING.findall(b"\n" + block[:_AT_ONCE])
+    if len(fields) > MOST_TELLING or len(block) > _AT_ONCE:
+        found = _TELLING.finditer(b"\n" + block)
+        fields = [field.groups() for field in islice(found, MOST_TELLING)]
     telling = {
         name.lower(): [_unfolded(line + more) if more else line.strip(b" \t\r")]
         for name, line, more in fields

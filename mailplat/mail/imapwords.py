@@ -132,6 +132,8 @@ def _list(bodies: list[bytes], effort: Effort | None) -> _List:
         usual = _usual_list(body)
         if usual:
             return usual
+    if effort and effort.words <= 0:
+        return _NO_LIST
     read = addresses_in(*bodies, effort=effort)
     written = address_list(read)
     return b"(%b)" % written if written else b"NIL", read.first

@@ -80,7 +80,7 @@ class Parameters(tuple[Pair, ...]):
             else:
                 sections.setdefault(piece.base.lower(), []).append(piece)
         for _, pieces in sorted(sections.items()):
-            plain += _joined(sorted(pieces, key=lambda piece: piece.index))
+            plain += _joined(sorted(pieces, key=lambda piece: piece.place))
         return tuple(plain)
 
     def raw(self, name: bytes) -> bytes | None:
@@ -136,7 +136,7 @@ class Parameters(tuple[Pair, ...]):
             if section is None or section.base.lower() != name:
                 continue
             if section.numbered:
-                numbered.setdefault(section.index, section)
+                numbered.setdefault(section.place, section)
             else:
                 yield _unescaped([section])
         if numbered:
@@ -343,12 +343,11 @@ def _end_of_white(body: bytes, at: int) -> int:
 # RFC 2231 --------------------------------------------------------------------
 
 
-@attrs.frozen
-class _Section:
+class _Section(NamedTuple):
     """One parameter whose name says that it is a piece of another, or extended, or both."""
 
     base: bytes
-    index: int
+    place: int
     extended: bool
     numbered: bool
     value: bytes
@@ -356,18 +355,22 @@ class _Section:
 
 def _section(name: bytes, value: bytes) -> _Section | None:
     found = _SECTION.fullmatch(name)
-    if not found or not (found[2] or found[3]):
+    if not found or found[0] == found[1]:
         return None
-    return _Section(found[1], int(found[2] or 0), bool(found[3]), found[2] is not None, value)
+    base, index, extended = found.groups()
+    return _new_section((base, int(index or 0), bool(extended), index is not None, value))
+
+
+_new_section: Callable[[tuple[object, ...]], _Section] = partial(tuple.__new__, _Section)
 
 
 def _joined(sections: list[_Section]) -> tuple[Pair, ...]:
     """Return one parameter's pieces, sorted, as one; or as they are where some are missing."""
     base = sections[0].base
     extended = any(section.extended for section in sections)
-    if [section.index for section in sections] != list(range(len(sections))):
+    if [section.place for section in sections] != list(range(len(sections))):
         return tuple(
-            (b"%b*%d%b" % (base, section.index, b"*" * section.extended), section.value)
+            (b"%b*%d%b" % (base, section.place, b"*" * section.extended), section.value)
             for section in sections
         )
     values = [

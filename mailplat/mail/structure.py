@@ -34,8 +34,8 @@ from mailplat.mail.header import Telling, body_begins, telling_fields
 from mailplat.mail.layout import Kind, Layout, Part
 from mailplat.mail.limits import MIB
 
-DEPTH = 100  # how deep a part may lie; what would be deeper is not looked for
-PARTS = 10_000  # of one message; the last of them is all the rest, whatever it is
+DEPTH = 50  # how deep a part may lie; what would be deeper is not looked for
+PARTS = 2_000  # of one message; the last of them is all the rest, whatever it is
 HEADER = MIB  # octets of a header that are read; the rest belongs to it, unread
 
 _EMPTY_LINE = re.compile(rb"\n\r?\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from base64 import b64decode
 from functools import cache
 from typing import Protocol
@@ -10,10 +11,11 @@ from typing import Protocol
 import attrs
 
 from mailplat.mail.charsets import charset_of, charset_to_write, errors_of
-from mailplat.mail.encodings import BASE64_DIGITS
 
 GUESSED = ""  # the codec of text that doesn't say, or not credibly, what it is
 _UTF_7 = "utf-7"
+_SHIFT_AT_ONCE = 4096  # octets
+_SHIFT = re.compile(rb"[A-Za-z0-9+/]{1,%d}+" % _SHIFT_AT_ONCE)
 
 
 def codec_of(label: str | bytes) -> str:
@@ -139,15 +141,16 @@ class _Utf7:
         return "".join(out)
 
     def _read_shift(self, octets: bytes, at: int, out: list[str]) -> int:
-        rest = octets[at : at + 4096].lstrip(BASE64_DIGITS)
-        stop = min(at + 4096, len(octets)) - len(rest)
+        shift = _SHIFT.match(octets, at)
+        stop = shift.end() if shift else at
         if stop > at:
             self._fresh = False
             self._sextets += octets[at:stop]
             whole = len(self._sextets) // 8 * 8  # eight are three units of UTF-16
-            out.append(self._units.decode(b64decode(self._sextets[:whole])))
-            self._sextets = self._sextets[whole:]
-        if stop == len(octets) or not rest:
+            if whole:
+                out.append(self._units.decode(b64decode(self._sextets[:whole])))
+                self._sextets = self._sextets[whole:]
+        if stop == len(octets) or stop - at == _SHIFT_AT_ONCE:
             return stop
         ends = octets[stop : stop + 1] == b"-"
         if ends and self._fresh:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mailplat.mail.bodystructure import Bodies, describe
 from mailplat.mail.bodywords import nstring
 from mailplat.mail.header import Header
-from mailplat.mail.structure import scan
+from mailplat.mail.structure import DEPTH, scan
 
 
 def described(message: bytes) -> Bodies:
@@ -126,9 +126,12 @@ def test_a_message_in_utf8_is_one_too() -> None:
 
 def test_what_lies_too_deep_is_octets() -> None:
     header = b"Content-Type: multipart/mixed; boundary=%03d; x=y\r\n\r\n--%03d\r\n"
-    deep = described(b"".join(header % (level, level) for level in range(102)))
-    assert b'"application" "octet-stream" ("boundary" "100" "x" "y")' in deep.bodystructure
-    assert b'"101"' not in deep.bodystructure
+    deep = described(b"".join(header % (level, level) for level in range(DEPTH + 2)))
+    assert (
+        b'"application" "octet-stream" ("boundary" "%03d" "x" "y")' % DEPTH
+        in deep.bodystructure
+    )
+    assert b'"%03d"' % (DEPTH + 1) not in deep.bodystructure
 
 
 @pytest.mark.parametrize(

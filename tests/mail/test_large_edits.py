@@ -104,4 +104,4 @@ async def test_time_is_linear_in_the_number_of_parts(step: str) -> None:
         return time.process_time() - began
 
     seconds(10)
-    assert seconds(4000) < 16 * max(seconds(1000), 0.005)
+    assert seconds(1900) < 16 * max(seconds(475), 0.005)
