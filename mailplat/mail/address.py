@@ -19,6 +19,7 @@ PATH = 256  # octets with the angle brackets, section 4.5.3.1.3
 
 _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
 _DOT_STRING = re.compile(rf"[{_ATEXT}\u0080-\U0010ffff]+(?:\.[{_ATEXT}\u0080-\U0010ffff]+)*")
+_DOTTED = re.compile(rf"[{_ATEXT}.\u0080-\U0010ffff]+")
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*)"')
 _PLAIN_DOMAIN = re.compile(
     r"[a-z0-9](?:[a-z0-9\-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9\-]*[a-z0-9])?)*"
@@ -87,6 +88,28 @@ def _shown_label(label: str) -> str:
         return label
 
 
+def _host_of(text: str) -> str:
+    """Return a domain as `domain_of` does, also one that has underscores in its labels."""
+    if "_" not in text or not text.isascii():
+        return domain_of(text)
+    domain_of(text.replace("_", "x"))
+    return text.lower().removesuffix(".")
+
+
+def _divided(text: str, unquoted: re.Pattern[str]) -> tuple[str, str]:
+    """Return local part and domain of a Mailbox, out of its quotes; raises `BadAddress`."""
+    if quoted := _QUOTED.match(text):
+        local, rest = _ESCAPE.sub(r"\1", quoted[1]), text[quoted.end() :]
+    else:
+        local, at, domain = text.rpartition("@")
+        rest = at + domain
+        if not unquoted.fullmatch(local):
+            raise BadAddress(f"no local part: {text[:PATH]!r}")
+    if not local or not rest.startswith("@"):
+        raise BadAddress(f"no local part, or no domain: {text[:PATH]!r}")
+    return local, rest[1:]
+
+
 @attrs.frozen
 class Address:
     """A mailbox as the envelope names it: local part, unquoted, and domain.
@@ -110,19 +133,21 @@ class Address:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a Mailbox as RFC 5321 section 4.1.2 writes it; raises `BadAddress`."""
-        quoted = _QUOTED.match(text) if text.startswith('"') else None
-        if quoted:
-            local, rest = _ESCAPE.sub(r"\1", quoted[1]), text[quoted.end() :]
-        else:
-            local, at, domain = text.rpartition("@")
-            rest = at + domain
-            if not _DOT_STRING.fullmatch(local):
-                raise BadAddress(f"no local part: {text[:PATH]!r}")
-        if not local or len(local.encode(errors="replace")) > LOCAL_PART:
-            raise BadAddress(f"a local part of no or over {LOCAL_PART} octets: {text[:PATH]!r}")
-        if not rest.startswith("@"):
-            raise BadAddress(f"no domain: {text[:PATH]!r}")
-        return cls(local, domain_of(rest[1:]))
+        local, domain = _divided(text, _DOT_STRING)
+        if len(local.encode(errors="replace")) > LOCAL_PART:
+            raise BadAddress(f"a local part of over {LOCAL_PART} octets: {text[:PATH]!r}")
+        return cls(local, domain_of(domain))
+
+    @classmethod
+    def in_path(cls, text: str) -> Self:
+        """Read a Mailbox as other hosts write it in a path; raises `BadAddress`.
+
+        A local part may have dots anywhere, and be as long as a path: what
+        forwarders and lists make of an address often is (RFC 5321 section
+        4.5.3.1 wants no limits).  A domain may have underscores.
+        """
+        local, domain = _divided(text, _DOTTED)
+        return cls(local, _host_of(domain))
 
     @property
     def key(self) -> str:

@@ -125,3 +125,45 @@ def test_any_domain_can_be_shown(text: str) -> None:
     except BadAddress:
         return
     assert domain_of(shown_domain(domain)) == domain
+
+
+@pytest.mark.parametrize(
+    ("text", "local", "domain"),
+    [
+        ("a..b@example.org", "a..b", "example.org"),
+        ("a.@Example.ORG", "a.", "example.org"),
+        (".a@example.org.", ".a", "example.org"),
+        ("x" * 200 + "@example.org", "x" * 200, "example.org"),
+        ("a@mail_1.Example.org", "a", "mail_1.example.org"),
+        ("a@_dmarc._x.org", "a", "_dmarc._x.org"),
+        ('"a b"@example.org', "a b", "example.org"),
+    ],
+)
+def test_other_hosts_may_write_paths_more_freely(text: str, local: str, domain: str) -> None:
+    address = Address.in_path(text)
+    assert (address.local, address.domain) == (local, domain)
+    assert Address.in_path(str(address)) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "@",
+            "a",
+            "a@",
+            "@b",
+            "a b@c",
+            "a@b c",
+            "a@-b",
+            "a@b..c",
+            "a@_" + "x" * 63,
+            "a,b@c",
+        ),
+        *("a@b_ü", "a@[1.2.3_4]", 'a"b@c', "a@" + "b." * 130 + "c"),
+    ],
+)
+def test_no_host_may_write_anything_as_a_path(text: str) -> None:
+    with pytest.raises(BadAddress):
+        Address.in_path(text)

@@ -136,7 +136,9 @@ _MAIL = re.compile(rb"MAIL +FROM: *" + _PATH, re.IGNORECASE | re.DOTALL)
 _RCPT = re.compile(rb"RCPT +TO: *" + _PATH, re.IGNORECASE | re.DOTALL)
 _PARAMETER = re.compile(rb"([A-Za-z0-9][A-Za-z0-9\-]*+)(?:=([!-<>-~]++))?+")
 _XTEXT = re.compile(rb"(?:[!-*,-<>-~]|\+[0-9A-F]{2})++")
-_NAME = re.compile(rb"[!-~]{1,255}")
+_NAME = re.compile(
+    rb"[!-~\x80-\xff](?:[ -~\x80-\xff]{0,253}[!-~\x80-\xff])?"
+)  # as peers say it
 _VERB = re.compile(rb"([A-Za-z0-9]++)(?: ++(.*+))?+", re.DOTALL)
 _FOREIGN = re.compile(
     rb"(?:GET|POST|HEAD|PUT|DELETE|CONNECT|OPTIONS|PATCH|TRACE|PRI) |[!-9;-~]++:",
@@ -203,7 +205,7 @@ def _address(path: bytes) -> Address:
         raise BadAddress(f"a path of {len(path) + 2} octets")
     if not path.isascii():
         raise NotAscii(f"{path!r}")
-    return Address.parse(path.decode("ascii"))
+    return Address.in_path(path.decode("ascii"))
 
 
 def _parameters(octets: bytes) -> Mapping[bytes, bytes | None]:
@@ -258,7 +260,7 @@ def _read_hello(verb: bytes, argument: bytes, offer: Offer) -> Hello:
         raise UnknownCommand(f"{verb!r} here")  # RFC 2033 section 4.1
     if not _NAME.fullmatch(argument):
         raise BadParameter("no name in the greeting")
-    return Hello(verb, argument.decode("ascii"))
+    return Hello(verb, argument.decode("ascii", "replace"))
 
 
 def _read_auth(verb: bytes, argument: bytes, offer: Offer) -> Auth:
