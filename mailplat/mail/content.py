@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from itertools import accumulate
 from typing import Protocol
 
@@ -110,6 +110,12 @@ def join(*pieces: Content) -> Content:
     if len(octets) == len(pieces):
         return Octets(b"".join(octets))
     return Joined(pieces)
+
+
+async def chunks(content: Content) -> AsyncIterator[bytes]:
+    """Yield a content's octets, `CHUNK` of them at a time, the last fewer."""
+    for start in range(0, content.size, CHUNK):
+        yield await content.read(start, min(start + CHUNK, content.size))
 
 
 async def whole(content: Content) -> bytes:

@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 
 from mailplat.mail.addresslist import NamedAddress, addresses_in, name_pieces
-from mailplat.mail.content import FIRST_LOOK, Content, Octets, whole
+from mailplat.mail.content import CHUNK, FIRST_LOOK, Content, Octets, chunks, whole
 from mailplat.mail.fields import structured
 from mailplat.mail.header import Field, Header, body_begins, name_of
 from mailplat.mail.layout import Kind, Part
@@ -21,7 +21,6 @@ from mailplat.mail.limits import KIB
 from mailplat.mail.parameters import media_type
 from mailplat.mail.splices import Splice, piece_of, spliced
 from mailplat.mail.structure import Scanner, Structure
-from mailplat.mail.transfer import CHUNK, chunks
 from mailplat.mail.words import decoded, encoded, encoded_words, shown
 
 ADDED = 4 * KIB  # octets of trace fields that a header may have got here

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import attrs
 
-from mailplat.mail.content import CHUNK, FIRST_LOOK, Content, Octets, Piece, join
+from mailplat.mail.content import FIRST_LOOK, Content, Octets, Piece, chunks, join
 from mailplat.mail.entity import Entity, read_entity
 from mailplat.mail.header import Header, body_begins, name_of
 from mailplat.mail.headersteps import ended, is_of_content
@@ -47,10 +47,8 @@ async def structure_of(content: Content) -> Structure:
     if isinstance(content, Octets):
         return scan(content.octets)
     scanner = Scanner()
-    at = 0
-    while octets := await content.read(at, min(at + CHUNK, content.size)):
-        scanner.feed(octets)
-        at += len(octets)
+    async for chunk in chunks(content):
+        scanner.feed(chunk)
     return scanner.finish()
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar, cast
 import attrs
 
 from mailplat.mail.addresslist import NamedAddress, addresses_in
-from mailplat.mail.content import CHUNK, Content, Octets, whole
+from mailplat.mail.content import Content, Octets, chunks, whole
 from mailplat.mail.dates import date_in
 from mailplat.mail.draft import Edited, Run, run_here, structure_of
 from mailplat.mail.encodings import Identity, decoded, decoder
@@ -395,10 +395,7 @@ class BodyPart:
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield its body decoded, some 100 KiB at a time, none of them empty."""
         codec = decoder(self.entity.encoding) or Identity()
-        content = self.content
-        at = 0
-        while octets := await content.read(at, min(at + CHUNK, content.size)):
-            at += len(octets)
+        async for octets in chunks(self.content):
             if chunk := codec.feed(octets):
                 yield chunk
         if chunk := codec.finish():

@@ -12,16 +12,14 @@ from itertools import count
 
 import attrs
 
-from mailplat.mail.content import Content, Joined, Octets
+from mailplat.mail.content import CHUNK, Content, Joined, Octets, chunks
 from mailplat.mail.envelope import Body
 from mailplat.mail.fields import identifier_field, parameter_field, words_parameter
 from mailplat.mail.header import body_begins
 from mailplat.mail.structure import HEADER
 from mailplat.mail.transfer import (
-    CHUNK,
     Encoded,
     as_it_is,
-    chunks,
     encoded,
     survey_of,
     text_encoded,

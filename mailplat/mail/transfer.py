@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import attrs
 
-from mailplat.mail.content import Content, Octets, whole
+from mailplat.mail.content import Content, Octets, chunks, whole
 from mailplat.mail.encodings import Base64Encoder, QuotedPrintableEncoder
 from mailplat.mail.envelope import Body
 from mailplat.mail.limits import KIB
 from mailplat.mail.words import LONGEST_LINE
 
-CHUNK = 64 * KIB  # octets that are read at once
 MOST_QUOTED = 64 * KIB  # octets; more is never written in quoted-printable, but in Base64
 _RAW_LINE, _LINE = 57, 78  # octets of a line of Base64, before and after, its CRLF counted
 _HIGH = bytes(range(0x80, 0x100))
@@ -58,12 +55,6 @@ class Base64:
 
     def close(self) -> None:
         self.raw.close()
-
-
-async def chunks(content: Content) -> AsyncIterator[bytes]:
-    """Yield a content's octets piece by piece."""
-    for start in range(0, content.size, CHUNK):
-        yield await content.read(start, min(start + CHUNK, content.size))
 
 
 # What a content is -----------------------------------------------------------

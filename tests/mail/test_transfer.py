@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailplat.mail.content import Octets, whole
+from mailplat.mail.content import CHUNK, Octets, whole
 from mailplat.mail.encodings import decoded
 from mailplat.mail.envelope import Body
 from mailplat.mail.transfer import (
-    CHUNK,
     MOST_QUOTED,
     Base64,
     Survey,
