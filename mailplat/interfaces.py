@@ -25,7 +25,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from zope.interface import Attribute, Interface, classImplements
 
 from mailplat.mail.address import Address
-from mailplat.mail.content import Content, Joined, Octets, Piece
+from mailplat.mail.content import Content, Excerpt, Joined, Octets
 from mailplat.mail.envelope import Envelope
 from mailplat.mail.mailbox import (
     Appended,
@@ -104,7 +104,7 @@ class IContent(Interface):
 
 classImplements(Octets, IContent)
 classImplements(Joined, IContent)
-classImplements(Piece, IContent)
+classImplements(Excerpt, IContent)
 
 
 # Judging.

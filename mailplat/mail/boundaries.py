@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from typing import NamedTuple
 
-LONGEST_BOUNDARY = 998  # octets that are compared; RFC 2046 allows 70
-_LONGEST_LINE = LONGEST_BOUNDARY + 4  # octets that decide whether a line is a boundary
+LONGEST_COMPARED = 998  # octets that are compared; RFC 2046 allows 70
+_LONGEST_LINE = LONGEST_COMPARED + 4  # octets that decide whether a line is a boundary
 _STRIDE = 8192
 _DASHES = b"\n--"
 
@@ -55,7 +55,7 @@ class Boundaries:
 
     def add(self, octets: bytes, part: int) -> None:
         """Open a boundary; white space at its end is lost in transport, so it doesn't count."""
-        octets = octets[:LONGEST_BOUNDARY].rstrip()
+        octets = octets[:LONGEST_COMPARED].rstrip()
         self.innermost = boundary = Boundary(octets, part)
         self._open.append(boundary)
         self.octets += (octets,)

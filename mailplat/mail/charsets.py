@@ -120,7 +120,7 @@ def _charset_of(label: str) -> str:
     return ""
 
 
-def text_of(octets: bytes, codec: str) -> str:
+def text_by_codec(octets: bytes, codec: str) -> str:
     """Return octets as text by a codec that `charset_of` named; nothing is raised.
 
     What can't be read becomes U+FFFD.

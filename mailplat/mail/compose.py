@@ -20,9 +20,9 @@ from mailplat.mail.envelope import Envelope, Notify, Recipient
 from mailplat.mail.fields import date_field, identifier_field, laid_out, one_line
 from mailplat.mail.header import Header
 from mailplat.mail.identifiers import ancestors_of, own_identifier
-from mailplat.mail.multipart import BodyPart, message
+from mailplat.mail.multipart import MimePart, message
 from mailplat.mail.transit import Transit
-from mailplat.mail.words import decoded, encoded
+from mailplat.mail.words import decoded_words, text_field
 
 LONGEST_SUBJECT = 200  # characters of a stranger's subject that are repeated
 
@@ -95,7 +95,7 @@ class Occasion:
 
 
 def answer(
-    to: Address, subject: str, header: Header, body: BodyPart, occasion: Occasion
+    to: Address, subject: str, header: Header, body: MimePart, occasion: Occasion
 ) -> Letter:
     """Return a letter in automatic answer to the message that has this header.
 
@@ -106,7 +106,7 @@ def answer(
     fields = [
         address_field(b"From", [occasion.author]),
         address_field(b"To", [NamedAddress.of(to)]),
-        encoded(b"Subject", subject),
+        text_field(b"Subject", subject),
         date_field(b"Date", occasion.now),
         identifier_field(b"Message-ID", [f"{occasion.unique}@{occasion.hostname}".encode()]),
         *answering(header),
@@ -131,4 +131,4 @@ def answering(header: Header) -> list[bytes]:
 
 def subject_of(header: Header) -> str:
     """Return a stranger's subject so that it can be repeated in an answer's."""
-    return one_line(decoded(header.body(b"Subject")), LONGEST_SUBJECT).strip()
+    return one_line(decoded_words(header.body(b"Subject")), LONGEST_SUBJECT).strip()

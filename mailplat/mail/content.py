@@ -84,7 +84,7 @@ class Joined:
 
 
 @attrs.frozen
-class Piece:
+class Excerpt:
     """A part of another content, read without copying the rest."""
 
     whole: Content

@@ -19,9 +19,9 @@ from mailplat.mail.header import Field, Header, body_begins, name_of
 from mailplat.mail.layout import Kind, Part
 from mailplat.mail.limits import KIB
 from mailplat.mail.parameters import media_type
-from mailplat.mail.splices import Splice, piece_of, spliced
+from mailplat.mail.splices import Splice, excerpt_of, spliced
 from mailplat.mail.structure import Scanner, Structure
-from mailplat.mail.words import decoded, encoded, encoded_words, shown
+from mailplat.mail.words import decoded_words, encoded_words, shown, text_field
 
 ADDED = 4 * KIB  # octets of trace fields that a header may have got here
 MOST_FIELDS = 1000  # fields outside ASCII that are shown of one header
@@ -111,7 +111,7 @@ async def _with_new_types(
         at = bisect_left(starts, part.body)
         if at < len(starts) and starts[at] < part.end:
             change = found.get(number)
-            old = change.new if change else piece_of(content, part.start, part.body)
+            old = change.new if change else excerpt_of(content, part.start, part.body)
             new = Octets(_as_rfc822(await whole(old)))
             found[number] = Splice(part.start, part.body, new)
     return [found[number] for number in sorted(found)]
@@ -163,7 +163,7 @@ def _downgraded_line(line: bytes) -> bytes:
 
 
 def _text(name: bytes, text: str) -> bytes:
-    return encoded(name, decoded(text.encode()))
+    return text_field(name, decoded_words(text.encode()))
 
 
 _PARAMETER = re.compile(r'(?:"(?:[^"\\]|\\.?)*+"?|[^;"])++', re.DOTALL)

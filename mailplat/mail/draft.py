@@ -14,12 +14,12 @@ from typing import Any, NamedTuple, Protocol
 
 import attrs
 
-from mailplat.mail.content import FIRST_LOOK, Content, Octets, Piece, chunks, join
+from mailplat.mail.content import FIRST_LOOK, Content, Excerpt, Octets, chunks, join
 from mailplat.mail.entity import Entity, read_entity
 from mailplat.mail.header import Header, body_begins, name_of
 from mailplat.mail.headersteps import ended, is_of_content
 from mailplat.mail.layout import Kind, Part
-from mailplat.mail.splices import Splice, piece_of, spliced
+from mailplat.mail.splices import Splice, excerpt_of, spliced
 from mailplat.mail.structure import HEADER, Scanner, Structure, scan
 
 LONGEST_BOUNDARY = 70  # octets (RFC 2046 section 5.1.1); longer ones are left to their parts
@@ -170,7 +170,7 @@ class Draft:
     async def body(self, number: int) -> Content:
         """Return the body of a part as it is by now, without changes to parts inside of it."""
         part = await self.part(number)
-        return self._bodies.get(number) or Piece(self.content, part.body, part.end)
+        return self._bodies.get(number) or Excerpt(self.content, part.body, part.end)
 
     async def is_there(self, number: int) -> bool:
         """Say whether a part still is, and isn't inside of one that was removed or replaced."""
@@ -215,7 +215,7 @@ class Draft:
         self._cases.pop(number, None)
         self._added.pop(number, None)
         start = body_begins(beginning)
-        await self.replace_body(number, piece_of(entity, start, entity.size))
+        await self.replace_body(number, excerpt_of(entity, start, entity.size))
 
     async def remove(self, number: int) -> None:
         """Take a part away; a message inside of a part goes with that.

@@ -11,7 +11,7 @@ from mailplat.mail.content import Content, Octets
 from mailplat.mail.draft import Draft, Edited, Run, run_here
 from mailplat.mail.header import Header
 from mailplat.mail.headersteps import Add, Remove, Replace, Step
-from mailplat.mail.multipart import BodyPart
+from mailplat.mail.multipart import MimePart
 from mailplat.mail.partsteps import (
     TEXT_READ,
     AddPart,
@@ -26,7 +26,7 @@ from mailplat.mail.partsteps import (
 from mailplat.mail.signatures import Signature, broken_by
 from mailplat.mail.splices import with_header
 from mailplat.mail.structure import Structure
-from mailplat.mail.words import encoded
+from mailplat.mail.words import text_field
 
 KEPT = frozenset(
     b"return-path received delivered-to from sender reply-to to cc subject date message-id"
@@ -54,11 +54,11 @@ class Edits:
 
     def add(self, name: bytes, text: str) -> Edits:
         """Put a field above all others."""
-        return self._then(Add(encoded(_checked(name), text)))
+        return self._then(Add(text_field(_checked(name), text)))
 
     def replace(self, name: bytes, text: str) -> Edits:
         """Give the topmost field of that name another body; or add it below."""
-        return self._then(Replace(_checked(name).lower(), encoded(name, text)))
+        return self._then(Replace(_checked(name).lower(), text_field(name, text)))
 
     def remove(self, name: bytes) -> Edits:
         """Take away every field of that name."""
@@ -78,7 +78,7 @@ class Edits:
             steps.append(EditPart(number, step))
         return Edits((*self.steps, *steps))
 
-    def replace_part(self, number: int, entity: bytes | Content | BodyPart) -> Edits:
+    def replace_part(self, number: int, entity: bytes | Content | MimePart) -> Edits:
         """Put another part, with its header, in the place of one.
 
         Of the message itself (0), and of a message inside of a part, the fields
@@ -92,7 +92,7 @@ class Edits:
         return self._then(RemovePart(number))
 
     def add_part(
-        self, entity: bytes | Content | BodyPart, to: int = 0, *, boundary: bytes | None = None
+        self, entity: bytes | Content | MimePart, to: int = 0, *, boundary: bytes | None = None
     ) -> Edits:
         """Put a part, with its header, at the end of the message, or of the part ``to``.
 
@@ -103,7 +103,7 @@ class Edits:
 
     def wrap(
         self,
-        note: bytes | Content | BodyPart,
+        note: bytes | Content | MimePart,
         *,
         kept: Collection[bytes] = KEPT,
         boundary: bytes | None = None,
@@ -202,8 +202,8 @@ def new_boundary() -> bytes:
     return b"=_" + secrets.token_hex(16).encode()
 
 
-def _content(entity: bytes | Content | BodyPart) -> Content:
-    if isinstance(entity, BodyPart):
+def _content(entity: bytes | Content | MimePart) -> Content:
+    if isinstance(entity, MimePart):
         return entity.whole
     return Octets(entity) if isinstance(entity, bytes) else entity
 

@@ -9,7 +9,7 @@ import attrs
 from mailplat.mail.content import Octets
 from mailplat.mail.fields import identifier_field, one_line, parameter_field
 from mailplat.mail.header import Header, body_begins
-from mailplat.mail.multipart import BodyPart
+from mailplat.mail.multipart import MimePart
 from mailplat.mail.parameters import MediaType, media_type
 
 LONGEST_SHOWN = 500  # characters of what is shown of a place
@@ -68,7 +68,7 @@ def external_body(type_: MediaType, body: bytes) -> ExternalBody | None:
 
 def external_part(
     access: str, parameters: Mapping[str, str], content_type: str, content_id: bytes
-) -> BodyPart:
+) -> MimePart:
     """Return a part that says where a body of some type can be had.
 
     Raises `ValueError` for controls, and for an identifier that is none, which
@@ -81,4 +81,4 @@ def external_part(
         b"Content-Type", "message/external-body", {"access-type": access, **parameters}
     )
     inner = parameter_field(b"Content-Type", content_type, {}) + identifier + b"\r\n"
-    return BodyPart(fields, Octets(inner), bare=(Octets(inner),))
+    return MimePart(fields, Octets(inner), bare=(Octets(inner),))

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from mailplat.mail.boundaries import LONGEST_BOUNDARY, next_line
+from mailplat.mail.boundaries import LONGEST_COMPARED, next_line
 from mailplat.mail.described import Described, describe_header
 from mailplat.mail.layout import Kind, Part
 
@@ -138,7 +138,7 @@ class _FewParts:
     def _enter(self, start: int, body: int, described: Described) -> bool:
         """Go into a multipart, if its boundary is one that isn't mistaken for another."""
         boundary = described.boundary
-        if not boundary or len(boundary) > LONGEST_BOUNDARY or boundary[-1:].isspace():
+        if not boundary or len(boundary) > LONGEST_COMPARED or boundary[-1:].isspace():
             return False
         for other in self._boundaries:
             if other.startswith(boundary) or boundary.startswith(other):

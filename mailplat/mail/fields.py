@@ -1,7 +1,7 @@
 """Writes structured fields, such as identifiers and parameters (RFC 5322, 2045, 2231).
 
 Whatever becomes a field of a message goes through one of three functions:
-`mailplat.mail.words.encoded` for text, and `structured` or `laid_out` here for
+`mailplat.mail.words.text_field` for text, and `structured` or `laid_out` here for
 all else.  They refuse CR, LF, NUL and other controls, so that nobody's words
 can begin another line.
 """

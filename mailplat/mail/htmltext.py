@@ -95,7 +95,7 @@ def reduced(html: str) -> str:
     return dereferenced(_without_tags(_without_hidden(html), " "))
 
 
-def text_of(html: str) -> str:
+def line_of(html: str) -> str:
     """Return what a reader would see, in one line with single spaces."""
     return " ".join(reduced(html).split())
 

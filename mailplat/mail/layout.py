@@ -35,7 +35,7 @@ class Range(NamedTuple):
     stop: int
 
 
-class What(IntEnum):
+class SpanKind(IntEnum):
     """What the octets of a range are."""
 
     HEADER = 0  # with the empty line behind it
@@ -45,10 +45,10 @@ class What(IntEnum):
     EPILOGUE = 4  # with the end of the last delimiter's line
 
 
-class Piece(NamedTuple):
+class Span(NamedTuple):
     """One range of a message, what it is, and whose."""
 
-    what: What
+    what: SpanKind
     part: int
     start: int
     stop: int
@@ -186,36 +186,36 @@ class Layout:
 
     # All octets --------------------------------------------------------------
 
-    def pieces(self) -> Iterator[Piece]:
+    def spans(self) -> Iterator[Span]:
         """Yield ranges that together are the message, in order, none of them empty."""
         at = 0
-        for piece in self._edges():
-            if piece.stop > at:
-                yield piece._replace(start=at)
-                at = piece.stop
+        for span in self._edges():
+            if span.stop > at:
+                yield span._replace(start=at)
+                at = span.stop
 
-    def _edges(self) -> Iterator[Piece]:
-        """Yield the same without regard to where a piece begins, empty ones too."""
+    def _edges(self) -> Iterator[Span]:
+        """Yield the same without regard to where a span begins, empty ones too."""
         open_: list[int] = []
         for number, part in enumerate(self.parts):
             while open_ and open_[-1] != part.parent:
                 yield from self._ends(open_.pop())
             if open_ and self.parts[part.parent].kind == Kind.MULTIPART:
-                yield Piece(What.PREAMBLE, part.parent, 0, self.parts[part.parent].preamble)
-                yield Piece(What.DELIMITER, part.parent, 0, part.start)
-            yield Piece(What.HEADER, number, 0, part.body)
+                yield Span(SpanKind.PREAMBLE, part.parent, 0, self.parts[part.parent].preamble)
+                yield Span(SpanKind.DELIMITER, part.parent, 0, part.start)
+            yield Span(SpanKind.HEADER, number, 0, part.body)
             open_.append(number)
         while open_:
             yield from self._ends(open_.pop())
 
-    def _ends(self, number: int) -> Iterator[Piece]:
+    def _ends(self, number: int) -> Iterator[Span]:
         part = self.parts[number]
         if part.kind == Kind.MULTIPART:
-            yield Piece(What.PREAMBLE, number, 0, part.preamble)
-            yield Piece(What.DELIMITER, number, 0, part.epilogue)
-            yield Piece(What.EPILOGUE, number, 0, part.end)
+            yield Span(SpanKind.PREAMBLE, number, 0, part.preamble)
+            yield Span(SpanKind.DELIMITER, number, 0, part.epilogue)
+            yield Span(SpanKind.EPILOGUE, number, 0, part.end)
         else:
-            yield Piece(What.BODY, number, 0, part.end)
+            yield Span(SpanKind.BODY, number, 0, part.end)
 
     # Keeping -----------------------------------------------------------------
 

@@ -36,7 +36,7 @@ from mailplat.mail.limits import KIB, MIB
 from mailplat.mail.originator import Originator, originator_of
 from mailplat.mail.partsteps import TEXT_READ, body_texts
 from mailplat.mail.signatures import Signature
-from mailplat.mail.splices import piece_of
+from mailplat.mail.splices import excerpt_of
 from mailplat.mail.structure import HEADER, Structure
 from mailplat.mail.textparts import read_text
 from mailplat.mail.words import shown
@@ -365,7 +365,7 @@ class BodyPart:
     @property
     def content(self) -> Content:
         """Its body as it lies in the message, encoded."""
-        return piece_of(self.message.content, self._part.body, self._part.end)
+        return excerpt_of(self.message.content, self._part.body, self._part.end)
 
     @property
     def header(self) -> Header:

@@ -24,7 +24,7 @@ from mailplat.mail.transfer import (
     survey_of,
     text_encoded,
 )
-from mailplat.mail.words import encoded as text_field
+from mailplat.mail.words import text_field
 
 _NONE: Mapping[str, str] = {}
 _UNIQUE = re.compile(r"[A-Za-z0-9]{8,50}")
@@ -32,7 +32,7 @@ _LEVELS = (Body.SEVEN_BIT, Body.EIGHT_BIT, Body.BINARY)
 
 
 @attrs.frozen
-class BodyPart:
+class MimePart:
     """A body and what its fields say of it, ready to be sent or put into a multipart.
 
     ``needs`` is what must be declared to send it.  ``bare`` are those contents
@@ -44,7 +44,7 @@ class BodyPart:
     needs: Body = Body.SEVEN_BIT
     bare: tuple[Content, ...] = ()
 
-    def with_fields(self, *fields: bytes) -> BodyPart:
+    def with_fields(self, *fields: bytes) -> MimePart:
         """Return the same with more fields behind its own."""
         return attrs.evolve(self, fields=self.fields + b"".join(fields))
 
@@ -54,10 +54,10 @@ class BodyPart:
         return _joined([Octets(self.fields + b"\r\n"), self.body])
 
 
-def _part(fields: bytes, travels: Encoded) -> BodyPart:
+def _part(fields: bytes, travels: Encoded) -> MimePart:
     if travels.encoding != "7bit":
         fields += b"Content-Transfer-Encoding: %b\r\n" % travels.encoding.encode()
-    return BodyPart(
+    return MimePart(
         fields, travels.body, travels.needs, (travels.body,) if travels.bare else ()
     )
 
@@ -67,7 +67,7 @@ def _part(fields: bytes, travels: Encoded) -> BodyPart:
 
 def text_part(
     text: str, subtype: str = "plain", *, language: str = "", eight_bit: bool = False
-) -> BodyPart:
+) -> MimePart:
     """Return a text that the house has written, in UTF-8 or, where that is enough, in ASCII.
 
     Lines end in CRLF whatever they ended in before, the last one too.  Raises
@@ -92,7 +92,7 @@ async def attachment(
     description: str = "",
     content_id: bytes = b"",
     eight_bit: bool = False,
-) -> BodyPart:
+) -> MimePart:
     """Return a content as an attachment, or inline where ``disposition`` says so (RFC 2183).
 
     Its octets come out again as they were.  A name outside ASCII is written as
@@ -117,7 +117,7 @@ async def attachment(
     return _part(fields, travels)
 
 
-async def message_part(content: Content, *, utf8: bool = True) -> BodyPart:
+async def message_part(content: Content, *, utf8: bool = True) -> MimePart:
     """Return a message as message/rfc822, or message/global if its header is UTF-8 (RFC 6532).
 
     Without ``utf8``, for a reader who doesn't know the latter, it is the former
@@ -131,7 +131,7 @@ async def message_part(content: Content, *, utf8: bool = True) -> BodyPart:
     return _part(fields, as_it_is(content, survey.needs()))
 
 
-def octets_part(media_type: str, octets: bytes, *, eight_bit: bool = False) -> BodyPart:
+def octets_part(media_type: str, octets: bytes, *, eight_bit: bool = False) -> MimePart:
     """Return octets that are at hand, and are lines of text, as a part of some media type."""
     fields = parameter_field(b"Content-Type", media_type, {})
     return _part(fields, text_encoded(octets, eight_bit=eight_bit))
@@ -142,10 +142,10 @@ def octets_part(media_type: str, octets: bytes, *, eight_bit: bool = False) -> B
 
 async def multipart(
     subtype: str,
-    parts: Sequence[BodyPart],
+    parts: Sequence[MimePart],
     unique: str,
     parameters: Mapping[str, str] = _NONE,
-) -> BodyPart:
+) -> MimePart:
     """Return parts as one, such as mixed, alternative, parallel, digest or report.
 
     ``unique`` are letters and digits that nobody could have guessed, of which
@@ -165,7 +165,7 @@ async def multipart(
     return attrs.evolve(part, bare=(*bare, Octets(boundary)))
 
 
-def _delimited(parts: Sequence[BodyPart], boundary: bytes) -> Iterator[Content]:
+def _delimited(parts: Sequence[MimePart], boundary: bytes) -> Iterator[Content]:
     before = b"--"
     for part in parts:
         yield Octets(b"%b%b\r\n%b\r\n" % (before, boundary, part.fields))
@@ -220,7 +220,7 @@ def _joined(pieces: Iterable[Content]) -> Content:
 # Messages --------------------------------------------------------------------
 
 
-def message(fields: Iterable[bytes], part: BodyPart) -> Content:
+def message(fields: Iterable[bytes], part: MimePart) -> Content:
     """Return a message of these fields, each with its CRLF, and a body; adds MIME-Version."""
     head = b"%bMIME-Version: 1.0\r\n%b\r\n" % (b"".join(fields), part.fields)
     return _joined([Octets(head), part.body])

@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 import attrs
 
 from mailplat.mail.texts import text_of
-from mailplat.mail.words import decoded
+from mailplat.mail.words import decoded_words
 
 PARAMETERS = 100  # of one field; those behind them are not read
 CONTINUATIONS = PARAMETERS  # fewer would let the end of a file's name be hidden from filters
@@ -106,7 +106,7 @@ class Parameters(tuple[Pair, ...]):
             if b"*" in written:
                 return next(self._readings(name), None)
         plain = self.raw(name)
-        return None if plain is None else decoded(plain)
+        return None if plain is None else decoded_words(plain)
 
     def texts(self, name: bytes) -> tuple[str, ...]:
         """Return every way in which somebody may read a parameter, the usual one first."""
@@ -123,10 +123,10 @@ class Parameters(tuple[Pair, ...]):
 
     def _readings(self, name: bytes) -> Iterator[str]:
         for charset, octets in self._sectioned(name):
-            yield decoded(octets) if charset is None else text_of(octets, charset)
+            yield decoded_words(octets) if charset is None else text_of(octets, charset)
         for written, value in self:
             if written.lower() == name:
-                yield decoded(value)
+                yield decoded_words(value)
 
     def _sectioned(self, name: bytes) -> Iterator[tuple[bytes | None, bytes]]:
         """Yield character set and octets of what was written as RFC 2231 has it."""

@@ -13,7 +13,7 @@ from itertools import pairwise
 import attrs
 
 from mailplat.mail.compose import subject_of
-from mailplat.mail.content import Content, Joined, Octets, Piece
+from mailplat.mail.content import Content, Excerpt, Joined, Octets
 from mailplat.mail.encodings import IDENTITIES
 from mailplat.mail.envelope import Body
 from mailplat.mail.errors import BadContent, MessageTooLarge
@@ -22,7 +22,7 @@ from mailplat.mail.header import Header, body_begins, name_of
 from mailplat.mail.parameters import media_type
 from mailplat.mail.structure import HEADER
 from mailplat.mail.transfer import survey_of
-from mailplat.mail.words import LONGEST_LINE, encoded
+from mailplat.mail.words import LONGEST_LINE, text_field
 
 MOST_PARTS = 1000  # of one message
 SMALLEST = 4 * LONGEST_LINE  # octets of a part beside its header
@@ -91,7 +91,9 @@ async def reassembled(parts: Iterable[Content], largest: int) -> Content | None:
             return None
         ids.add(fragment.id)
         totals |= {fragment.total} if fragment.total else set()
-        found.setdefault(fragment.number, (header, Piece(part, body_begins(start), part.size)))
+        found.setdefault(
+            fragment.number, (header, Excerpt(part, body_begins(start), part.size))
+        )
     if len(ids) != 1 or totals != {len(found)} or max(found) != len(found):
         return None
     if sum(body.size for _, body in found.values()) > largest:
@@ -108,7 +110,7 @@ async def _merged(outer: Header, content: Content) -> Content:
     lines = [field.octets for field in outer.fields if not _is_inner(field.name)]
     lines += [field.octets for field in inner.fields if _is_inner(field.name)]
     head = b"".join(line if line.endswith(b"\n") else line + b"\r\n" for line in lines)
-    return Joined((Octets(head + b"\r\n"), Piece(content, end, content.size)))
+    return Joined((Octets(head + b"\r\n"), Excerpt(content, end, content.size)))
 
 
 # Apart -----------------------------------------------------------------------
@@ -129,13 +131,13 @@ async def fragments(content: Content, size: int, unique: str, hostname: str) -> 
     header, begins = Header.parse(start), body_begins(start)
     writer = _Writer(header, unique, hostname)
     inner = b"".join(line for line in header.lines if _is_inner(name_of(line)))
-    body = Joined((Octets(inner + b"\r\n"), Piece(content, begins, content.size)))
+    body = Joined((Octets(inner + b"\r\n"), Excerpt(content, begins, content.size)))
     room = size - max(len(writer.header(number, MOST_PARTS)) for number in (1, MOST_PARTS))
     if room < SMALLEST or body.size > MOST_PARTS * (room - _LINE):
         raise ValueError(f"a message of {content.size} octets in parts of {size}")
     cuts = await _cuts(body, room)
     return [
-        Joined((Octets(writer.header(number, len(cuts) - 1)), Piece(body, begin, end)))
+        Joined((Octets(writer.header(number, len(cuts) - 1)), Excerpt(body, begin, end)))
         for number, (begin, end) in enumerate(pairwise(cuts), 1)
     ]
 
@@ -169,7 +171,7 @@ class _Writer:
         return b"".join(
             [
                 *self._copied(number),
-                encoded(b"Subject", subject),
+                text_field(b"Subject", subject),
                 identifier_field(b"Message-ID", [self._identifier(number)]),
                 b"MIME-Version: 1.0\r\n",
                 parameter_field(b"Content-Type", "message/partial", parameters),

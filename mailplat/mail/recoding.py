@@ -61,7 +61,7 @@ class Survey:
     """Looks at all octets of a message, in their order, and says of what kind they are."""
 
     def __init__(self, layout: Layout) -> None:
-        self._pieces = layout.pieces()
+        self._pieces = layout.spans()
         self._piece = next(self._pieces, None)
         self._at = 0
         self._looked = [_Look() for _ in layout.parts]

@@ -17,7 +17,7 @@ from mailplat.mail.addresslist import addresses_in
 from mailplat.mail.comments import without_comments
 from mailplat.mail.compose import Letter, Occasion, answer, subject_of
 from mailplat.mail.header import Header
-from mailplat.mail.multipart import BodyPart
+from mailplat.mail.multipart import MimePart
 
 PREFIX = "Auto: "  # RFC 3834 section 3.1.5
 
@@ -48,7 +48,7 @@ class Silence(Enum):
 class Answer:
     """What somebody wants to be answered; without a subject it is the message's own."""
 
-    body: BodyPart
+    body: MimePart
     subject: str = ""
 
 

@@ -18,7 +18,7 @@ from mailplat.mail.envelope import Body, Envelope, Return
 from mailplat.mail.errors import MailError
 from mailplat.mail.fields import one_line
 from mailplat.mail.header import Header
-from mailplat.mail.multipart import BodyPart, message_part, multipart, octets_part, text_part
+from mailplat.mail.multipart import MimePart, message_part, multipart, octets_part, text_part
 from mailplat.mail.reportwords import Language, language_for, languages_in
 from mailplat.mail.structure import HEADER
 
@@ -139,7 +139,7 @@ def _moment(moment: datetime) -> str:
 
 def _status_part(
     about: Reported, fates: Sequence[Fate], occasion: Occasion
-) -> tuple[str, BodyPart]:
+) -> tuple[str, MimePart]:
     """Return the part with the status, and its subtype, which names a report (RFC 6522)."""
     octets = delivery_status(
         about.envelope, fates, occasion.hostname, about.arrived, about.origin
@@ -148,7 +148,7 @@ def _status_part(
     return subtype, octets_part(f"message/{subtype}", octets, eight_bit=True)
 
 
-async def _returned_part(about: Reported, header: Header, fates: Sequence[Fate]) -> BodyPart:
+async def _returned_part(about: Reported, header: Header, fates: Sequence[Fate]) -> MimePart:
     """Return the message, if it was asked for, has failed and isn't large; else its header.
 
     A message that was cut could be read by nobody, so it is whole or not there

@@ -1,6 +1,6 @@
 """The text of a message to index: decoded, folded, HTML reduced; computed in the background.
 
-What is indexed and what is searched for go through `folded`.  Whatever IMAP's
+What is indexed and what is searched for go through `case_folded`.  Whatever IMAP's
 substrings take for equal (``i;unicode-casemap``, RFC 5051) is equal then, and a
 little more: it decomposes and folds case, Unicode's full folding on top of
 compatibility decomposition, leaves out characters that nobody sees, and makes
@@ -96,7 +96,7 @@ _MORE_WHITE = "\x85\u1680\u2028\u2029"  # what is white space after decompositio
 _SPACES = re.compile("   *+")
 
 
-def folded(text: str) -> str:
+def case_folded(text: str) -> str:
     """Return a text as it is compared with others; folding it again changes nothing."""
     text = text.lower() if text.isascii() else _folded(without_unseen(text))
     for white in _WHITE:  # this takes a third of the time of split and join
@@ -127,7 +127,7 @@ def without_unseen(text: str) -> str:
 
 
 @attrs.frozen
-class Wanted:
+class TextSource:
     """Octets to read of a message, and the part whose body they are.
 
     Without an ``entity`` they are the header of a message inside of the message.
@@ -139,23 +139,23 @@ class Wanted:
     is_whole: bool = True
 
 
-def wanted(
+def text_sources(
     structure: Structure, longest: int = LONGEST, handled: Collection[str] = ()
-) -> list[Wanted]:
+) -> list[TextSource]:
     """Return what to read of a message for its text: texts, and headers of messages inside.
 
     Parts whose type is ``handled`` by somebody else are left to him.
     """
     room = longest * OCTETS_READ
-    found: list[Wanted] = []
+    found: list[TextSource] = []
     parts = structure.layout.parts
     for part, described in zip(parts, structure.described, strict=True):
         entity = described.entity
         if part.parent >= 0 and parts[part.parent].kind == _MESSAGE:
-            found.append(Wanted(None, part.header))
+            found.append(TextSource(None, part.header))
         if _is_text(part.kind, entity) and not (handled and entity.media_type.name in handled):
             stop = min(part.end, part.body + room)
-            found.append(Wanted(entity, Range(part.body, stop), stop == part.end))
+            found.append(TextSource(entity, Range(part.body, stop), stop == part.end))
             room -= stop - part.body
     return found
 
@@ -181,11 +181,11 @@ def names_of_files(structure: Structure) -> list[str]:
 def gather(
     header: bytes,
     names: Iterable[str],
-    read: Iterable[tuple[Wanted, bytes]],
+    read: Iterable[tuple[TextSource, bytes]],
     more: Iterable[str] = (),
     longest: int = LONGEST,
 ) -> SearchText:
-    """Return the text of a message, of which ``header`` and all that is `wanted` were read.
+    """Return the text of a message, of which ``header`` and all `text_sources` were read.
 
     ``more`` are texts of parts that somebody else has read.  Nothing is raised,
     whatever the octets.
@@ -199,10 +199,10 @@ def gather(
         else:
             texts.append(part_text(one.entity, octets))
         is_whole = is_whole and one.is_whole
-    subject, whole_subject = _cut(folded(subject), LONGEST_HEADER)
-    people, whole_people = _cut(folded(people), LONGEST_HEADER)
-    files, whole_files = _cut(folded("\n".join(names)), LONGEST_HEADER)
-    body, whole_body = _cut(folded("\n".join([*texts, *more])), longest)
+    subject, whole_subject = _cut(case_folded(subject), LONGEST_HEADER)
+    people, whole_people = _cut(case_folded(people), LONGEST_HEADER)
+    files, whole_files = _cut(case_folded("\n".join(names)), LONGEST_HEADER)
+    body, whole_body = _cut(case_folded("\n".join([*texts, *more])), longest)
     is_whole = is_whole and whole_subject and whole_people and whole_files and whole_body
     return SearchText(subject, people, files, body, is_whole)
 
@@ -218,7 +218,7 @@ def search_text(
     header = octets[: structure.layout.parts[0].body]
     read = [
         (one, octets[one.octets.start : one.octets.stop])
-        for one in wanted(structure, longest, handled)
+        for one in text_sources(structure, longest, handled)
     ]
     return gather(header, names_of_files(structure), read, more, longest)
 

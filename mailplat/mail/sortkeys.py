@@ -9,7 +9,7 @@ from __future__ import annotations
 from mailplat.mail.addresslist import First, addresses_in
 from mailplat.mail.collation import casemapped
 from mailplat.mail.subject import base_subject
-from mailplat.mail.words import decoded
+from mailplat.mail.words import decoded_words
 
 LONGEST_KEY = 200  # octets
 _NUMBER = 5  # octets of a moment or a size
@@ -67,4 +67,4 @@ def keys_of(first: First) -> tuple[bytes, bytes]:
 def _key(octets: bytes) -> bytes:
     if octets.isascii() and b"=?" not in octets:
         return octets[:LONGEST_KEY].upper()
-    return casemapped(decoded(octets))[:LONGEST_KEY]
+    return casemapped(decoded_words(octets))[:LONGEST_KEY]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import NamedTuple
 
-from mailplat.mail.content import Content, Octets, Piece, join
+from mailplat.mail.content import Content, Excerpt, Octets, join
 from mailplat.mail.header import Header
 
 
@@ -37,19 +37,19 @@ def spliced(content: Content, splices: Iterable[Splice]) -> Content:
     pieces: list[Content] = []
     at = 0
     for start, stop, new in splices:
-        pieces += (piece_of(content, at, start), new)
+        pieces += (excerpt_of(content, at, start), new)
         at = stop
     if not pieces:
         return content
-    pieces.append(piece_of(content, at, content.size))
+    pieces.append(excerpt_of(content, at, content.size))
     return join(*_fused(piece for piece in pieces if piece.size))
 
 
-def piece_of(content: Content, start: int, stop: int) -> Content:
+def excerpt_of(content: Content, start: int, stop: int) -> Content:
     """Return some octets of a content, copied only if they lie in memory."""
     if isinstance(content, Octets):
         return Octets(content.octets[start:stop])
-    return Piece(content, start, max(start, stop))
+    return Excerpt(content, start, max(start, stop))
 
 
 def _fused(pieces: Iterable[Content]) -> list[Content]:

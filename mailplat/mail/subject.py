@@ -7,7 +7,7 @@ import re
 import attrs
 
 from mailplat.mail.collation import casemapped
-from mailplat.mail.words import decoded
+from mailplat.mail.words import decoded_words
 
 _SPACES = re.compile(r"[ \t\r\n]+")
 _BLOB = r"\[[^\[\]\0]*+\] *+"
@@ -37,7 +37,7 @@ def base_subject(body: bytes) -> BaseSubject:
     The steps are those of RFC 5256 section 2.1, which all programs should
     follow to the letter; it takes linear time.
     """
-    text = decoded(body)
+    text = decoded_words(body)
     if "  " in text or not text.isprintable():
         text = _SPACES.sub(" ", text)
     led, answered = _behind_leaders(text, 0, len(text))

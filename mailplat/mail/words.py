@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import groupby
 
-from mailplat.mail.charsets import LONGEST_LABEL, charset_of, text_of
+from mailplat.mail.charsets import LONGEST_LABEL, charset_of, text_by_codec
 
 LINE = 78  # octets a line should keep to, its CRLF not counted (RFC 5322 section 2.1.1)
 LINE_WITH_WORDS = 76  # and must, if it has an encoded word (RFC 2047 section 2)
@@ -39,7 +39,7 @@ _NAME = re.compile(rb"[!-9;-~]{1,70}")
 # To text ---------------------------------------------------------------------
 
 
-def decoded(body: bytes) -> str:
+def decoded_words(body: bytes) -> str:
     """Return a field's body as text, its encoded words decoded wherever they stand.
 
     What is broken is shown as it stands; octets outside ASCII are read as
@@ -77,7 +77,7 @@ def decoded(body: bytes) -> str:
 
 def shown(body: bytes) -> str:
     """Return a field's body as one line of text without control characters."""
-    text = decoded(body)
+    text = decoded_words(body)
     if text.isprintable():
         return text
     return _CONTROLS.sub("\ufffd", _LINE_ENDS.sub(" ", text))
@@ -102,7 +102,7 @@ def _charset_of(label: bytes) -> str:
 
 
 def _text(octets: bytes, charset: str) -> str:
-    return _raw(octets) if charset == _GUESSED else text_of(octets, charset)
+    return _raw(octets) if charset == _GUESSED else text_by_codec(octets, charset)
 
 
 def _raw(octets: bytes) -> str:
@@ -115,7 +115,7 @@ def _raw(octets: bytes) -> str:
 # From text -------------------------------------------------------------------
 
 
-def encoded(name: bytes, text: str) -> bytes:
+def text_field(name: bytes, text: str) -> bytes:
     """Return the whole field, its text encoded where it must be, folded, with CRLF.
 
     This is the only way by which text becomes a field of a message.  Raises

@@ -19,10 +19,10 @@ from mailplat.mail.limits import Limits
 from mailplat.mail.search import (
     LONGEST,
     SearchText,
-    Wanted,
+    TextSource,
     gather,
     names_of_files,
-    wanted,
+    text_sources,
 )
 from mailplat.mail.structure import HEADER, Structure
 from mailplat.texts.extractors import Extractor
@@ -58,7 +58,7 @@ class TextReader:
         longest = self._limits.index_text
         read = [
             (one, await content.read(one.octets.start, one.octets.stop))
-            for one in wanted(structure, longest, self._handlers)
+            for one in text_sources(structure, longest, self._handlers)
         ]
         names = names_of_files(structure)
         if sum(len(octets) for _, octets in read) <= AT_ONCE:
@@ -117,7 +117,7 @@ class TextReader:
 def gathered(
     header: bytes,
     names: Sequence[str],
-    read: Sequence[tuple[Wanted, bytes]],
+    read: Sequence[tuple[TextSource, bytes]],
     more: Sequence[str],
     longest: int,
 ) -> bytes:

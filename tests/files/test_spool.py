@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mailplat.files import Disk, Spool
-from mailplat.mail.content import Octets, Piece, join
+from mailplat.mail.content import Excerpt, Octets, join
 from mailplat.mail.errors import DiskFull, StoreFailed
 from mailplat.testing.disk import FakeDisk, Tape, Trouble
 from mailplat.testing.workers import at_once
@@ -76,7 +76,7 @@ async def test_a_finished_content_is_there_until_it_is_closed(spool: Spool) -> N
     content = await incoming.finish()
     incoming.close()
     assert await content.read(0, 11) == b"x" * 11
-    around = join(Octets(b"trace"), Piece(content, 1, 11))
+    around = join(Octets(b"trace"), Excerpt(content, 1, 11))
     around.close()
     assert open_files() == before
     with pytest.raises(StoreFailed):

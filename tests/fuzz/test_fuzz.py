@@ -19,7 +19,7 @@ import pytest
 from mailplat.mail.address import Address
 from mailplat.mail.addresslist import addresses_in
 from mailplat.mail.bodystructure import describe
-from mailplat.mail.charsets import charset_of, text_of
+from mailplat.mail.charsets import charset_of, text_by_codec
 from mailplat.mail.dates import date_in, imap_date_time_of
 from mailplat.mail.downgrade import downgraded_header
 from mailplat.mail.edit import Edits
@@ -43,7 +43,7 @@ from mailplat.mail.recoding import Level, Recoder, Survey, plan
 from mailplat.mail.sortkeys import address_keys, moment_key, subject_key
 from mailplat.mail.structure import Scanner, scan
 from mailplat.mail.summary import read_summary, summarise
-from mailplat.mail.words import decoded, shown
+from mailplat.mail.words import decoded_words, shown
 from mailplat.testing.corpus import samples
 from mailplat.testing.imapwords import words_of
 from mailplat.wire.engine import After, Engine
@@ -294,7 +294,7 @@ def read_message(octets: bytes, chance: random.Random) -> None:
 def read_words(octets: bytes, chance: random.Random) -> None:
     assert "\n" not in shown(octets)
     charset = charset_of(chance.choice(CHARSETS))
-    (text_of(octets, charset) if charset else decoded(octets)).encode()
+    (text_by_codec(octets, charset) if charset else decoded_words(octets)).encode()
 
 
 def read_body(octets: bytes, chance: random.Random) -> None:
@@ -326,7 +326,7 @@ def read_structure(octets: bytes, chance: random.Random) -> None:
     layout = structure.layout
     assert Layout.unpack(layout.pack()) == layout
     at = 0
-    for piece in layout.pieces():
+    for piece in layout.spans():
         assert piece.start == at
         at = piece.stop
     assert at == len(octets)

@@ -16,7 +16,7 @@ from mailplat.mail.downgrade import (
 )
 from mailplat.mail.limits import KIB, MIB
 from mailplat.mail.structure import scan
-from mailplat.mail.words import decoded
+from mailplat.mail.words import decoded_words
 from mailplat.testing.fakes import FakeContent
 
 LONGEST = MIB
@@ -28,7 +28,7 @@ def shown(line: str) -> str:
     octets = downgraded_header(line.encode() + b"\r\n")
     assert octets.isascii()
     assert all(len(one) <= 78 for one in octets.split(b"\r\n"))
-    return decoded(octets.replace(b"\r\n ", b" ")).removesuffix("\r\n")
+    return decoded_words(octets.replace(b"\r\n ", b" ")).removesuffix("\r\n")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mailplat.mail.htmltext import dereferenced, lines_of, text_of
+from mailplat.mail.htmltext import dereferenced, line_of, lines_of
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ from mailplat.mail.htmltext import dereferenced, lines_of, text_of
     ],
 )
 def test_what_a_reader_sees(html: str, text: str) -> None:
-    assert text_of(html) == text
+    assert line_of(html) == text
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_what_a_reader_sees(html: str, text: str) -> None:
     ],
 )
 def test_what_is_hidden_is_not_seen(html: str, text: str) -> None:
-    assert text_of(html) == text
+    assert line_of(html) == text
 
 
 def test_lines() -> None:
@@ -116,7 +116,7 @@ soup = st.lists(st.sampled_from(PIECES)).map("".join)
 @given(soup | st.text())
 @example("<p='\"")
 def test_nothing_is_raised_and_no_tag_is_left(html: str) -> None:
-    text = text_of(html)
+    text = line_of(html)
     assert text == " ".join(text.split())
     assert "<script" not in text
     assert "\n" not in "".join(lines_of(html))
@@ -126,7 +126,7 @@ def test_nothing_is_raised_and_no_tag_is_left(html: str) -> None:
 @given(st.lists(st.text("ab<>&;\"' \n"), max_size=5))
 def test_escaped_text_comes_out_as_it_was(texts: list[str]) -> None:
     html = "".join(f'<p title="{escape(text)}">{escape(text)}</p>' for text in texts)
-    assert text_of(html) == " ".join(" ".join(texts).split())
+    assert line_of(html) == " ".join(" ".join(texts).split())
 
 
 class Oracle(HTMLParser):
@@ -175,7 +175,7 @@ def test_it_sees_what_the_standard_librarys_parser_sees(html: str) -> None:
     oracle = Oracle()
     oracle.feed(html)
     oracle.close()
-    assert text_of(html).split() == oracle.text.split()
+    assert line_of(html).split() == oracle.text.split()
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_it_sees_what_the_standard_librarys_parser_sees(html: str) -> None:
 def test_hostile_html_costs_no_more(piece: str) -> None:
     """64 KiB of anything in 50 ms: the time grows with the length and no faster."""
     html = piece * (65536 // len(piece))
-    for reduce in (text_of, lines_of):
+    for reduce in (line_of, lines_of):
         assert min(seconds_for(reduce, html) for _ in range(3)) < 0.05
 
 
@@ -192,7 +192,7 @@ def test_hostile_html_costs_no_more(piece: str) -> None:
 def test_hostile_soup_costs_no_more(html: str) -> None:
     if html:
         html *= 65536 // len(html)
-        assert min(seconds_for(text_of, html) for _ in range(3)) < 0.05
+        assert min(seconds_for(line_of, html) for _ in range(3)) < 0.05
 
 
 def seconds_for(reduce: Callable[[str], object], html: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailplat.mail.layout import Kind, Layout, Piece, Range, What
+from mailplat.mail.layout import Kind, Layout, Range, Span, SpanKind
 from mailplat.mail.structure import scan
 
 # The example of RFC 9051 section 6.4.5.1, with bodies by which the parts are known.
@@ -163,20 +163,20 @@ def test_the_pieces_say_what_they_are() -> None:
     message = (
         b"Content-Type: multipart/mixed; boundary=x\r\n\r\np\r\n--x\r\n\r\none\r\n--x--\r\ne"
     )
-    pieces = list(scan(message).layout.pieces())
+    pieces = list(scan(message).layout.spans())
     assert [
         (piece.what, piece.part, message[piece.start : piece.stop]) for piece in pieces
     ] == [
-        (What.HEADER, 0, b"Content-Type: multipart/mixed; boundary=x\r\n\r\n"),
-        (What.PREAMBLE, 0, b"p"),
-        (What.DELIMITER, 0, b"\r\n--x\r\n"),
-        (What.HEADER, 1, b"\r\n"),
-        (What.BODY, 1, b"one"),
-        (What.DELIMITER, 0, b"\r\n--x--"),
-        (What.EPILOGUE, 0, b"\r\ne"),
+        (SpanKind.HEADER, 0, b"Content-Type: multipart/mixed; boundary=x\r\n\r\n"),
+        (SpanKind.PREAMBLE, 0, b"p"),
+        (SpanKind.DELIMITER, 0, b"\r\n--x\r\n"),
+        (SpanKind.HEADER, 1, b"\r\n"),
+        (SpanKind.BODY, 1, b"one"),
+        (SpanKind.DELIMITER, 0, b"\r\n--x--"),
+        (SpanKind.EPILOGUE, 0, b"\r\ne"),
     ]
-    assert list(scan(b"").layout.pieces()) == []
-    assert next(scan(b"x").layout.pieces()) == Piece(What.HEADER, 0, 0, 1)
+    assert list(scan(b"").layout.spans()) == []
+    assert next(scan(b"x").layout.spans()) == Span(SpanKind.HEADER, 0, 0, 1)
 
 
 def test_a_table_is_small_and_has_a_version() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mailplat.mail.content import Content, Joined, Octets, whole
 from mailplat.mail.envelope import Body
 from mailplat.mail.multipart import (
-    BodyPart,
+    MimePart,
     attachment,
     message,
     message_part,
@@ -22,7 +22,7 @@ from mailplat.mail.multipart import (
     text_part,
 )
 from mailplat.mail.transfer import Base64
-from mailplat.mail.words import encoded
+from mailplat.mail.words import text_field
 from mailplat.testing.fakes import FakeContent
 
 UNIQUE = "r4nd0mn3ss"
@@ -30,7 +30,7 @@ HEAD = (b"From: a@example.org\r\n", b"Subject: x\r\n")
 INNER = b"From: b@example.org\r\nSubject: inner\r\n\r\nhello\r\n"
 
 
-async def parsed(part: BodyPart, fields: Iterable[bytes] = HEAD) -> EmailMessage:
+async def parsed(part: MimePart, fields: Iterable[bytes] = HEAD) -> EmailMessage:
     octets = await whole(message(fields, part))
     found = BytesParser(policy=email.policy.default.clone(utf8=True)).parsebytes(octets)
     assert isinstance(found, EmailMessage)
@@ -243,7 +243,7 @@ async def test_large_contents_are_not_copied() -> None:
 
 
 async def test_a_message_of_one_part() -> None:
-    assert await whole(message([encoded(b"Subject", "x")], text_part("hello"))) == (
+    assert await whole(message([text_field(b"Subject", "x")], text_part("hello"))) == (
         b"Subject: x\r\nMIME-Version: 1.0\r\n"
         b"Content-Type: text/plain; charset=us-ascii\r\n\r\nhello\r\n"
     )

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailplat.mail.collation import casemapped
-from mailplat.mail.search import SearchText, folded, search_text, wanted
+from mailplat.mail.search import SearchText, case_folded, search_text, text_sources
 from mailplat.mail.structure import scan
 
 # Folding -------------------------------------------------------------------------
@@ -38,7 +38,7 @@ from mailplat.mail.structure import scan
     ],
 )
 def test_what_is_the_same_to_a_reader_is_found(text: str, same: str) -> None:
-    assert folded(text) == folded(same)
+    assert case_folded(text) == case_folded(same)
 
 
 letters = st.text("abcABCäÄßéÉйЙ\u03c3Σς\ufb01İ\u0131iI한 ")
@@ -48,7 +48,9 @@ letters = st.text("abcABCäÄßéÉйЙ\u03c3Σς\ufb01İ\u0131iI한 ")
 def test_what_imaps_substrings_find_is_found(before: str, words: str, behind: str) -> None:
     """Whatever is the same by i;unicode-casemap is the same here (RFC 5051)."""
     text = before + words.title() + behind
-    assert casemapped(words.lower()) not in casemapped(text) or folded(words) in folded(text)
+    assert casemapped(words.lower()) not in casemapped(text) or case_folded(
+        words
+    ) in case_folded(text)
 
 
 @pytest.mark.long
@@ -56,13 +58,13 @@ def test_characters_that_imap_takes_for_equal_are_equal() -> None:
     same: dict[bytes, set[str]] = {}
     for code in range(sys.maxunicode + 1):
         if not 0xD800 <= code < 0xE000:
-            same.setdefault(casemapped(chr(code)), set()).add(folded(f"|{chr(code)}|"))
+            same.setdefault(casemapped(chr(code)), set()).add(case_folded(f"|{chr(code)}|"))
     assert [several for several in same.values() if len(several) > 1] == []
 
 
 def test_a_letter_is_found_in_its_accented_form() -> None:
     """As in i;unicode-casemap, which compares what has been decomposed (RFC 5051)."""
-    assert folded("Mu") in folded("Müller")
+    assert case_folded("Mu") in case_folded("Müller")
 
 
 @given(st.text() | st.text("aÀ\u0301\u0323ßΣς \u00a0\u00ad한ﬁİ"))
@@ -70,11 +72,11 @@ def test_a_letter_is_found_in_its_accented_form() -> None:
 @example("\u034f")
 @example("a\u0323\u00e9\u0323")
 def test_folding(text: str) -> None:
-    once = folded(text)
-    assert folded(once) == once
+    once = case_folded(text)
+    assert case_folded(once) == once
     assert once == " ".join(once.split())
-    assert folded(unicodedata.normalize("NFD", text)) == once
-    assert folded(unicodedata.normalize("NFKC", text)) == once
+    assert case_folded(unicodedata.normalize("NFD", text)) == once
+    assert case_folded(unicodedata.normalize("NFKC", text)) == once
     if not any(
         unicodedata.category(one) == "Cf" or one == "\u034f" or "\ufe00" <= one <= "\ufe0f"
         for one in text
@@ -107,8 +109,8 @@ def test_header_and_body_are_apart() -> None:
         "To: dave@example.net\n"
         "\nThe Body\n"
     )
-    assert found.subject == folded("Grüße from far away")
-    assert folded("Jürgen <juergen@example.org>") in found.people
+    assert found.subject == case_folded("Grüße from far away")
+    assert case_folded("Jürgen <juergen@example.org>") in found.people
     for words in (
         '"doe, jane" <jane@example.net>',
         "bob@example.net (robert)",
@@ -147,7 +149,7 @@ def test_header_and_body_are_apart() -> None:
     ],
 )
 def test_texts_of_all_kinds(type_: str, octets: bytes, encoding: str, text: str) -> None:
-    assert folded(text) in body_of(type_, octets, encoding)
+    assert case_folded(text) in body_of(type_, octets, encoding)
     if not text:
         assert body_of(type_, octets, encoding) == ""
 
@@ -195,8 +197,8 @@ def test_messages_inside_and_names_of_files() -> None:
         assert words in found.body
     assert found.subject == "outer"
     assert "%pdf" not in found.body
-    assert folded("Facture à payer.pdf") in found.files
-    assert folded("Reçu.pdf") in found.files
+    assert case_folded("Facture à payer.pdf") in found.files
+    assert case_folded("Reçu.pdf") in found.files
 
 
 def test_what_somebody_else_reads_is_left_to_him() -> None:
@@ -217,7 +219,10 @@ def test_at_the_limit_and_above(longest: int, is_whole: bool) -> None:
 
 def test_far_above_the_limit() -> None:
     octets = b"\r\n" + b"word " * 1_000_000
-    assert sum(one.octets.stop - one.octets.start for one in wanted(scan(octets), 1000)) == 4000
+    assert (
+        sum(one.octets.stop - one.octets.start for one in text_sources(scan(octets), 1000))
+        == 4000
+    )
     found = of(octets, longest=1000)
     assert len(found.body) <= 1000
     assert not found.is_whole
@@ -236,7 +241,7 @@ def test_a_long_header_is_cut() -> None:
 
 # Keeping -------------------------------------------------------------------------
 
-texts = st.text().map(folded)
+texts = st.text().map(case_folded)
 
 
 @given(st.builds(SearchText, texts, texts, texts, texts, st.booleans()))

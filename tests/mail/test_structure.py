@@ -271,7 +271,7 @@ def test_many_boundaries_are_told_apart(
         scanned([message[at : at + 1] for at in range(len(message))])._replace(envelopes={})
         == whole
     )
-    pieces = whole.layout.pieces()
+    pieces = whole.layout.spans()
     assert b"".join(message[piece.start : piece.stop] for piece in pieces) == message
 
 
@@ -287,7 +287,7 @@ def test_cuts_do_not_matter(message: bytes, cuts: list[int]) -> None:
 @example(FORWARD)
 def test_the_ranges_are_the_message(message: bytes) -> None:
     layout = scan(message).layout
-    pieces = list(layout.pieces())
+    pieces = list(layout.spans())
     assert b"".join(message[piece.start : piece.stop] for piece in pieces) == message
     assert all(piece.start < piece.stop for piece in pieces)
     for part in layout.parts:
@@ -398,7 +398,7 @@ def test_limits_hold_wherever_they_strike(message: bytes, depth: int, parts: int
     assert len(structure.layout.parts) <= parts
     assert max(part.depth for part in structure.layout.parts) <= depth
     assert limited([message[at : at + 1] for at in range(len(message))]) == structure
-    pieces = structure.layout.pieces()
+    pieces = structure.layout.spans()
     assert b"".join(message[piece.start : piece.stop] for piece in pieces) == message
 
 

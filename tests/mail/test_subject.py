@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailplat.mail.subject import BaseSubject, base_subject
-from mailplat.mail.words import decoded
+from mailplat.mail.words import decoded_words
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ LEADER = re.compile(rf"(?:(?:{BLOB})*(?:re|fwd?) *(?:{BLOB})?:| )", re.IGNORECAS
 
 def step_by_step(body: bytes) -> tuple[str, bool]:
     """RFC 5256 section 2.1, one step after the other."""
-    text, altered = re.sub("[ \t\r\n]+", " ", decoded(body)), False
+    text, altered = re.sub("[ \t\r\n]+", " ", decoded_words(body)), False
     while True:
         while trailer := re.search(r"(?:\(fwd\)| )\Z", text, re.IGNORECASE):
             altered |= trailer[0] != " "

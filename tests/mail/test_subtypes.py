@@ -16,7 +16,7 @@ from mailplat.mail.filenames import file_names
 from mailplat.mail.header import Header
 from mailplat.mail.layout import Kind
 from mailplat.mail.multipart import (
-    BodyPart,
+    MimePart,
     attachment,
     message,
     message_part,
@@ -45,19 +45,19 @@ LEAVES = {
 }
 
 
-async def alternative(subtype: str) -> BodyPart:
+async def alternative(subtype: str) -> MimePart:
     return await multipart(subtype, [text_part("plain"), text_part("<p>", "html")], UNIQUE)
 
 
-async def digest() -> BodyPart:
+async def digest() -> MimePart:
     return await multipart("digest", [await message_part(Octets(INNER))] * 2, UNIQUE)
 
 
-async def external() -> BodyPart:
+async def external() -> MimePart:
     return external_part("URL", {"url": "https://www.example.org/"}, "image/gif", b"1@x")
 
 
-MAKERS: dict[str, Callable[[], Awaitable[BodyPart]]] = {
+MAKERS: dict[str, Callable[[], Awaitable[MimePart]]] = {
     "message/rfc822": lambda: message_part(Octets(INNER)),
     "message/external-body": external,
     "multipart/mixed": lambda: alternative("mixed"),
