@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mailplat.mail.texts import GUESSED, codec_of
+from mailplat.mail.characters import GUESSED, codec_of
 
 LOOKED_AT = 1024  # octets
 

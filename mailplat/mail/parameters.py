@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 
-from mailplat.mail.texts import text_of
+from mailplat.mail.characters import text_of
 from mailplat.mail.words import decoded_words
 
 PARAMETERS = 100  # of one field; those behind them are not read

@@ -22,6 +22,7 @@ from typing import Self
 import attrs
 
 from mailplat.mail import htmltext
+from mailplat.mail.characters import text_of
 from mailplat.mail.encodings import decoded
 from mailplat.mail.entity import Entity
 from mailplat.mail.filenames import file_names
@@ -30,7 +31,6 @@ from mailplat.mail.layout import Kind, Range
 from mailplat.mail.limits import MIB
 from mailplat.mail.structure import Structure
 from mailplat.mail.textparts import charset_label
-from mailplat.mail.texts import text_of
 from mailplat.mail.words import shown
 
 VERSION = 1

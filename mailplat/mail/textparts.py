@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from mailplat.mail.characters import GUESSED, codec_of, text_of
 from mailplat.mail.charsets import charset_to_write
 from mailplat.mail.encodings import (
     IDENTITIES,
@@ -20,7 +21,6 @@ from mailplat.mail.entity import Entity
 from mailplat.mail.fields import structured
 from mailplat.mail.metacharset import charset_in
 from mailplat.mail.parameters import MediaType
-from mailplat.mail.texts import GUESSED, codec_of, text_of
 from mailplat.mail.words import LONGEST_LINE
 
 _LINE_END = re.compile(r"\r?\n")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mailplat.mail.texts import GUESSED, codec_of, text_decoder, text_of
+from mailplat.mail.characters import GUESSED, codec_of, text_decoder, text_of
 from mailplat.testing.cuts import same_however_cut
 
 
