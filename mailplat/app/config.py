@@ -45,6 +45,7 @@ from mailplat.app.tables import (
     Room,
 )
 from mailplat.interfaces import IPipeline
+from mailplat.mail.limits import MIB
 from mailplat.plugin import Component, Settings
 from mailplat.portals.listen import Wanted
 from mailplat.portals.service import PortalSettings
@@ -124,6 +125,7 @@ def addresses_in(entries: Iterable[Entry]) -> Iterator[tuple[toml.Path, Wanted]]
                 yield (*entry.path, *key), address
 
 
+LONGEST = MIB  # octets of a file
 LASTING_TABLES = ("database", "journal")
 LASTING_ROOMS = (STORES, DIRECTORY)
 
@@ -134,6 +136,8 @@ def read(file: Path, registry: Registry) -> Configuration:
     Raises `BadConfiguration` with every mistake there is.
     """
     try:
+        if file.stat().st_size > LONGEST:
+            raise OSError(f"it has more than {LONGEST} octets")
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise BadConfiguration([Mistake(file, 0, "", f"can't be read: {problem}")]) from None
@@ -152,7 +156,7 @@ def state_of(file: Path) -> Path | None:
         return None
     try:
         state = tomllib.loads(text).get("state", default)
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         found = _STATE.search(text.partition("\n[")[0])
         state = found["path"] if found else default
     return file.parent / state if isinstance(state, str | Path) else None
@@ -164,11 +168,11 @@ _STATE = re.compile(r"""^state[ \t]*=[ \t]*(["'])(?P<path>[^"'\\\n]*)\1""", re.M
 def check(text: str, file: Path, registry: Registry) -> Configuration:
     """Check the text of a configuration file; see `read`."""
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
+        document, lines = tomllib.loads(text), toml.lines_of_keys(text)
+    except (ValueError, RecursionError) as problem:  # a number too long, tables too deep
         raise BadConfiguration([syntax_mistake(file, str(problem), text)]) from None
     importable_from(file.parent)
-    reader = _Reader(Source(file, toml.lines_of_keys(text)), registry)
+    reader = _Reader(Source(file, lines), registry)
     configuration = reader.read(document)
     if reader.mistakes:
         raise BadConfiguration(reader.mistakes)

@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 import attrs
 
-from mailplat.files import Reserve
+from mailplat.files import FULL, Reserve
 from mailplat.mail.errors import DiskFull, MailError, StoreFailed
 from mailplat.sql.connection import SqliteConnection
 from mailplat.sql.database import ROOM_MAKERS, Connection
@@ -67,13 +67,14 @@ class Writer:
         try:
             self._run(jobs)
         except (apsw.Error, MailError) as error:
-            if not is_full(error):
+            if not self._is_full(error):
                 self._note(error)
                 _refuse(jobs, StoreFailed(f"the database could not commit: {error}"))
             elif len(jobs) == 1:
                 if self._has_found_room(jobs[0]):
                     self.serve(jobs)
                 else:
+                    self._empty_log()
                     _refuse(jobs, DiskFull(str(error)))
             else:
                 self._empty_log()
@@ -166,9 +167,14 @@ class Writer:
         except apsw.Error as error:
             self._note(error)
 
+    def _is_full(self, error: BaseException) -> bool:
+        """Whether there was no room: on the disk, or in a file that may not grow (EFBIG)."""
+        limit = isinstance(error, apsw.IOError) and self._connection.native.system_errno in FULL
+        return limit or is_full(error)
+
     def _note(self, error: Exception) -> None:
         """Remember a failure after which nothing more may be written."""
-        if isinstance(error, DAMAGE) and not is_full(error) and not self._bad:
+        if isinstance(error, DAMAGE) and not self._is_full(error) and not self._bad:
             self._bad = error
             self._on_bad(error)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mailplat.app.config import check
+from mailplat.app.config import LONGEST, check, read
 from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.registry import Broken, Known, Registry
 from mailplat.app.tables import DatabaseSettings, LimitsSettings, LogSettings, MimeSettings
@@ -264,3 +264,24 @@ def test_a_name_given_twice_names_both_who_gave_it(registry: Registry) -> None:
     registry = Registry((*registry.components, Known(other, "stall 2.0")), (Broken("x", "y"),))
     said = "the component 'loops' is there more than once: by shop 1.0 and stall 2.0"
     assert said in "\n".join(mistakes("", registry))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hostname = 1" + "0" * 5000,
+        "hostname = " + "[" * 5000 + "]" * 5000,
+        "hostname = " + "{a = " * 5000 + "1" + "}" * 5000,
+    ],
+)
+def test_what_is_too_long_or_too_deep_is_a_mistake(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadConfiguration) as bad:
+        check(text, tmp_path / "mailplat.toml", Registry())
+    assert len(bad.value.mistakes) == 1
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "mailplat.toml"
+    file.write_text("#" * (LONGEST + 1))
+    with pytest.raises(BadConfiguration, match="more than 1048576 octets"):
+        read(file, Registry())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import resource
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -141,6 +142,34 @@ async def test_a_full_disk_is_refused_and_passes(
     await database.write(add, 2)
     assert told == []
     assert await database.read(seen) == {2}
+
+
+async def fill(database: SqliteDatabase, there: set[int]) -> None:
+    for number in range(100):
+        await database.write(add, number, 100_000)
+        there.add(number)
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """While the test runs no file may become longer than a MiB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_a_file_that_may_not_grow_is_no_damage(tmp_path: Path, small_files: None) -> None:
+    database = database_at_once(tmp_path / "mail.db")
+    await database.open()
+    await database.migrate("tests", TABLE)
+    there: set[int] = set()
+    with pytest.raises(DiskFull):
+        await fill(database, there)
+    await database.write(remove, 0)
+    await database.write(add, 1000)
+    await database.close()
+    await check(tmp_path / "mail.db", there - {0} | {1000}, {0})
 
 
 @attrs.define
