@@ -7,7 +7,7 @@ import re
 REFERENCES = 50  # ancestors read of one message; of more, the nearest
 LONGEST_IDENTIFIER = 250  # octets; longer ones are passed over
 
-_MOST_READ = 32 * 1024  # octets of a field that isn't written as usual
+_MOST_READ = 32 * 1024  # octets of a field
 
 _USUAL = re.compile(rb'<([^<> \t\r\n"]++)>')
 
@@ -23,9 +23,10 @@ def own_identifier(body: bytes) -> bytes:
 
     Without brackets the first word with an @ is taken for one.
     """
-    found = _usual(body) or _in_brackets(body[:_MOST_READ])
+    body = body[:_MOST_READ]
+    found = _usual(body) or _in_brackets(body)
     if not found:
-        words = _FOUND.findall(body[:_MOST_READ])
+        words = _FOUND.findall(body)
         found = [word for _, _, word, _ in words if b"@" in word]
     return found[0] if found and len(found[0]) <= LONGEST_IDENTIFIER else b""
 
@@ -38,10 +39,8 @@ def identifiers_in(body: bytes) -> list[bytes]:
     them are phrases (RFC 5322 section 4.5.4); a field of nothing but words with
     an @ is read as if they had brackets.
     """
-    found = _usual(body)
-    if not found:
-        body = body[-_MOST_READ:]
-        found = _in_brackets(body)
+    body = _end(body)
+    found = _usual(body) or _in_brackets(body)
     if not found:
         found = [word for _, _, word, _ in _FOUND.findall(body) if word]
         if not all(b"@" in word for word in found):
@@ -61,11 +60,19 @@ def ancestors_of(references: bytes, in_reply_to: bytes) -> list[bytes]:
 def relatives_of(message_id: bytes, references: bytes, in_reply_to: bytes) -> tuple[bytes, ...]:
     """Return a message's own identifier, if it has one, and then all ancestors', each once."""
     own = own_identifier(message_id)
-    ancestors = _usual(b"%b %b" % (references, in_reply_to))
+    ancestors = _usual(b"%b %b" % (_end(references), _end(in_reply_to)))
     if not ancestors:
         ancestors = identifiers_in(references) + identifiers_in(in_reply_to)
     named = dict.fromkeys([own, *ancestors[-REFERENCES:]])
     return tuple([one for one in named if 0 < len(one) <= LONGEST_IDENTIFIER])
+
+
+def _end(body: bytes) -> bytes:
+    """Return as much of a field as is read, from its last identifiers."""
+    if len(body) <= _MOST_READ:
+        return body
+    end = body[-_MOST_READ:]
+    return end[max(end.find(b"<"), 0) :]
 
 
 def _usual(body: bytes) -> list[bytes]:

@@ -16,7 +16,7 @@ from mailplat.mail.search import is_marked_up, raw_text, without_unseen
 from mailplat.mail.structure import Structure
 
 LONGEST = 200  # characters (RFC 8970 section 1)
-READ = (4096, 16384, 98304)  # octets of a part that are looked at, more where those say little
+READ = (4096, 16384, 65536)  # octets of a part that are looked at, more where those say little
 PARTS = 3  # texts that are tried until one says something
 
 _QUOTES = (  # how programs mark what they quote
@@ -28,8 +28,7 @@ _MARKS = ">-_=*~#"  # with which lines begin that are quoted, a rule, or end wha
 _RULE = re.compile(r"[-_=*~#\s]{3,}+")
 _ORIGINAL = re.compile(r"_{20,}+|-{2,}+[^-]{1,80}+-{2,}+")  # "-----Original Message-----"
 _DIGIT = re.compile(r"\d")
-_ENOUGH_EMPTY = "\n" * 6  # more empty lines than an announcement can span say the same
-_MORE_EMPTY = re.compile(_ENOUGH_EMPTY + r"\n++")
+_MOST_LINES = 5000  # that are looked at of a text
 _ANNOUNCING = 4  # lines that the announcement of a quote may take, an empty one among them
 _LONGEST_LINE = 1000  # characters of a line that are looked at
 
@@ -80,13 +79,11 @@ def _lines(entity: Entity, octets: bytes) -> list[str]:
 
 
 def _plain_lines(text: str) -> list[str]:
-    """Return the lines of a text, a few empty ones in place of very many."""
+    """Return the first lines of a text."""
     text = text.replace("\r\n", "\n").replace(
         "\r", "\n"
     )  # Unicode knows more, and mail doesn't
-    if _ENOUGH_EMPTY in text:
-        text = _MORE_EMPTY.sub(_ENOUGH_EMPTY, text)
-    return text.split("\n")
+    return text.split("\n", _MOST_LINES)[:_MOST_LINES]
 
 
 def _html_lines(html: str) -> list[str]:

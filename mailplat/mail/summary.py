@@ -1,17 +1,17 @@
 """What the access protocols will ask of a message, computed once at arrival.
 
 A message is read in one pass; what was found is written as octets with a version
-number, which a store keeps beside the message without looking into them.  A
-store that finds an older version asks for the message to be summarised again.
+number, which a store keeps beside the message without looking into them.
+`read_summary` reads its own version only, and refuses any other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import struct
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import date
 from enum import IntFlag
 from functools import cached_property
-from struct import Struct
 from typing import NamedTuple
 
 import attrs
@@ -38,8 +38,8 @@ LONGEST_ENVELOPES = 256 * KIB  # octets of those of messages inside that are wri
 LONGEST_STRUCTURE = 256 * KIB  # octets of BODYSTRUCTURE; what has a longer one is one part
 LONGEST_SUBJECT = 16 * KIB  # octets of a Subject that are decoded
 
-_FRONT = Struct("<BBIqiB11I")  # version to number of references; lengths of the fields
-_LENGTH = Struct("<H")
+_FRONT = struct.Struct("<BBIqiB11I")  # version to number of references; lengths of the fields
+_LENGTH = struct.Struct("<H")
 _UNDATED = -(2**63)
 
 
@@ -249,23 +249,25 @@ async def summary_of(content: Content) -> Summary:
 def read_summary(octets: bytes) -> Facts:
     """Read what `Findings.summary` wrote.
 
-    Raises `ValueError` for a version not known here: the message is to be
-    summarised again.
+    Raises `ValueError` for a version not known here, and for octets that were
+    cut or damaged; then all there is to do is to summarise the message again.
     """
     version = octets[0] if octets else 0
     if version != VERSION:
         raise ValueError(f"a summary of version {version}; {VERSION} is known")
-    _, marks, body, sent, day, count, *lengths = _FRONT.unpack_from(octets)
-    at = _FRONT.size
-    fields: list[bytes] = []
-    for length in lengths:
-        fields.append(octets[at : at + length])
-        at += length
-    references: list[bytes] = []
-    for _ in range(count):
-        (length,) = _LENGTH.unpack_from(octets, at)
-        at += _LENGTH.size + length
-        references.append(octets[at - length : at])
+    try:
+        _, marks, body, sent, day, count, *lengths = _FRONT.unpack_from(octets)
+        fields, at = _strings(octets, _FRONT.size, lengths)
+        references: list[bytes] = []
+        for _ in range(count):
+            [reference], at = _strings(
+                octets, at + _LENGTH.size, _LENGTH.unpack_from(octets, at)
+            )
+            references.append(reference)
+    except struct.error as failure:
+        raise ValueError("a summary that is damaged") from failure
+    if at != len(octets):
+        raise ValueError(f"a summary of {len(octets)} octets, which should have {at}")
     return Facts(
         body,
         Mark(marks),
@@ -274,3 +276,12 @@ def read_summary(octets: bytes) -> Facts:
         tuple(references),
         *fields,
     )
+
+
+def _strings(octets: bytes, at: int, lengths: Iterable[int]) -> tuple[list[bytes], int]:
+    """Return strings one behind the other, and where the last ends, be it behind the octets."""
+    found: list[bytes] = []
+    for length in lengths:
+        found.append(octets[at : at + length])
+        at += length
+    return found, at

@@ -127,6 +127,27 @@ def test_a_later_version_is_not_guessed_at() -> None:
         read_summary(b"\x01")
 
 
+def test_what_was_cut_or_damaged_is_refused() -> None:
+    octets = summarise(REPLY).octets
+    for stop in range(len(octets)):
+        with pytest.raises(ValueError):
+            read_summary(octets[:stop])
+    with pytest.raises(ValueError):
+        read_summary(octets + b"x")
+
+
+@given(st.data())
+def test_damage_is_refused_or_leaves_all_lengths_whole(data: st.DataObject) -> None:
+    octets = bytearray(summarise(REPLY).octets)
+    at = data.draw(st.integers(1, len(octets) - 1))
+    octets[at] = data.draw(st.integers(0, 255))
+    try:
+        found = read_summary(bytes(octets))
+    except ValueError:
+        return
+    assert read_summary(bytes(octets)) == found
+
+
 FORWARD = b"""\
 From: "Zo\xc3\xab" <Zoe@Example.org>\r
 To: List: one@example.org, two@example.org;\r
@@ -208,6 +229,12 @@ def digest_of(headers: bytes, count: int) -> bytes:
         digest_of(b"From: " + b"a:" * 1500, 300),
         digest_of(b"From: " + b"a@b.c, " * 700, 200),
         digest_of(b"Subject: " + b"x" * 5000, 200),
+        digest_of(b"From: a\r\nTo: a\r\nCc: \xff\r\nBcc: a:;", 5_000),
+        b"".join(name + b": " + b"a:;" * 4000 + b"\r\n" for name in (b"From", b"To", b"Cc", b"Bcc")),
+        b"From: a@b\r\nTo: a@b\r\n" * 50_000,
+        b"References: " + b"<a>" * 300_000 + b"\r\n\r\n",
+        b"Content-Type: text/plain; charset=utf-7\r\n\r\n" + b"+AA-" * 16_000,
+        b"\r\n" + b" \r\n\r\n" * 13_000,
         b"From: " + b"a:" * 300_000 + b"\r\n\r\n",
         b"Subject: " + b"=?utf-8?q?a?=" * 80_000 + b"\r\n\r\n",
         b"Message-ID: <" + b"x" * 1_000_000 + b">\r\n\r\n",
