@@ -1,4 +1,4 @@
-"""BODY and BODYSTRUCTURE in IMAP's own words (RFC 9051 section 7.5.2, RFC 3501 section 7.4.2)."""
+"""BODY and BODYSTRUCTURE in IMAP's words (RFC 9051 section 7.5.2, RFC 3501 section 7.4.2)."""
 
 from __future__ import annotations
 

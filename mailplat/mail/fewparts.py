@@ -31,7 +31,7 @@ _UNREAD = Part(-1, 0, 0, 0, 0, 0, 0, 0, _OTHER)
 
 
 def few_parts(octets: bytes, body: int, whole: Described) -> Parts | None:
-    """Return the parts of a message, of which the header has been read; None if it takes more."""
+    """Return the parts of a message whose header has been read; None if it takes more."""
     kind = whole.kind
     if kind is _MULTIPART:
         return _FewParts(octets).read(body, whole)

@@ -62,7 +62,7 @@ _NO_MAILBOX, _NO_HOST = b"MISSING_MAILBOX", b"MISSING_DOMAIN"
 
 
 class Envelope(NamedTuple):
-    """A header's ENVELOPE, and what comes first in those of its lists that messages are sorted by."""
+    """A header's ENVELOPE, and what comes first in the lists that messages are sorted by."""
 
     octets: bytes
     sender: First

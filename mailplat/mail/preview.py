@@ -34,7 +34,7 @@ _LONGEST_LINE = 1000  # characters of a line that are looked at
 
 
 def preview(octets: bytes, structure: Structure) -> str:
-    """Return up to 200 characters of a message that is at hand as a whole; empty if it has no text."""
+    """Return up to 200 characters of a message that is at hand as a whole, if it has text."""
     return preview_of(
         (entity, octets[lies.start : lies.stop]) for entity, lies in preview_parts(structure)
     )

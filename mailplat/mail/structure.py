@@ -369,7 +369,7 @@ class Scanner:
         self._begin_body(window, self._describe(header, self._open[-1], around), stop)
 
     def _describe(self, header: bytes, number: int, around: _Row) -> Described:
-        """Return what a part's header says, and note the envelope that it has as a message's."""
+        """Return what a part's header says, and note the envelope if it is a message's."""
         if number and around.kind is not _MESSAGE:
             return describe_header(header, around.is_digest)
         telling = telling_fields(header)
