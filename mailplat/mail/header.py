@@ -28,7 +28,7 @@ _TELLING = re.compile(
     rb"|[Rr][Ee](?:[Pp][Ll][Yy]-[Tt][Oo]|[Ff][Ee][Rr][Ee][Nn][Cc][Ee][Ss])"
     rb"|[Ii][Nn]-[Rr][Ee][Pp][Ll][Yy]-[Tt][Oo]|[Mm][Ee][Ss][Ss][Aa][Gg][Ee]-[Ii][Dd]"
     rb"|[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-[!-9;-~]++)"
-    rb"[ \t]*+:([^\n]*+)((?:\n[ \t][^\n]*+)*+)"
+    rb"[ \t]*+:[ \t]*+([^\n]*+)((?:\n[ \t][^\n]*+)*+)"
 )
 MOST_TELLING = 1000  # fields that are read of a header
 _AT_ONCE = 65536  # octets of a header, longer than nearly all are
@@ -50,7 +50,9 @@ Telling = Mapping[bytes, list[bytes]]
 
 
 def telling_fields(block: bytes) -> Telling:
-    """Return the bodies, unfolded, of the fields that tell what a message or a part is.
+    """Return the bodies of the fields that tell what a message or a part is.
+
+    They are unfolded, with the white space at their end, which IMAP shows of some.
 
     These are the originator, destination and identification fields, Date and
     Subject (RFC 5322 section 3.6), of which envelopes, threads and sort keys are
@@ -62,14 +64,22 @@ def telling_fields(block: bytes) -> Telling:
         found = _TELLING.finditer(b"\n" + block)
         fields = [field.groups() for field in islice(found, MOST_TELLING)]
     telling = {
-        name.lower(): [_unfolded(line + more) if more else line.strip(b" \t\r")]
+        name.lower(): [_told(line + more) if more else line.removesuffix(b"\r")]
         for name, line, more in fields
     }
     if len(telling) < len(fields):
         telling = {}
         for name, line, more in fields:
-            telling.setdefault(name.lower(), []).append(_unfolded(line + more))
+            telling.setdefault(name.lower(), []).append(_told(line + more))
     return telling
+
+
+def _told(body: bytes) -> bytes:
+    body = body.removesuffix(b"\r")
+    if b"\n" in body:
+        body = body.replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t")
+        body = (_UNFOLD.sub(b"", body) if b"\n" in body else body).lstrip(b" \t")
+    return body
 
 
 @attrs.frozen

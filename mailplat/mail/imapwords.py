@@ -94,7 +94,8 @@ def read_envelope(
         lists
     )
     date, subject, in_reply_to, message_id = [
-        quoted(telling[name][0]) if name in telling else b"NIL" for name in _TEXT_FIELDS
+        quoted(telling[name][0].rstrip()) if name in telling else b"NIL"
+        for name in _TEXT_FIELDS
     ]
     octets = b"(%b %b %b %b %b %b %b %b %b %b)" % (
         date,
@@ -116,7 +117,9 @@ def read_envelope(
 def _shortened(telling: Telling, longest: int) -> bytes:
     """Return an ENVELOPE without addresses, and without what has more octets."""
     date, subject, in_reply_to, message_id = [
-        quoted(said[0]) if (said := telling.get(name)) and len(said[0]) <= longest else b"NIL"
+        quoted(said[0].rstrip())
+        if (said := telling.get(name)) and len(said[0]) <= longest
+        else b"NIL"
         for name in _TEXT_FIELDS
     ]
     return b"(%b %b NIL NIL NIL NIL NIL NIL %b %b)" % (date, subject, in_reply_to, message_id)

@@ -156,11 +156,20 @@ TELLING = (
 def test_telling_fields_are_found_as_all_others(octets: bytes) -> None:
     for header in (Header(octets), Header.parse(octets)):
         telling = {name.lower() for name in TELLING}
-        assert telling_fields(header.octets) == {
+        found = {
+            name: [body.rstrip(b" \t\r\n") for body in bodies]
+            for name, bodies in telling_fields(header.octets).items()
+        }
+        assert found == {
             name: header.bodies(name)
             for name in header.names
             if name in telling or name.startswith(b"content-")
         }
+
+
+def test_white_space_behind_what_a_field_tells_is_kept() -> None:
+    telling = telling_fields(b"Content-ID: \r\n\t a \t\r\nContent-ID:b \r\n")
+    assert telling == {b"content-id": [b"a \t", b"b "]}
 
 
 def test_fields_without_number_are_read_in_a_moment() -> None:
