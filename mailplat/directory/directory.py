@@ -63,7 +63,8 @@ class Directory:
 
     async def prepare(self) -> None:
         """Bring the tables up to date; before anything else is asked."""
-        await self._database.migrate("directory", steps_of("mailplat.directory"))
+        steps = steps_of("mailplat.directory", self._database.dialect)
+        await self._database.migrate("directory", steps)
 
     # Asking.
 

@@ -196,7 +196,7 @@ def _instead(db: Connection, address: Address, delimiter: str) -> tuple[Place, .
     first = _bare_postmaster(db, Address(POSTMASTER, ""))
     if first.domain not in ("", address.domain):
         return way(db, first, delimiter).places
-    found = db.one(f"{ACCOUNT} ORDER BY enabled DESC, rowid LIMIT 1")
+    found = db.one(f"{ACCOUNT} ORDER BY enabled DESC, number LIMIT 1")
     return (Place(account=_account(found)),) if found else ()
 
 
@@ -245,8 +245,8 @@ def add_account(db: Connection, identity: str, name: str, password_hash: str) ->
     if account(db, name) or alias(db, name):
         raise AlreadyExists(f"{name} is there already")
     db.execute(
-        "INSERT INTO directory_accounts (id, name, domain, password, enabled, version)"
-        " VALUES (?, ?, ?, ?, 1, 1)",
+        "INSERT INTO directory_accounts (id, name, domain, password, enabled, version, number)"
+        " SELECT ?, ?, ?, ?, 1, 1, coalesce(max(number), 0) + 1 FROM directory_accounts",
         (identity, name, _local_domain(db, name), password_hash),
     )
     return Account(AccountId(identity), name, credential_version=1)

@@ -62,6 +62,10 @@ class SqliteConnection:
     def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         return self.run(sql, values).fetchall()
 
+    def damage(self) -> list[str]:
+        rows = self.all("PRAGMA integrity_check")
+        return [str(words) for [words] in rows if words != "ok"]
+
     def close(self) -> None:
         self.native.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
 
@@ -36,10 +36,9 @@ class Connection(Protocol):
     """What a unit of work may do, the same on every kind of database.
 
     Statements are constant text with ``?`` for each value; for many rows at once
-    there is `mailplat.sql.bulk`.  What SQLite and
-    PostgreSQL both understand belongs in a room's ``queries`` module (INSERT …
-    ON CONFLICT, RETURNING, WITH); what only one of them does, in a module of
-    its own.
+    there is `mailplat.sql.bulk`.  A room's ``queries`` say only what SQLite and
+    PostgreSQL both understand, and alike (INSERT … ON CONFLICT, RETURNING, WITH,
+    FILTER, LIKE … ESCAPE, CASE for the larger of two).
     """
 
     def execute(self, sql: str, values: Sequence[Value] = ()) -> int:
@@ -57,6 +56,9 @@ class Connection(Protocol):
     def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         """Run a statement; return all its rows."""
 
+    def damage(self) -> list[str]:
+        """Return what is wrong with the database itself, below all tables, if it can tell."""
+
 
 class Database(ABC):
     """One database.  Its rooms hand it units of work: ``unit(connection, *args)``.
@@ -68,6 +70,13 @@ class Database(ABC):
     """
 
     folder: Path | None = None  # where its files lie, if that is on a disk of ours
+
+    dialect: ClassVar[str] = "sqlite"
+    """Whose scripts make the tables; see `mailplat.sql.steps_of`."""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Open the database; raises `UnusableDatabase` if that can't be done here and now."""
 
     @abstractmethod
     def write(

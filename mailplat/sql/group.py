@@ -1,35 +1,22 @@
-"""Group commit: many units of work, one transaction, one sync."""
+"""Group commit on SQLite: many units of work, one transaction, one sync."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import groupby
-from typing import Any
 
 import apsw
-import attrs
 
 from mailplat.files import FULL, Reserve
 from mailplat.mail.errors import DiskFull, MailError, StoreFailed
 from mailplat.sql.connection import SqliteConnection
-from mailplat.sql.database import ROOM_MAKERS, Connection
+from mailplat.sql.database import ROOM_MAKERS
+from mailplat.sql.units import refuse, run_apart, run_together
 from mailplat.workers import Job
 
 CHECKPOINT = 4000  # pages in the write-ahead log before they go into the database
 DAMAGE = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError)
 LOST = (*DAMAGE, apsw.FullError, apsw.NoMemError, apsw.BusyError, apsw.InterruptError)
-
-
-@attrs.frozen
-class Together:
-    """A unit that does many items in one call; jobs of the same one run together."""
-
-    unit: Callable[[Connection, Sequence[Any]], Sequence[Any]]
-
-    def __call__(self, db: Connection, item: object) -> object:
-        [answer] = self.unit(db, [item])
-        return answer
 
 
 class Writer:
@@ -69,13 +56,13 @@ class Writer:
         except (apsw.Error, MailError) as error:
             if not self._is_full(error):
                 self._note(error)
-                _refuse(jobs, StoreFailed(f"the database could not commit: {error}"))
+                refuse(jobs, StoreFailed(f"the database could not commit: {error}"))
             elif len(jobs) == 1:
                 if self._has_found_room(jobs[0]):
                     self.serve(jobs)
                 else:
                     self._empty_log()
-                    _refuse(jobs, DiskFull(str(error)))
+                    refuse(jobs, DiskFull(str(error)))
             else:
                 self._empty_log()
                 for job in jobs:
@@ -111,48 +98,16 @@ class Writer:
         run = self._connection.run
         run("BEGIN IMMEDIATE")
         try:
-            if not self._run_together(jobs):
+            if not run_together(self._connection, jobs, LOST):
                 run("ROLLBACK")
                 run("BEGIN IMMEDIATE")
                 for job in jobs:
-                    self._run_apart(job)
+                    run_apart(self._connection, job, LOST)
             run("COMMIT")
         except BaseException:
             if self._connection.native.in_transaction:
                 run("ROLLBACK")
             raise
-
-    def _run_together(self, jobs: Sequence[Job]) -> bool:
-        """Run the units until one refuses; return whether none did."""
-        try:
-            for function, alike in groupby(jobs, _what_is_alike):
-                self._run_alike(function, list(alike))
-        except LOST:
-            raise
-        except Exception:  # noqa: BLE001 - it will be met again
-            return False
-        return True
-
-    def _run_alike(self, function: object, jobs: Sequence[Job]) -> None:
-        if isinstance(function, Together):
-            answers = function.unit(self._connection, [job.args[0] for job in jobs])
-        else:
-            answers = [job.function(self._connection, *job.args, **job.kwargs) for job in jobs]
-        for job, answer in zip(jobs, answers, strict=True):
-            job.failure, job.outcome = None, answer
-
-    def _run_apart(self, job: Job) -> None:
-        connection = self._connection
-        connection.run("SAVEPOINT unit")
-        job.failure = None
-        try:
-            job.outcome = job.function(connection, *job.args, **job.kwargs)
-        except LOST:
-            raise
-        except Exception as error:  # noqa: BLE001 - whoever asked gets it
-            job.failure = error
-            connection.run("ROLLBACK TO unit")
-        connection.run("RELEASE unit")
 
     def _empty_log(self) -> None:
         """Move what the log holds into the database, so that its space can be used again.
@@ -183,10 +138,6 @@ class Writer:
             self._empty_log_at = CHECKPOINT  # the log has begun anew
         self._logged = pages
         return apsw.SQLITE_OK
-
-
-def _what_is_alike(job: Job) -> object:
-    return job.function
 
 
 def is_full(error: BaseException) -> bool:
@@ -224,8 +175,3 @@ class Reader:
         finally:
             if self._connection.native.in_transaction:
                 self._connection.run("ROLLBACK")
-
-
-def _refuse(jobs: Sequence[Job], error: MailError) -> None:
-    for job in jobs:
-        job.failure = error

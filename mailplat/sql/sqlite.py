@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
 from twisted.internet.defer import Deferred
@@ -15,20 +14,17 @@ from twisted.logger import Logger
 from mailplat.files import Reserve
 from mailplat.mail.errors import StoreFailed
 from mailplat.sql.connection import SqliteConnection, open_reader, open_writer
-from mailplat.sql.database import Connection, Database, UnusableDatabase
-from mailplat.sql.group import Reader, Together, Writer, is_full
+from mailplat.sql.crews import CrewedDatabase
+from mailplat.sql.database import Connection, UnusableDatabase
+from mailplat.sql.group import Reader, Writer, is_full
 from mailplat.workers import Crew
-
-P = ParamSpec("P")
-T = TypeVar("T")
-A = TypeVar("A")
 
 KEPT_FREE = 16384  # pages, which is 64 MiB; and never less than a quarter of the file
 GIVEN_BACK = 512  # pages in one unit of work
 EXAMINED = 1 << 30  # octets; a snapshot held longer would let the log grow without end
 
 
-class SqliteDatabase(Database):
+class SqliteDatabase(CrewedDatabase):
     """One file, opened by `open` and by nobody else in this process.
 
     ``durable=False`` is for what may be forgotten: its commits sync nothing.
@@ -87,36 +83,14 @@ class SqliteDatabase(Database):
         """
         log = self._path.with_name(self._path.name + "-wal")
         unclean = log.exists() and log.stat().st_size > 0
-        await self.write(_begin)
+        await super().open()
         if unclean and self._path.stat().st_size < EXAMINED:
             examined = Deferred.fromCoroutine(self._examine())
             examined.addErrback(lambda failure: self.log.failure("not examined", failure))
 
-    def write(
-        self, unit: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> Deferred[T]:
-        ask: Callable[..., Deferred[Any]] = self._writer.ask
-        return ask(unit, *args, **kwargs)
-
-    def write_each(
-        self, unit: Callable[[Connection, Sequence[A]], Sequence[T]], item: A
-    ) -> Deferred[T]:
-        ask: Callable[..., Deferred[Any]] = self._writer.ask
-        return ask(Together(unit), item)
-
-    def read(
-        self, unit: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> Deferred[T]:
-        ask: Callable[..., Deferred[Any]] = self._readers.ask
-        return ask(unit, *args, **kwargs)
-
     async def shrink(self) -> None:
         while await self.write(_shrink):
             pass
-
-    async def close(self) -> None:
-        await self._readers.stop()
-        await self._writer.stop()
 
     def _make_writer(self) -> Writer:
         if self._reserve:
@@ -144,10 +118,6 @@ class SqliteDatabase(Database):
         if damage:
             with suppress(StoreFailed):
                 await self.write(_condemn, damage)
-
-
-def _begin(_db: Connection) -> None:
-    """Do nothing: the first unit opens the file."""
 
 
 def _shrink(db: Connection) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,12 @@ from mailplat.mail.errors import (
     NotPermitted,
 )
 from mailplat.mail.events import CredentialsChanged
-from mailplat.sql import SqliteDatabase
+from mailplat.sql import Database, SqliteDatabase
+from mailplat.sql.postgres import PostgresDatabase
 from mailplat.testing.contracts.directory import DirectoryContract, ends
 from mailplat.testing.fakes import FakeBus
-from mailplat.testing.fixtures import async_fixture
-from mailplat.testing.workers import database_at_once, workers_at_once
+from mailplat.testing.fixtures import async_fixture, async_yield_fixture
+from mailplat.testing.workers import CrewAtOnce, ReactorAtOnce, workers_at_once
 
 ALICE, BOB, CAROL = "alice@example.org", "bob@example.org", "carol@example.net"
 
@@ -35,15 +36,35 @@ def bus() -> FakeBus:
     return FakeBus()
 
 
-@async_fixture
-async def database(tmp_path: Path) -> SqliteDatabase:
-    database = database_at_once(tmp_path / "mail.db")
+Maker = Callable[..., Database]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Maker:
+    """Make an object for one and the same database, by default one without threads."""
+    kind: Any = SqliteDatabase
+    where: Any = tmp_path / "mail.db"
+    if request.param == "postgres":
+        kind, where = PostgresDatabase, request.getfixturevalue("postgres")
+
+    def make(reactor: Any = None) -> Database:
+        if reactor:
+            return kind(where, reactor)
+        return kind(where, ReactorAtOnce(), crew=CrewAtOnce)
+
+    return make
+
+
+@async_yield_fixture
+async def database(make: Maker) -> AsyncIterator[Database]:
+    database = make()
     await database.open()
-    return database
+    yield database
+    await database.close()
 
 
 @async_fixture
-async def directory(database: SqliteDatabase, bus: FakeBus) -> Directory:
+async def directory(database: Database, bus: FakeBus) -> Directory:
     directory = Directory(DirectorySettings(), database, workers_at_once(), bus)
     await directory.prepare()
     await directory.add_domain("example.org", ALICE)
@@ -84,7 +105,7 @@ async def test_an_exact_name_comes_before_one_without_its_subaddress(
     assert await ends(directory, "alice+bob@example.org") == [(BOB, "")]
 
 
-async def test_the_delimiter_is_a_setting(database: SqliteDatabase, bus: FakeBus) -> None:
+async def test_the_delimiter_is_a_setting(database: Database, bus: FakeBus) -> None:
     for delimiter, expected in (("-", [(ALICE, "tag")]), ("", [])):
         settings = DirectorySettings(delimiter=delimiter)
         other = Directory(settings, database, workers_at_once(), bus)
@@ -214,7 +235,7 @@ async def test_postmaster_leads_to_an_account_even_where_it_should_lead_elsewher
 
 
 async def test_postmaster_of_an_empty_directory_is_nobody(
-    database: SqliteDatabase, bus: FakeBus
+    database: Database, bus: FakeBus
 ) -> None:
     directory = Directory(DirectorySettings(), database, workers_at_once(), bus)
     await directory.prepare()
@@ -239,7 +260,7 @@ async def test_an_account_may_be_its_domains_postmaster(directory: Directory) ->
 
 
 async def test_a_known_answer_asks_the_database_nothing(
-    directory: Directory, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+    directory: Directory, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def ask_all() -> None:
         assert await directory.domain("example.org")
@@ -269,9 +290,9 @@ async def test_a_change_is_seen_at_once(
 
 
 async def test_a_cancelled_change_leaves_nothing_old_at_hand(
-    tmp_path: Path, bus: FakeBus, reactor: Any
+    make: Maker, bus: FakeBus, reactor: Any
 ) -> None:
-    database = SqliteDatabase(tmp_path / "mail.db", reactor)
+    database = make(reactor)
     await database.open()
     directory = Directory(DirectorySettings(), database, workers_at_once(), bus)
     await directory.prepare()
@@ -368,16 +389,17 @@ async def test_everything_is_listed(directory: Directory) -> None:
 
 
 async def test_everything_is_there_after_a_restart(
-    directory: Directory, database: SqliteDatabase, tmp_path: Path, bus: FakeBus
+    directory: Directory, database: Database, make: Maker, bus: FakeBus
 ) -> None:
     before = await directory.accounts()
     await database.close()
-    again = database_at_once(tmp_path / "mail.db")
+    again = make()
     await again.open()
     other = Directory(DirectorySettings(), again, workers_at_once(), bus)
     await other.prepare()
     assert await other.accounts() == before
     assert await prove(other, ALICE.encode(), b"wonderland") == ALICE.encode()
+    await again.close()
 
 
 # Proving.

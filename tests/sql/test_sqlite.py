@@ -10,13 +10,12 @@ from pathlib import Path
 
 import apsw
 import pytest
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorFromThreads
 
-from mailplat.mail.errors import Overloaded, OverQuota, ShuttingDown, StoreFailed
+from mailplat.mail.errors import ShuttingDown, StoreFailed
 from mailplat.sql import (
     Connection,
-    SchemaTooNew,
     SqliteDatabase,
     UnusableDatabase,
     sqlite,
@@ -37,11 +36,6 @@ def add(db: Connection, number: int, size: int = 0) -> int:
 
 def seen(db: Connection) -> list[int]:
     return [number for (number,) in db.all("SELECT number FROM seen ORDER BY number")]
-
-
-def refuse(db: Connection, number: int) -> None:
-    add(db, number)
-    raise OverQuota("full")
 
 
 def hold(_db: Connection, entered: threading.Event, leave: threading.Event) -> None:
@@ -73,47 +67,6 @@ class Held:
         self._leave.set()
 
 
-# Writing and reading.
-
-
-async def test_what_is_written_is_read_back(
-    database: SqliteDatabase, tmp_path: Path, reactor: IReactorFromThreads
-) -> None:
-    assert await database.write(add, 3) == 3
-    assert await database.read(seen) == [3]
-    await database.close()
-    again = SqliteDatabase(tmp_path / "mail.db", reactor)
-    await again.open()
-    assert await again.read(seen) == [3]
-    await again.close()
-
-
-async def test_a_refusal_leaves_the_others_alone(database: SqliteDatabase) -> None:
-    held = Held(database)
-    answers = [database.write(add, 1), database.write(refuse, 2), database.write(add, 3)]
-    held.let_go()
-    assert await answers[0] == 1
-    with pytest.raises(OverQuota):
-        await answers[1]
-    assert await answers[2] == 3
-    assert await database.read(seen) == [1, 3]
-    await held.answer
-
-
-async def test_a_mistake_in_a_unit_is_its_own(database: SqliteDatabase) -> None:
-    await database.write(add, 1)
-    held = Held(database)
-    twice, last = database.write(add, 1), database.write(add, 2)
-    held.let_go()
-    with pytest.raises(apsw.ConstraintError):
-        await twice
-    assert await last == 2
-    with pytest.raises(apsw.SQLError):
-        await database.write(lambda db: db.execute("SELECT nonsense"))
-    assert await database.read(seen) == [1, 2]
-    await held.answer
-
-
 async def test_a_group_is_one_commit(database: SqliteDatabase) -> None:
     commits: list[int] = []
     held = Held(database)
@@ -129,114 +82,6 @@ def _count_commits(db: Connection, commits: list[int]) -> int:
     assert hasattr(db, "native")
     db.native.set_commit_hook(lambda: bool(commits.append(1)))
     return 0
-
-
-async def test_units_run_in_the_order_in_which_they_came(database: SqliteDatabase) -> None:
-    order: list[int] = []
-    held = Held(database)
-    answers = [database.write(lambda _db, n=n: order.append(n)) for n in range(50)]
-    held.let_go()
-    await gatherResults(answers)
-    assert order == list(range(50))
-    await held.answer
-
-
-async def test_a_reader_sees_what_was_answered_and_never_half_a_unit(
-    database: SqliteDatabase,
-) -> None:
-    def add_pair(db: Connection, number: int) -> None:
-        add(db, number)
-        add(db, -number)
-
-    async def write() -> None:
-        for number in range(1, 50):
-            await database.write(add_pair, number)
-            assert number in await database.read(seen)
-
-    async def read() -> None:
-        for _ in range(50):
-            assert sum(await database.read(seen)) == 0
-
-    await gatherResults([Deferred.fromCoroutine(work) for work in (write(), read(), read())])
-
-
-async def test_a_reader_keeps_one_snapshot(database: SqliteDatabase) -> None:
-    entered, leave = threading.Event(), threading.Event()
-
-    def look_twice(db: Connection) -> tuple[list[int], list[int]]:
-        before = seen(db)
-        hold(db, entered, leave)
-        return before, seen(db)
-
-    looks = database.read(look_twice)
-    assert entered.wait(10)
-    await database.write(add, 1)
-    leave.set()
-    assert await looks == ([], [])
-    assert await database.read(seen) == [1]
-
-
-async def test_a_reader_cannot_write(database: SqliteDatabase) -> None:
-    with pytest.raises(StoreFailed):
-        await database.read(add, 1)
-    assert await database.read(seen) == []
-
-
-async def test_one_and_all(database: SqliteDatabase) -> None:
-    def unit(db: Connection) -> None:
-        db.executemany("INSERT INTO seen VALUES (?, ?)", [(n, None) for n in range(3)])
-        assert db.one("SELECT number FROM seen WHERE number = ?", (1,)) == (1,)
-        assert db.one("SELECT number FROM seen WHERE number = ?", (9,)) is None
-        assert db.all("SELECT number FROM seen ORDER BY 1") == [(0,), (1,), (2,)]
-        assert db.execute("DELETE FROM seen WHERE number > ?", (0,)) == 2
-        found = db.one("INSERT INTO seen VALUES (7, NULL) RETURNING number, octets")
-        assert found == (7, None)
-
-    await database.write(unit)
-
-
-# Waiting, cancelling, closing.
-
-
-async def test_a_full_line_refuses(tmp_path: Path, reactor: IReactorFromThreads) -> None:
-    database = SqliteDatabase(tmp_path / "mail.db", reactor, waiting=2)
-    await database.open()
-    await database.migrate("tests", TABLE)
-    held = Held(database)
-    answers = [database.write(add, 1), database.write(add, 2)]
-    with pytest.raises(Overloaded):
-        await database.write(add, 3)
-    held.let_go()
-    await gatherResults([*answers, held.answer])
-    await database.close()
-
-
-async def test_a_write_cancelled_before_its_turn_never_runs(database: SqliteDatabase) -> None:
-    held = Held(database)
-    cancelled, kept = database.write(add, 1), database.write(add, 2)
-    cancelled.cancel()
-    with pytest.raises(CancelledError):
-        await cancelled
-    held.let_go()
-    await gatherResults([kept, held.answer])
-    assert await database.read(seen) == [2]
-
-
-async def test_a_write_cancelled_in_its_turn_is_kept(database: SqliteDatabase) -> None:
-    entered, leave = threading.Event(), threading.Event()
-
-    def add_slowly(db: Connection) -> None:
-        hold(db, entered, leave)
-        add(db, 1)
-
-    cancelled = database.write(add_slowly)
-    assert entered.wait(10)
-    cancelled.cancel()
-    with pytest.raises(CancelledError):
-        await cancelled
-    leave.set()
-    await database.write(add, 2)
-    assert await database.read(seen) == [1, 2]
 
 
 async def test_close_finishes_what_waits(database: SqliteDatabase, tmp_path: Path) -> None:
@@ -374,30 +219,6 @@ async def _move_log_and_damage(path: Path) -> None:
 
 
 # Migrations.
-
-
-async def test_steps_that_lack_are_made_once(database: SqliteDatabase) -> None:
-    await database.write(add, 1)
-    more = [
-        *TABLE,
-        "ALTER TABLE seen ADD COLUMN more TEXT; INSERT INTO seen VALUES (2, NULL, 'x')",
-    ]
-    await database.migrate("tests", more)
-    await database.migrate("tests", more)
-    assert await database.read(seen) == [1, 2]
-    await database.migrate("another room", [])
-
-
-async def test_a_step_that_fails_undoes_those_before_it(database: SqliteDatabase) -> None:
-    with pytest.raises(apsw.SQLError):
-        await database.migrate("tests", [*TABLE, "CREATE TABLE more (a)", "nonsense"])
-    await database.migrate("tests", [*TABLE, "CREATE TABLE more (a)"])
-
-
-async def test_tables_of_a_later_version_are_refused(database: SqliteDatabase) -> None:
-    await database.migrate("tests", [*TABLE, "CREATE TABLE more (a)"])
-    with pytest.raises(SchemaTooNew, match="tests have number 2 and this version"):
-        await database.migrate("tests", TABLE)
 
 
 def test_the_steps_of_a_room_are_its_numbered_scripts() -> None:

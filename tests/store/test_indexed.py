@@ -1,4 +1,4 @@
-"""The store whose index is in SQL, on SQLite, held to the contract."""
+"""The store whose index is in SQL, on SQLite and on PostgreSQL, held to the contract."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from mailplat.interfaces import IBus, IMailStore
 from mailplat.mail.errors import DiskFull
 from mailplat.mail.mailbox import Delivery, ModSeq, UidSet
 from mailplat.mail.people import AccountId
-from mailplat.sql import Connection, Row, SqliteDatabase
+from mailplat.sql import Connection, Database, Row, SqliteDatabase
+from mailplat.sql.postgres import PostgresDatabase
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.queries import audit
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
@@ -35,12 +36,9 @@ BOB = AccountId("bob")
 
 
 @asynccontextmanager
-async def opened(
-    folder: Path, reactor: IReactorFromThreads, bus: IBus
-) -> AsyncIterator[IndexedStore]:
+async def opened(database: Database, bus: IBus) -> AsyncIterator[IndexedStore]:
     clock = Clock()
     clock.advance(1_700_000_000)
-    database = SqliteDatabase(folder / "mail.db", reactor)
     await database.open()
     store = IndexedStore(IndexedStoreSettings(), database, bus, clock)
     await store.prepare()
@@ -49,22 +47,29 @@ async def opened(
     await database.close()
 
 
-class TestSqliteAccount(AccountContract):
-    @async_yield_fixture
-    async def store(
-        self, tmp_path: Path, reactor: IReactorFromThreads, bus: IBus
-    ) -> AsyncIterator[IMailStore]:
-        async with opened(tmp_path, reactor, bus) as store:
-            yield store
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(
+    request: pytest.FixtureRequest, tmp_path: Path, reactor: IReactorFromThreads
+) -> Database:
+    if request.param == "sqlite":
+        return SqliteDatabase(tmp_path / "mail.db", reactor)
+    return PostgresDatabase(request.getfixturevalue("postgres"), reactor)
 
 
-class TestSqliteStore(StoreContract):
+class TestIndexedAccount(AccountContract):
     @async_yield_fixture
-    async def store(
-        self, tmp_path: Path, reactor: IReactorFromThreads, bus: IBus
-    ) -> AsyncIterator[IMailStore]:
-        async with opened(tmp_path, reactor, bus) as store:
+    async def store(self, database: Database, bus: IBus) -> AsyncIterator[IMailStore]:
+        async with opened(database, bus) as store:
             yield store
+            assert not await store.database.read(audit.audit, at_rest=False)
+
+
+class TestIndexedStore(StoreContract):
+    @async_yield_fixture
+    async def store(self, database: Database, bus: IBus) -> AsyncIterator[IMailStore]:
+        async with opened(database, bus) as store:
+            yield store
+            assert not await store.database.read(audit.audit, at_rest=False)
 
 
 class Watched(FakeContent):
@@ -82,10 +87,10 @@ class Watched(FakeContent):
 
 
 async def test_few_large_contents_are_in_memory_at_once(
-    tmp_path: Path, reactor: IReactorFromThreads
+    database: Database, reactor: IReactorFromThreads
 ) -> None:
     waiting: list[Deferred[None]] = []
-    async with opened(tmp_path, reactor, FakeBus()) as store:
+    async with opened(database, FakeBus()) as store:
         messages = [attrs.evolve(HELLO, content=Watched(waiting)) for _ in range(20)]
         work = [Deferred.fromCoroutine(store.keep(ALICE, message)) for message in messages]
         most = 0
@@ -102,10 +107,8 @@ class TestForgetting:
     """What nobody can ask for any more leaves the database."""
 
     @async_yield_fixture
-    async def store(
-        self, tmp_path: Path, reactor: IReactorFromThreads
-    ) -> AsyncIterator[IndexedStore]:
-        async with opened(tmp_path, reactor, FakeBus()) as store:
+    async def store(self, database: Database) -> AsyncIterator[IndexedStore]:
+        async with opened(database, FakeBus()) as store:
             yield store
 
     async def test_expunged_contents_go_when_nobody_holds_the_account(

@@ -11,7 +11,8 @@ CREATE TABLE directory_accounts (
     domain    TEXT NOT NULL REFERENCES directory_domains (name),
     password  TEXT NOT NULL,          -- an argon2id hash
     enabled   INTEGER NOT NULL,
-    version   INTEGER NOT NULL        -- of the credentials
+    version   INTEGER NOT NULL,       -- of the credentials
+    number    INTEGER NOT NULL        -- in the order in which they were added
 );
 
 CREATE TABLE directory_aliases (

@@ -62,7 +62,8 @@ class IndexedStore:
 
     async def prepare(self) -> None:
         """Bring the tables up to date, and end what a crash left half done."""
-        await self.database.migrate("store", steps_of("mailplat.store.indexed"))
+        steps = steps_of("mailplat.store.indexed", self.database.dialect)
+        await self.database.migrate("store", steps)
         await self.sweeper.start()
 
     def finish(self) -> None:

@@ -32,7 +32,7 @@ RULES = {
     "two mailboxes of an account have one role or one UIDVALIDITY": """
         SELECT account, role FROM store_mailboxes WHERE role <> ''
         GROUP BY account, role HAVING count(*) > 1
-        UNION ALL SELECT account, uid_validity FROM store_mailboxes
+        UNION ALL SELECT account, CAST(uid_validity AS TEXT) FROM store_mailboxes
         GROUP BY account, uid_validity HAVING count(*) > 1
     """,
     "a mailbox has a number, UIDVALIDITY or mod-sequence that its account has not given": """
@@ -49,8 +49,10 @@ RULES = {
     "a mailbox has other counts than messages": """
         WITH counted AS (
             SELECT m.account, m.mailbox, count(*) AS messages,
-                sum(coalesce(' ' || s.names || ' ', '') NOT LIKE '% \\Seen %') AS unseen,
-                sum(coalesce(' ' || s.names || ' ', '') LIKE '% \\Deleted %') AS deleted,
+                count(*) FILTER (WHERE coalesce(' ' || s.names || ' ', '')
+                    NOT LIKE '% \\Seen %' ESCAPE '!') AS unseen,
+                count(*) FILTER (WHERE coalesce(' ' || s.names || ' ', '')
+                    LIKE '% \\Deleted %' ESCAPE '!') AS deleted,
                 sum(e.size) AS size
             FROM store_messages m
             JOIN store_emails e ON e.account = m.account AND e.email = m.email
@@ -169,5 +171,4 @@ def audit(db: Connection, *, at_rest: bool = True) -> list[str]:
     """
     rules = {**RULES, **(LEFTOVERS if at_rest else {})}
     wrong = [f"{rule}: {row}" for rule, sql in rules.items() for row in db.all(sql)]
-    damage = [str(words) for [words] in db.all("PRAGMA integrity_check") if words != "ok"]
-    return damage + wrong
+    return db.damage() + wrong

@@ -45,7 +45,7 @@ def claim_each(
 ) -> dict[AccountId, ModSeq]:
     """Begin so many changes of each account; return each one's first mod-sequence."""
     sql = (
-        "UPDATE store_accounts SET modseq = modseq + column2 FROM (VALUES {rows})"
+        "UPDATE store_accounts SET modseq = modseq + column2 FROM (VALUES {rows}) AS claim"
         " WHERE account = column1 RETURNING account, modseq"
     )
     rows = bulk(db, sql, sorted(counts.items()))
@@ -132,9 +132,9 @@ def _make_one(
     db: Connection, account: AccountId, name: str, role: Role, modseq: ModSeq | int, now: float
 ) -> int:
     row = db.one(
-        "UPDATE store_accounts SET number = number + 1,"
-        " uid_validity = max(uid_validity + 1, ?) WHERE account = ?"
-        " RETURNING number, uid_validity",
+        "UPDATE store_accounts SET number = number + 1, uid_validity ="
+        " CASE WHEN uid_validity < ?1 THEN ?1 ELSE uid_validity + 1 END"
+        " WHERE account = ?2 RETURNING number, uid_validity",
         (int(now), account),
     )
     assert row

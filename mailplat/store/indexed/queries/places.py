@@ -92,7 +92,7 @@ def _claim_uids(db: Connection, places: Sequence[NewPlace]) -> list[int]:
         "UPDATE store_mailboxes SET uid_next = uid_next + column3,"
         " messages = messages + column3, unseen = unseen + column4,"
         " deleted = deleted + column5, size = size + column6, modseq = column7"
-        " FROM (VALUES {rows}) WHERE account = column1 AND mailbox = column2"
+        " FROM (VALUES {rows}) AS new WHERE account = column1 AND mailbox = column2"
         " RETURNING account, mailbox, uid_next",
         [(*key, *row) for key, row in sorted(counts.items())],
     )

@@ -1,0 +1,84 @@
+"""A database on a PostgreSQL server: one connection writes, several read."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import ClassVar
+
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+
+from mailplat.sql.crews import CrewedDatabase
+from mailplat.sql.postgres.connection import PostgresConnection, open_reader, open_writer
+from mailplat.sql.postgres.group import Reader, Writer
+from mailplat.sql.postgres.line import Line
+from mailplat.sql.postgres.target import Target
+from mailplat.workers import Crew
+
+PATIENCE = 30.0  # seconds for which a server that went away is waited for
+
+
+class PostgresDatabase(CrewedDatabase):
+    """One database of a server, which nobody else of ours uses unless it is ``shared``.
+
+    A server that goes away is waited for, and nobody hears of it who has the
+    ``patience`` (seconds).  ``on_bad`` is called on the reactor when another has
+    taken the database meanwhile.
+    """
+
+    log = Logger()
+    dialect: ClassVar[str] = "postgres"
+
+    def __init__(
+        self,
+        target: Target,
+        reactor: IReactorFromThreads,
+        *,
+        on_bad: Callable[[Exception], None] = lambda _error: None,
+        shared: bool = False,
+        readers: int = 3,
+        waiting: int = 4096,
+        group: int = 256,
+        patience: float = PATIENCE,
+        crew: type[Crew] = Crew,
+    ) -> None:
+        self.target = target
+        self.name = secrets.token_hex(8)
+        self._reactor = reactor
+        self._tell_bad = on_bad
+        self._shared = shared
+        self._patience = patience
+        self._writer = crew(
+            reactor,
+            "write to PostgreSQL",
+            threads=1,
+            waiting=waiting,
+            group=group,
+            bench=lambda: Writer(self._line(self._open_writer), self.name, self._turn_bad),
+        )
+        self._readers = crew(
+            reactor,
+            "read from PostgreSQL",
+            threads=readers,
+            waiting=waiting,
+            group=16,
+            bench=lambda: Reader(self._line(self._open_reader)),
+        )
+
+    async def shrink(self) -> None:
+        """Leave that to the server's own vacuum."""
+
+    def _line(self, connect: Callable[[], PostgresConnection]) -> Line:
+        return Line(connect, self._patience, time.monotonic, time.sleep)
+
+    def _open_writer(self) -> PostgresConnection:
+        return open_writer(self.target, self.name, shared=self._shared)
+
+    def _open_reader(self) -> PostgresConnection:
+        return open_reader(self.target, f"{self.name} reads")
+
+    def _turn_bad(self, error: Exception) -> None:
+        self.log.critical("{target}: {error}", target=str(self.target), error=str(error))
+        self._reactor.callFromThread(self._tell_bad, error)

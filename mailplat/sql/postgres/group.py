@@ -1,0 +1,174 @@
+"""Group commit on PostgreSQL: many units of work, one transaction, and its outcome for certain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import psycopg
+from psycopg import errors
+
+from mailplat.mail.errors import DiskFull, MailError, StoreFailed
+from mailplat.sql.database import UnusableDatabase
+from mailplat.sql.postgres.connection import PostgresConnection, TakenDatabase
+from mailplat.sql.postgres.line import Line
+from mailplat.sql.units import refuse, run_apart, run_together
+from mailplat.workers import Job
+
+AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
+LOST = (psycopg.OperationalError, psycopg.InternalError)
+ATTEMPTS = 10  # at one group
+
+
+class Writer:
+    """The bench of a database's writing thread.
+
+    Groups are as on SQLite.  They are serializable, so that a group which met another
+    node's changes runs again, and each counts itself in this writer's row of
+    ``commits``.  When the connection is lost while a commit is under way, that row
+    tells what came of it: a transaction's number would not, since a server that has
+    crashed may give it to another one.
+    """
+
+    def __init__(self, line: Line, name: str, on_taken: Callable[[Exception], None]) -> None:
+        self._line = line
+        self._name = name
+        self._on_taken = on_taken
+        self._number = 0  # of the newest group
+        self._is_committing = False
+
+    def serve(self, jobs: Sequence[Job]) -> None:
+        """Run the jobs' units and commit them together."""
+        try:
+            self._serve(jobs)
+        except MailError as error:
+            refuse(jobs, error)
+        except errors.DiskFull as error:
+            if len(jobs) == 1:
+                refuse(jobs, DiskFull(str(error)))
+            else:
+                for job in jobs:
+                    self.serve([job])
+        except psycopg.Error as error:
+            refuse(jobs, StoreFailed(f"the database could not commit: {error}"))
+
+    def rest(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._line.close()
+
+    def _serve(self, jobs: Sequence[Job]) -> None:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self._commit(self._open(), jobs)
+            except psycopg.Error as error:
+                broken = self._line.has_broken(error)
+                if broken and self._was_committed():
+                    return
+                if attempt == ATTEMPTS or not (broken or isinstance(error, AGAIN)):
+                    raise
+            else:
+                return
+
+    def _open(self) -> PostgresConnection:
+        try:
+            return self._line.open()
+        except TakenDatabase as error:
+            self._on_taken(error)
+            raise
+
+    def _commit(self, connection: PostgresConnection, jobs: Sequence[Job]) -> None:
+        run, lost = connection.run, True
+        self._begin(connection)
+        try:
+            if not run_together(connection, jobs, LOST):
+                run("ROLLBACK")
+                self._begin(connection)
+                for job in jobs:
+                    run_apart(connection, job, LOST)
+            self._is_committing = True
+            if run("COMMIT") != "COMMIT":
+                raise StoreFailed("the database did not commit, and didn't say why")
+            lost = False
+        finally:
+            if lost and not connection.native.closed:
+                with suppress(psycopg.Error):
+                    run("ROLLBACK")
+        self._is_committing = False
+
+    def _begin(self, connection: PostgresConnection) -> None:
+        self._number += 1
+        self._is_committing = False
+        connection.run(
+            "BEGIN ISOLATION LEVEL SERIALIZABLE; UPDATE commits"  # noqa: S608 - names of ours
+            f" SET number = {self._number} WHERE writer = '{self._name}'"
+        )
+
+    def _was_committed(self) -> bool:
+        """Say, when the connection was lost, whether the newest group has been kept.
+
+        The row can be read when the server has done with the connection that was lost,
+        whatever it did; before that, its lock is waited for.
+        """
+        while self._is_committing:
+            try:
+                row = self._open().one(
+                    "SELECT number FROM commits WHERE writer = ? FOR UPDATE", (self._name,)
+                )
+            except UnusableDatabase as error:
+                raise StoreFailed(
+                    "the server went away while it committed, and whether it did isn't known:"
+                    f" {error}"
+                ) from error
+            except psycopg.Error as error:
+                if not self._line.has_broken(error):
+                    raise
+            else:
+                return row == (self._number,)
+        return False
+
+
+class Reader:
+    """The bench of a reading thread: each unit sees one snapshot, maybe that of others."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def serve(self, jobs: Sequence[Job]) -> None:
+        left, breaks = list(jobs), 0
+        while left:
+            try:
+                self._read(self._line.open(), left)
+            except UnusableDatabase as error:
+                refuse(left, error)
+                return
+            except psycopg.Error as error:
+                if self._line.has_broken(error) and breaks < ATTEMPTS:
+                    breaks += 1
+                    continue
+                refuse([left.pop(0)], StoreFailed(f"the database could not be read: {error}"))
+
+    def rest(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._line.close()
+
+    def _read(self, connection: PostgresConnection, left: list[Job]) -> None:
+        """Run units on one snapshot; those are left that come behind one that failed in it."""
+        connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            while left:
+                job = left[0]
+                try:
+                    job.outcome = job.function(connection, *job.args, **job.kwargs)
+                except psycopg.Error:
+                    raise
+                except Exception as error:  # noqa: BLE001 - whoever asked gets it
+                    job.failure = error
+                del left[0]
+        finally:
+            if not connection.native.closed:
+                with suppress(psycopg.Error):
+                    connection.run("COMMIT")  # of nothing; what was prepared stays
