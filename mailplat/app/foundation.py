@@ -13,16 +13,13 @@ from twisted.internet.interfaces import (
 )
 
 from mailplat.app.config import Configuration
+from mailplat.app.databases import make_database
 from mailplat.app.lock import Lock
-from mailplat.app.tables import DatabaseSettings
 from mailplat.bus import Bus
-from mailplat.files import Disk, Reserve
+from mailplat.files import Disk
 from mailplat.interfaces import IBus
-from mailplat.mail.limits import MIB
-from mailplat.sql import SqliteDatabase
+from mailplat.sql import Database, SqliteDatabase
 from mailplat.workers import IReactorOfWorkers, Workers
-
-RESERVE = 16 * MIB  # octets kept on the disk for what makes room
 
 
 class IReactor(IReactorCore, IReactorOfWorkers, IReactorSocket):
@@ -49,7 +46,7 @@ class Foundation:
     lock: Lock
     workers: Workers
     disk: Disk
-    database: SqliteDatabase
+    database: Database
     journal: SqliteDatabase
     bus: IBus
 
@@ -64,19 +61,17 @@ class Foundation:
         """Make everything, and open nothing yet.
 
         ``on_bad`` is called once when the disk has failed and nothing more is written.
+        Raises `BadConfiguration` where what the database takes is missing.
         """
         state = configuration.house.state
-        url = configuration.table(DatabaseSettings).url
-        path = state / url.removeprefix("sqlite:")
         disk = Disk()
-        reserve = Reserve(disk, path.with_name("reserve"), RESERVE)
         return cls(
             state=state,
             reactor=reactor,
             lock=lock,
             workers=Workers(reactor),
             disk=disk,
-            database=SqliteDatabase(path, reactor, on_bad=on_bad, reserve=reserve),
+            database=make_database(configuration, reactor, disk, on_bad),
             journal=SqliteDatabase(state / "journal.db", reactor, durable=False, readers=1),
             bus=Bus(reactor),
         )

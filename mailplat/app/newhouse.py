@@ -10,16 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from pydantic import ValidationError
 
 from mailplat.app.config import Configuration
+from mailplat.app.databases import insist_on
 from mailplat.app.manual import Table, annotated, paragraph
 from mailplat.app.registry import Registry, discover, settings_class
-from mailplat.app.tables import AGENTS, DIRECTORY, PORTALS, STORES, TABLES, HouseSettings
+from mailplat.app.tables import (
+    AGENTS,
+    DIRECTORY,
+    PORTALS,
+    STORES,
+    TABLES,
+    DatabaseSettings,
+    HouseSettings,
+)
 from mailplat.files import Disk
 from mailplat.mail.address import domain_of
 from mailplat.mail.errors import BadAddress, MailError
 from mailplat.mail.ports import STANDARD_PORTS
 from mailplat.portals.tls import make_self_signed
+from mailplat.sql import UnusableDatabase
 
 CONFIG = "mailplat.toml"
 
@@ -113,11 +124,15 @@ HIGHEST_BASE = HIGHEST_PORT - max(door.standard_port for door in DOORS.values())
 def make(house: NewHouse, *, database: str = "sqlite:mail.db") -> None:
     """Write configuration and certificate of a new house.
 
-    Raises `NotMade` if there is one already, if the folder can't be used, or if
-    something is asked for that isn't there yet.
+    Raises `NotMade` if there is one already, or if the folder or the database can't
+    be used.
     """
-    if not database.startswith("sqlite:"):
-        raise NotMade(f"{database}: expected sqlite:FILE; other databases are not there yet")
+    try:
+        insist_on(DatabaseSettings(url=database))
+    except ValidationError:
+        raise NotMade(f"{database}: expected sqlite:FILE or postgresql://…") from None
+    except UnusableDatabase as problem:
+        raise NotMade(str(problem)) from None
     if not 0 <= (house.port_base or 0) <= HIGHEST_BASE:
         raise NotMade(
             f"--port-base {house.port_base}: expected 0 to {HIGHEST_BASE}, since ports end at "

@@ -29,6 +29,7 @@ from mailplat.mail.mimetypes import extension, type_name
 from mailplat.plugin import (
     Duration,
     Location,
+    Secret,
     Settings,
     duration,
     duration_text,
@@ -79,8 +80,18 @@ class DatabaseSettings(Settings):
 
     url: str = Field(
         "sqlite:mail.db",
-        pattern=r"^sqlite:.+$",
-        description="`sqlite:` and a path; a relative one starts at the state folder.",
+        pattern=r"^(sqlite:.+|postgres(ql)?://.*)$",
+        description=(
+            "`sqlite:` and a path, where a relative one starts at the state folder; or "
+            "`postgresql://NAME@HOST/DATABASE`, with what libpq takes besides."
+        ),
+    )
+    password: Secret | None = Field(
+        None,
+        description=(
+            "What PostgreSQL asks for, unless its server knows us otherwise; or as "
+            "`password_file` a file with it."
+        ),
     )
 
 

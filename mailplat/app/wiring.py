@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 
 from mailplat.app.config import Configuration, Entry, addresses_in
+from mailplat.app.databases import mistakes_in_database, warnings_of_database
 from mailplat.app.foundation import Foundation
 from mailplat.app.lock import NoStateFolder
 from mailplat.app.mediatypes import FILE, AddedTypes, TypeRegistry
@@ -107,6 +108,8 @@ def mistakes_in(configuration: Configuration) -> list[Mistake]:
         draw(configuration, KINDS)
     except BadConfiguration as bad:
         return bad.mistakes
+    if mistakes := mistakes_in_database(configuration):
+        return mistakes
     doors = [e for e in configuration.entries_of(PORTALS) if _wants_tls(e.settings)]
     try:
         if doors:
@@ -127,7 +130,7 @@ def warnings_in(configuration: Configuration) -> list[Mistake]:
     ]
     if not state.is_dir():
         found.append(source.mistake(("state",), str(NoStateFolder(state))))
-    return found
+    return found + warnings_of_database(configuration)
 
 
 def _wants_tls(settings: Settings) -> bool:

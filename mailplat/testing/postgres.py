@@ -36,6 +36,8 @@ log_min_messages = fatal
 """
 
 EMPTY = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid();
     DROP SCHEMA public CASCADE;
     CREATE SCHEMA public;
 """

@@ -107,7 +107,7 @@ def on_a_house(command: F) -> F:
     "--database",
     default="sqlite:mail.db",
     show_default=True,
-    help="sqlite:FILE; others are not there yet.",
+    help="sqlite:FILE, or postgresql://NAME@HOST/DATABASE.",
 )
 def init(folder: Path, domain: str, port_base: int | None, database: str) -> None:
     """Make a new house in FOLDER: configuration, state, certificate, postmaster."""

@@ -123,10 +123,10 @@ def open_writer(target: Target, writer: str, *, shared: bool) -> PostgresConnect
     """
     connection = open_reader(target, f"{writer} writes")
     try:
-        _insist_on_writing(connection)
+        _insist_on_writing(connection, target)
         _end_earlier(connection, writer)
         if not shared:
-            _lock(connection)
+            _lock(connection, target)
         connection.run(WRITER)
         if not shared:
             connection.execute("DELETE FROM commits WHERE writer <> ?", (writer,))
@@ -171,6 +171,15 @@ def open_reader(target: Target, name: str) -> PostgresConnection:
     return connection
 
 
+def examine(target: Target) -> None:
+    """Raise `UnusableDatabase` if the house can't use the database; change nothing there."""
+    connection = open_reader(target, "looks")
+    try:
+        _insist_on_writing(connection, target)
+    finally:
+        connection.close()
+
+
 def _insist_on_server(connection: PostgresConnection, target: Target) -> None:
     version = connection.native.info.server_version
     if version < OLDEST:
@@ -185,16 +194,16 @@ def _insist_on_server(connection: PostgresConnection, target: Target) -> None:
         )
 
 
-def _insist_on_writing(connection: PostgresConnection) -> None:
+def _insist_on_writing(connection: PostgresConnection, target: Target) -> None:
     [[standby, may_make]] = connection.all(
         "SELECT pg_is_in_recovery(), has_schema_privilege(current_schema(), 'CREATE')"
     )
     if standby:
-        raise OutOfReach("the server is a standby, which takes no writes")
+        raise OutOfReach(f"{target} is a standby, which takes no writes")
     if not may_make:
         name = connection.native.info.user
         raise UnusableDatabase(
-            f"{name} may not make tables there; let the database belong to it"
+            f"{target}: {name} may make no tables there; let the database belong to it"
             f" (ALTER DATABASE … OWNER TO {name})"
         )
 
@@ -208,13 +217,13 @@ def _end_earlier(connection: PostgresConnection, writer: str) -> None:
     )
 
 
-def _lock(connection: PostgresConnection) -> None:
+def _lock(connection: PostgresConnection, target: Target) -> None:
     """Hold the lock of the database's one server as long as the connection lives."""
     connection.run(f"SET lock_timeout = '{LOCKED_FOR}s'")
     try:
         connection.all("SELECT pg_advisory_lock(?)", (LOCK,))
     except psycopg.errors.LockNotAvailable as error:
-        raise TakenDatabase("another mailplat uses the database") from error
+        raise TakenDatabase(f"{target}: another mailplat uses it") from error
     connection.run("RESET lock_timeout")
 
 

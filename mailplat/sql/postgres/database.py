@@ -56,7 +56,7 @@ class PostgresDatabase(CrewedDatabase):
             threads=1,
             waiting=waiting,
             group=group,
-            bench=lambda: Writer(self._line(self._open_writer), self.name, self._turn_bad),
+            bench=self._make_writer,
         )
         self._readers = crew(
             reactor,
@@ -64,14 +64,19 @@ class PostgresDatabase(CrewedDatabase):
             threads=readers,
             waiting=waiting,
             group=16,
-            bench=lambda: Reader(self._line(self._open_reader)),
+            bench=self._make_reader,
         )
 
     async def shrink(self) -> None:
         """Leave that to the server's own vacuum."""
 
-    def _line(self, connect: Callable[[], PostgresConnection]) -> Line:
-        return Line(connect, self._patience, time.monotonic, time.sleep)
+    def _make_writer(self) -> Writer:
+        line = Line(self._open_writer, self._patience, True, time.monotonic, time.sleep)
+        return Writer(line, self.name, self._turn_bad)
+
+    def _make_reader(self) -> Reader:
+        line = Line(self._open_reader, self._patience, False, time.monotonic, time.sleep)
+        return Reader(line)
 
     def _open_writer(self) -> PostgresConnection:
         return open_writer(self.target, self.name, shared=self._shared)

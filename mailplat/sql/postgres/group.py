@@ -75,7 +75,8 @@ class Writer:
         try:
             return self._line.open()
         except TakenDatabase as error:
-            self._on_taken(error)
+            if self._number:  # it was ours
+                self._on_taken(error)
             raise
 
     def _commit(self, connection: PostgresConnection, jobs: Sequence[Job]) -> None:

@@ -17,12 +17,13 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0  # seconds between two attempts to connec
 class Line:
     """One thread's connection, made when it is needed and anew when it was lost.
 
-    Whoever has had one and lost it waits up to ``patience`` seconds from then for the
-    next; after that, and before the first, an attempt that fails is the answer.
+    Whoever has lost one waits up to ``patience`` seconds from then for the next; after
+    that every attempt that fails is an answer, and if ``is_opener`` also the very first.
     """
 
     connect: Callable[[], PostgresConnection]
     patience: float
+    is_opener: bool
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     _connection: PostgresConnection | None = None
@@ -35,6 +36,8 @@ class Line:
             try:
                 self._connection = self.connect()
             except UnusableDatabase:
+                if self._lost_at is None and not self.is_opener:
+                    self._lost_at = self.clock()
                 if self._lost_at is None or self.clock() - self._lost_at >= self.patience:
                     raise
                 self.sleep(pause)
