@@ -79,10 +79,13 @@ class Ledger:
         assert max(self.read.values(), default=0) <= 1, "there twice"
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> House:
+@pytest.fixture(params=["sqlite", "postgres"])
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> House:
     house = House(tmp_path / "house")
-    house.make(dict.fromkeys(PEOPLE, PASSWORD))
+    database = "sqlite:mail.db"
+    if request.param == "postgres":
+        database = request.getfixturevalue("postgres").url
+    house.make(dict.fromkeys(PEOPLE, PASSWORD), database=database)
     return house
 
 

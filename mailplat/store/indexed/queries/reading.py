@@ -60,7 +60,7 @@ def batch(
     for first, last in uids.intervals:
         room = most - len(rows)
         if first < last and (summaries or contents_up_to):
-            wanted = (summaries, contents_up_to, account, mailbox, first, last, room)
+            wanted = (int(summaries), contents_up_to, account, mailbox, first, last, room)
             room = _fitting(db.all(_OCTETS, wanted), octets, room) or int(not rows)
         some = db.all(sql, (*limit, account, mailbox, first, last, room))
         octets -= sum(len(row[-1] or b"") + len(row[-2] or b"") for row in some)
@@ -74,7 +74,8 @@ def batch(
 
 # How large summary and content of each message are; neither is read for it.
 _OCTETS = """
-    SELECT iif(?, length(e.summary), 0) + iif(e.size <= ?, e.size, 0)
+    SELECT CASE WHEN ? = 1 THEN length(e.summary) ELSE 0 END
+        + CASE WHEN e.size <= ? THEN e.size ELSE 0 END
     FROM store_messages m JOIN store_emails e ON e.account = m.account AND e.email = m.email
     WHERE m.account = ? AND m.mailbox = ? AND m.uid BETWEEN ? AND ? ORDER BY m.uid LIMIT ?
 """
