@@ -14,8 +14,9 @@ from twisted.internet.interfaces import IReactorFromThreads
 from mailplat.mail.errors import DiskFull, OverQuota, StoreFailed
 from mailplat.sql import Connection, UnusableDatabase
 from mailplat.sql.migrations import in_postgres
-from mailplat.sql.postgres import PostgresDatabase, Target, connection, examine
-from mailplat.sql.postgres.connection import PostgresConnection, TakenDatabase
+from mailplat.sql.postgres import PostgresDatabase, Target, examine, opening
+from mailplat.sql.postgres.connection import PostgresConnection
+from mailplat.sql.postgres.opening import TakenDatabase
 from mailplat.sql.postgres.statements import numbered
 from mailplat.testing.postgres import PostgresServer
 from mailplat.testing.workers import CrewAtOnce, ReactorAtOnce
@@ -111,10 +112,10 @@ async def test_it_is_said_where_nobody_can_find_it_out(
 ) -> None:
     database = await opened(at_once, patience=0.1)
     cut_at_commit(monkeypatch, reached=True)
-    whole = connection.open_writer
+    whole = opening.open_writer
 
     def out_of_reach(*_args: object, **_options: object) -> PostgresConnection:
-        raise connection.OutOfReach("no route")
+        raise opening.OutOfReach("no route")
 
     monkeypatch.setattr("mailplat.sql.postgres.database.open_writer", out_of_reach)
     with pytest.raises(StoreFailed, match="whether it did isn't known: no route"):
@@ -213,7 +214,7 @@ async def test_what_met_somebody_elses_change_runs_again(at_once: Open) -> None:
 async def test_a_second_server_is_kept_out(
     at_once: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "LOCKED_FOR", 0.1)
+    monkeypatch.setattr(opening, "LOCKED_FOR", 0.1)
     database = await opened(at_once)
     with pytest.raises(TakenDatabase, match="another mailplat uses it"):
         await at_once().open()
@@ -224,7 +225,7 @@ async def test_a_second_server_is_kept_out(
 async def test_who_lost_the_database_to_another_ends(
     at_once: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "LOCKED_FOR", 0.1)
+    monkeypatch.setattr(opening, "LOCKED_FOR", 0.1)
     told: list[Exception] = []
     database = await opened(at_once, patience=0.1, on_bad=told.append)
     taker = at_once()
@@ -319,7 +320,7 @@ def test_what_can_not_be_used_is_refused_with_its_reason(
         " LOCALE_PROVIDER libc"
     )
     assert "is a database in LATIN1, expected UTF8" in refused(Target(url("old")))
-    monkeypatch.setattr(connection, "OLDEST", 990000)
+    monkeypatch.setattr(opening, "OLDEST", 990000)
     assert "expected 99 or later" in refused(postgres)
 
 

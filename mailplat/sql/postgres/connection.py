@@ -1,4 +1,4 @@
-"""A connection to a PostgreSQL server, set up the one way this house uses it."""
+"""A connection to a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -7,90 +7,69 @@ from contextlib import suppress
 from typing import Any
 
 import psycopg
+from psycopg import errors
+from psycopg.adapt import Transformer
+from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq.abc import PGresult
 from psycopg.types.numeric import FloatBinaryDumper, Int8BinaryDumper
 from psycopg.types.string import BytesBinaryDumper, StrBinaryDumper
 
-from mailplat.sql.database import Row, UnusableDatabase, Value
-from mailplat.sql.postgres.statements import numbered
-from mailplat.sql.postgres.target import Target
+from mailplat.sql.database import Row, Value
+from mailplat.sql.postgres.statements import Prepared, numbered
+from mailplat.sql.postgres.values import UNKNOWN, encoder_of
 
-OLDEST = 150000  # version of the server, as libpq tells it
 STATEMENTS = 512  # prepared statements kept by each connection
-LOCK = int.from_bytes(b"mailplat")  # the advisory lock of the server that has the database
-LOCKED_FOR = 5  # seconds for which the end of one that is just going is waited for
+PIPELINED = 4  # runs of one statement that are sent without waiting for each
 
-CONNECTING: dict[str, Any] = {
-    "connect_timeout": 5,
-    "keepalives_idle": 15,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
-"""What ends waiting for a server that is gone without a word; seconds, the last milliseconds."""
-
-ALL = """
-    SET enable_seqscan = off;
-    SET jit = off;
-    SET client_min_messages = warning;
-"""
-"""All is found by its keys: a plan made while a table was small must serve when it is large."""
-
-WRITER = """
-    SET enable_hashjoin = off;
-    SET enable_mergejoin = off;
-    SELECT set_config('synchronous_commit', 'on', false)
-        WHERE current_setting('synchronous_commit') = 'off';
-    CREATE TABLE IF NOT EXISTS commits (writer TEXT PRIMARY KEY, number BIGINT NOT NULL);
-"""
-
-# What ends a connection although the server could still say why (class 57), or libpq
-# had to say it (class 08).
+# What ends a connection although the server could still say why; see also class 08.
 ENDED = ("57P01", "57P02", "57P03", "57P05")
 
-
-class OutOfReach(UnusableDatabase):
-    """The server doesn't answer now; it may in a while."""
-
-
-class TakenDatabase(UnusableDatabase):
-    """Another server of ours uses the database."""
+BINARY = 1
 
 
 class PostgresConnection:
-    """A `Connection` by psycopg.  Used by one thread at a time."""
+    """A `Connection` by libpq, which psycopg brings.  Used by one thread at a time.
+
+    A statement is one call of libpq, which gives up the interpreter's lock once;
+    psycopg's own cursors do so each time they wait for the socket.  Statements are
+    prepared when they come first.
+    """
 
     def __init__(self, native: psycopg.Connection) -> None:
-        native.prepare_threshold = 0
-        native.prepared_max = STATEMENTS
-        for kind, dumper in (
-            (int, Int8BinaryDumper),
-            (float, FloatBinaryDumper),
-            (str, StrBinaryDumper),
-            (bytes, BytesBinaryDumper),
-        ):
-            native.adapters.register_dumper(kind, dumper)
         self.native = native
-        self._cursor = psycopg.RawCursor(native)
+        self._pq = native.pgconn
+        self._rows = Transformer(native)
+        self._prepared: dict[str, list[Prepared]] = {}
+        self._names = 0
 
     def run(self, sql: str) -> str:
         """Run one or more statements without values; return what the last was, as told."""
-        return self._cursor.execute(sql.encode(), prepare=False).statusmessage or ""
+        status = self._checked(self._pq.exec_(sql.encode())).command_status
+        return status.decode() if status else ""
 
     def execute(self, sql: str, values: Sequence[Value] = ()) -> int:
-        self._send(sql, values)
-        return self._cursor.rowcount
+        return self._send(sql, values).command_tuples or 0
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
-        self._cursor.executemany(numbered(sql), rows)
+        rows = list(rows)
+        if len(rows) < PIPELINED:
+            for row in rows:
+                self._send(sql, row)
+        else:
+            with psycopg.RawCursor(self.native) as cursor:
+                _write_binary(cursor)
+                cursor.executemany(numbered(sql), rows)
 
     def one(self, sql: str, values: Sequence[Value] = ()) -> Row | None:
-        self._send(sql, values)
-        return self._cursor.fetchone()
+        rows = self.all(sql, values)
+        return rows[0] if rows else None
 
     def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
-        self._send(sql, values)
-        result = self._cursor.pgresult
-        return self._cursor.fetchall() if result and result.ntuples else []
+        result = self._send(sql, values)
+        if not result.ntuples:
+            return []
+        self._rows.set_pgresult(result)
+        return self._rows.load_rows(0, result.ntuples, tuple)
 
     def damage(self) -> list[str]:
         return []  # the server looks after its own files
@@ -108,124 +87,54 @@ class PostgresConnection:
         state = error.sqlstate
         return state is None or state in ENDED or state.startswith("08")
 
-    def _send(self, sql: str, values: Sequence[Value]) -> None:
-        if values:
-            self._cursor.execute(numbered(sql), values, binary=True)
-        else:
-            self._cursor.execute(sql.encode(), prepare=False)
-
-
-def open_writer(target: Target, writer: str, *, shared: bool) -> PostgresConnection:
-    """Connect for writing, and make the row in which this writer counts its commits.
-
-    Unless it is ``shared``, nobody else has the database meanwhile.  Raises
-    `OutOfReach`, `TakenDatabase`, and `UnusableDatabase` for one that can't be used.
-    """
-    connection = open_reader(target, f"{writer} writes")
-    try:
-        _insist_on_writing(connection, target)
-        _end_earlier(connection, writer)
-        if not shared:
-            _lock(connection, target)
-        connection.run(WRITER)
-        if not shared:
-            connection.execute("DELETE FROM commits WHERE writer <> ?", (writer,))
-        begin = "INSERT INTO commits VALUES (?, 0) ON CONFLICT DO NOTHING"
-        connection.execute(begin, (writer,))
-    except psycopg.Error as error:
-        lost = connection.has_lost(error)
-        connection.close()
-        problem = OutOfReach if lost else UnusableDatabase
-        raise problem(f"{target} can't be used: {_words(error)}") from error
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def open_reader(target: Target, name: str) -> PostgresConnection:
-    """Connect.  Raises `OutOfReach`, and `UnusableDatabase` for one that can't be used."""
-    options = {**CONNECTING, "password": target.password} if target.password else CONNECTING
-    try:
-        native = psycopg.connect(
-            target.url,
-            autocommit=True,
-            client_encoding="UTF8",
-            application_name=f"mailplat {name}",
-            **options,
-        )
-    except psycopg.ProgrammingError as error:
-        raise UnusableDatabase(f"{target} can't be understood: {_words(error)}") from error
-    except psycopg.Error as error:
-        raise OutOfReach(f"{target} can't be reached: {_words(error)}") from error
-    connection = PostgresConnection(native)
-    try:
-        _insist_on_server(connection, target)
-        connection.run(ALL)
-    except psycopg.Error as error:
-        connection.close()
-        raise OutOfReach(f"{target} can't be used: {_words(error)}") from error
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def examine(target: Target) -> None:
-    """Raise `UnusableDatabase` if the house can't use the database; change nothing there."""
-    connection = open_reader(target, "looks")
-    try:
-        _insist_on_writing(connection, target)
-    finally:
-        connection.close()
-
-
-def _insist_on_server(connection: PostgresConnection, target: Target) -> None:
-    version = connection.native.info.server_version
-    if version < OLDEST:
-        raise UnusableDatabase(
-            f"{target} is PostgreSQL {version // 10000}, expected {OLDEST // 10000} or later"
-        )
-    encoding = connection.native.info.parameter_status("server_encoding")
-    if encoding != "UTF8":
-        raise UnusableDatabase(
-            f"{target} is a database in {encoding}, expected UTF8: make another"
-            " (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0)"
+    def _send(self, sql: str, values: Sequence[Value]) -> PGresult:
+        if not values:
+            return self._checked(self._pq.exec_(sql.encode()))
+        encoded = [encoder_of(type(value)) for value in values]
+        types = [kind for kind, _ in encoded]
+        name = self._name(sql, types)
+        octets: list[Any] = [
+            encode(value) if kind else None
+            for (kind, encode), value in zip(encoded, values, strict=True)
+        ]
+        return self._checked(
+            self._pq.exec_prepared(name, octets, [BINARY] * len(octets), BINARY)
         )
 
+    def _name(self, sql: str, types: list[int]) -> bytes:
+        """Return the name of the statement prepared for values of these types."""
+        variants = self._prepared.setdefault(sql, [])
+        for prepared in variants:
+            if prepared.takes(types):
+                return prepared.name
+        if self._names % STATEMENTS == STATEMENTS - 1:
+            self.run("DEALLOCATE ALL")
+            self._prepared = {sql: (variants := [])}
+        self._names += 1
+        name = b"statement%d" % self._names
+        self._checked(self._pq.prepare(name, numbered(sql), types))
+        told = self._checked(self._pq.describe_prepared(name))
+        kinds = [told.param_type(number) or UNKNOWN for number in range(told.nparams)]
+        variants.append(Prepared(name, kinds))
+        return name
 
-def _insist_on_writing(connection: PostgresConnection, target: Target) -> None:
-    [[standby, may_make]] = connection.all(
-        "SELECT pg_is_in_recovery(), has_schema_privilege(current_schema(), 'CREATE')"
-    )
-    if standby:
-        raise OutOfReach(f"{target} is a standby, which takes no writes")
-    if not may_make:
-        name = connection.native.info.user
-        raise UnusableDatabase(
-            f"{target}: {name} may make no tables there; let the database belong to it"
-            f" (ALTER DATABASE … OWNER TO {name})"
-        )
-
-
-def _end_earlier(connection: PostgresConnection, writer: str) -> None:
-    """End what the server may still hold of a connection that this writer has lost."""
-    connection.all(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE application_name = ? AND pid <> pg_backend_pid()",
-        (f"mailplat {writer} writes",),
-    )
-
-
-def _lock(connection: PostgresConnection, target: Target) -> None:
-    """Hold the lock of the database's one server as long as the connection lives."""
-    connection.run(f"SET lock_timeout = '{LOCKED_FOR}s'")
-    try:
-        connection.all("SELECT pg_advisory_lock(?)", (LOCK,))
-    except psycopg.errors.LockNotAvailable as error:
-        raise TakenDatabase(f"{target}: another mailplat uses it") from error
-    connection.run("RESET lock_timeout")
+    def _checked(self, result: PGresult) -> PGresult:
+        """Return the result of what went well, or raise what the server or libpq says."""
+        if result.status in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+            return result
+        if result.status == ExecStatus.EMPTY_QUERY:
+            return result
+        if self._pq.status != ConnStatus.OK:
+            raise psycopg.OperationalError(result.get_error_message())
+        raise errors.error_from_result(result)
 
 
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _write_binary(cursor: psycopg.RawCursor[Row]) -> None:
+    """Have a cursor of psycopg give values the types that we give them."""
+    for kind, dumper in (
+        (int, Int8BinaryDumper),
+        (float, FloatBinaryDumper),
+        (str, StrBinaryDumper),
+        (bytes, BytesBinaryDumper),
+    ):
+        cursor.adapters.register_dumper(kind, dumper)

@@ -11,9 +11,10 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
 from mailplat.sql.crews import CrewedDatabase
-from mailplat.sql.postgres.connection import PostgresConnection, open_reader, open_writer
+from mailplat.sql.postgres.connection import PostgresConnection
 from mailplat.sql.postgres.group import Reader, Writer
 from mailplat.sql.postgres.line import Line
+from mailplat.sql.postgres.opening import open_reader, open_writer
 from mailplat.sql.postgres.target import Target
 from mailplat.workers import Crew
 

@@ -10,8 +10,9 @@ from psycopg import errors
 
 from mailplat.mail.errors import DiskFull, MailError, StoreFailed
 from mailplat.sql.database import UnusableDatabase
-from mailplat.sql.postgres.connection import PostgresConnection, TakenDatabase
+from mailplat.sql.postgres.connection import PostgresConnection
 from mailplat.sql.postgres.line import Line
+from mailplat.sql.postgres.opening import TakenDatabase
 from mailplat.sql.units import refuse, run_apart, run_together
 from mailplat.workers import Job
 
