@@ -99,6 +99,26 @@ class Disk:
         self._bad: Exception | None = None
         self.owed = 0  # octets that are to be taken for a `Reserve` before there is room
 
+    def make_folder(self, path: Path) -> None:
+        """Make a folder that only we may read, if it isn't there, and make its name durable."""
+        self._refuse_if_bad()
+        try:
+            self._do("make_folder", path, os.mkdir, path, 0o700)
+        except AlreadyExists:
+            return
+        self.sync_folder(path.parent)
+
+    def open(self, path: Path) -> File | None:
+        """Open a file to be read, and never what a link leads to; None if there is none."""
+        try:
+            return File(
+                path, self.perform("open", path, os.open, path, TO_READ | os.O_NOFOLLOW)
+            )
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _translated("open", path, error) from error
+
     def create(self, path: Path) -> File:
         """Make a new file that only we may read."""
         self._refuse_if_bad()
@@ -225,6 +245,54 @@ def _translated(step: str, path: Path, error: OSError) -> Exception:
     if error.errno == errno.EEXIST:
         return AlreadyExists(detail)
     return StoreFailed(detail)
+
+
+class FolderSyncs:
+    """Syncs folders for many threads: one sync serves all who asked before it began."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._changed = threading.Condition()
+        self._waiting: dict[Path, _Turn] = {}
+        self._running: set[Path] = set()
+
+    def sync(self, folder: Path) -> None:
+        """Return when the names that the folder holds now are durable; as `sync_folder`."""
+        with self._changed:
+            turn = self._waiting.get(folder)
+            if turn:
+                self._changed.wait_for(turn.is_over)
+            else:
+                turn = self._waiting[folder] = _Turn()
+                self._changed.wait_for(lambda: folder not in self._running)
+                del self._waiting[folder]
+                self._running.add(folder)
+        if not turn.done:
+            self._take(turn, folder)
+        if turn.error:
+            raise StoreFailed(f"{folder} was not synced: {turn.error}") from turn.error
+
+    def _take(self, turn: _Turn, folder: Path) -> None:
+        try:
+            self._disk.sync_folder(folder)
+        except BaseException as error:
+            turn.error = error
+            raise
+        finally:
+            with self._changed:
+                turn.done = True
+                self._running.remove(folder)
+                self._changed.notify_all()
+
+
+class _Turn:
+    """One sync that several wait for, and what came of it."""
+
+    done = False
+    error: BaseException | None = None
+
+    def is_over(self) -> bool:
+        return self.done
 
 
 class Reserve:

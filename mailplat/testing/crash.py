@@ -24,6 +24,7 @@ import attrs
 
 from mailplat.testing.disk import (
     Acknowledge,
+    MakeFolder,
     Name,
     Operation,
     Rename,
@@ -152,7 +153,7 @@ def _unsynced(done: Sequence[Operation]) -> list[int]:
                 folders.add(path)
             case Write(file) | Truncate(file) if file not in files:
                 found.append(index)
-            case Name(path) | Unlink(path) if path.parent not in folders:
+            case Name(path) | MakeFolder(path) | Unlink(path) if path.parent not in folders:
                 found.append(index)
             case Rename(source, target) if not {source.parent, target.parent} <= folders:
                 found.append(index)
@@ -163,8 +164,10 @@ def _folder(done: Sequence[Operation], missing: frozenset[int] = frozenset()) ->
     """Return the files of a folder in which all but the missing operations were done."""
     files: dict[int, bytearray] = {}
     names: dict[Path, int] = {}
+    lost: set[Path] = set()  # folders
     for index, operation in enumerate(done):
         if index in missing:
+            lost |= {operation.path} if isinstance(operation, MakeFolder) else set()
             continue
         match operation:
             case Write(file, offset, octets):
@@ -181,7 +184,11 @@ def _folder(done: Sequence[Operation], missing: frozenset[int] = frozenset()) ->
                 names[target] = names.pop(source)
             case Unlink(path):
                 names.pop(path, None)
-    return {path: bytes(files.get(file, b"")) for path, file in names.items()}
+    return {
+        path: bytes(files.get(file, b""))
+        for path, file in names.items()
+        if lost.isdisjoint(path.parents)
+    }
 
 
 def _acknowledged(done: Sequence[Operation]) -> list[Hashable]:

@@ -67,6 +67,13 @@ class Name:
 
 
 @attrs.frozen
+class MakeFolder:
+    """A folder was made."""
+
+    path: Path
+
+
+@attrs.frozen
 class Rename:
     """A file's name became another, which is that of no other file any more."""
 
@@ -95,7 +102,9 @@ class Acknowledge:
     fact: Hashable
 
 
-Operation = Write | Truncate | Sync | Name | Rename | Unlink | SyncFolder | Acknowledge
+Operation = (
+    Write | Truncate | Sync | Name | MakeFolder | Rename | Unlink | SyncFolder | Acknowledge
+)
 
 
 class Tape:
@@ -128,8 +137,15 @@ class Tape:
             self._files[Path(path)] = self._made
             self.operations.append(Name(self.inside(path), self._made))
 
+    def rename(self, source: Path, target: Path) -> None:
+        """Remember that a file has another name now."""
+        with self._lock:
+            if number := self._files.pop(source, None):
+                self._files[target] = number
+            self.operations.append(Rename(self.inside(source), self.inside(target)))
+
     def number(self, path: Path | str) -> int | None:
-        """Return the number of the file that was made under this name, if any was."""
+        """Return the number of the file that was given this name, if any was."""
         return self._files.get(Path(path))
 
 
@@ -197,7 +213,9 @@ class FakeDisk(Disk):
                 assert linked, f"{args[0]} was not made here"
                 tape.add(Name(tape.inside(path), linked))
             case "rename":
-                tape.add(Rename(tape.inside(args[0]), tape.inside(path)))
+                tape.rename(args[0], path)
+            case "make_folder":
+                tape.add(MakeFolder(tape.inside(path)))
             case "unlink":
                 tape.add(Unlink(tape.inside(path)))
             case "sync_folder":

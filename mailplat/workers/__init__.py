@@ -42,10 +42,11 @@ class IReactorOfWorkers(IReactorFromThreads, IReactorOfChildren):
 class Workers:
     """The house's crews, each bounded, so that an overload is an answer and not a stall.
 
-    ``files`` is for our own work on files, ``hashes`` for what costs a core for
-    long (as many threads as cores), ``children`` for long Python work in child
-    processes, `run` for everything else, plugins above all: what hangs there
-    takes nothing from the others.
+    ``files`` is for our own work on files, ``syncs`` for what waits until they are
+    durable (many threads, since the disk makes many so at once), ``hashes`` for what
+    costs a core for long (as many threads as cores), ``children`` for long Python
+    work in child processes, `run` for everything else, plugins above all: what
+    hangs there takes nothing from the others.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Workers:
         self._reactor = reactor
         self.children = children(reactor, "children", most=min(cores, 4), waiting=256)
         self.files = crew(reactor, "files", threads=16, waiting=1024)
+        self.syncs = crew(reactor, "syncs", threads=32, waiting=1024)
         self.hashes = crew(reactor, "hashes", threads=cores, waiting=64)
         self._others = crew(reactor, "workers", threads=16, waiting=256)
 
@@ -92,4 +94,5 @@ class Workers:
         self._others.stop()
         await self.children.stop()
         await self.hashes.stop()
+        await self.syncs.stop()
         await self.files.stop()
