@@ -402,22 +402,71 @@ class IAccount(Interface):
 
 
 class IContentStore(Interface):
-    """The small storage plugin: keeps octets, while the house's index does the rest."""
+    """The small storage plugin: keeps octets, while the house's index does the rest.
 
-    def add(content: Content) -> Awaitable[str]:
-        """Keep a content durably and return the key to find it by."""
+    What is asked of it comes in this order.  A content is added, and then a commit
+    of the index names its key; so `add` returns when it is durable.  A commit
+    forgets the key, and then the content is removed.  A crash in between leaves a
+    content that nobody names, which the index finds by `scan` after its next start.
+
+    Raises `DiskFull`, `StoreFailed`, `Overloaded` and `NoSuchMessage`.
+    """
+
+    def add(account: AccountId, content: Content) -> Awaitable[str]:
+        """Keep a content durably, and return the key to find it by.
+
+        Each call has a key of its own, which is given once and never again: also
+        for octets that are there already, and for a key that has been removed.  So
+        nobody who removes a key can mean what another has just added.  A key has
+        200 characters at most, none of them a control.
+
+        ``account`` is whose mail it is, for those who keep each one's apart.  What
+        this raises leaves nothing, or what `scan` will find.
+        """
 
     def read(key: str, start: int, stop: int) -> Awaitable[bytes]:
-        """Return octets of a content, as `IContent.read` does; raises `NoSuchMessage`."""
+        """Return octets of a content, as `IContent.read` does; raises `NoSuchMessage`.
+
+        Whatever is asked for as a key, only contents are read.
+        """
 
     def remove(keys: Collection[str]) -> Awaitable[None]:
         """Forget contents; keys that are not there are passed over."""
 
     def scan(after: str) -> Awaitable[Sequence[str]]:
-        """Return some keys that come after ``after``, in order; none at the end."""
+        """Return some keys that come after ``after``, in the order of their text.
 
-    def mark(key: str, flags: frozenset[str]) -> Awaitable[str]:
-        """Show a message's flags beside its content, where that is of use; return its key."""
+        A thousand or so at a time, none at the end.  One begins after ``""``.
+        Contents that were there before the first call and still are may not be
+        passed over; others may.
+        """
+
+
+# Facets of contents.
+
+
+class IAddressedContents(Interface):
+    """Facet of `IContentStore`: one that tells by two keys whether their contents are the same.
+
+    Of contents that are, the index keeps one.
+    """
+
+    def address(key: str) -> bytes:
+        """Return what the keys of the same octets have in common, and no others.
+
+        32 octets at most; a cryptographic hash will do.  It is asked on the
+        reactor, and reads no file.
+        """
+
+
+class IBatchedContents(Interface):
+    """Facet of `IContentStore`: one that reads many contents faster than each alone."""
+
+    def read_each(keys: Sequence[str]) -> Awaitable[Sequence[bytes | None]]:
+        """Return the whole of each content, in order, and None where there is none.
+
+        The index asks for up to 50, each of 64 KiB at most.
+        """
 
 
 # The house's own joints.

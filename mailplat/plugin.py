@@ -13,10 +13,20 @@ settings says which one is meant.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Generic, NewType, Protocol, TypeVar, get_args, get_origin
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NewType,
+    Protocol,
+    TypeVar,
+    get_args,
+    get_origin,
+)
 
 import attrs
 from pydantic import (
@@ -269,10 +279,25 @@ class Settings(BaseModel):
         """Return the interface of each field that is an `Instance`."""
         found = {}
         for name, field in cls.model_fields.items():
-            for kind in (field.annotation, *get_args(field.annotation)):
+            for kind in _kinds(field.annotation):
                 if get_origin(kind) is Instance:
                     [found[name]] = get_args(kind)
         return found
+
+    @classmethod
+    def words(cls, name: str) -> Sequence[str]:
+        """Return what a field may say instead of naming an instance."""
+        literals = [
+            kind
+            for kind in _kinds(cls.model_fields[name].annotation)
+            if get_origin(kind) is Literal
+        ]
+        return [word for kind in literals for word in get_args(kind)]
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    """Return an annotation, and those that it is one of."""
+    return (annotation, *get_args(annotation))
 
 
 # Components ------------------------------------------------------------------
@@ -286,7 +311,8 @@ class Instance(Generic[I]):
     """Names one of several instances: ``pipeline: Instance[IPipeline] | None = None``.
 
     In the file it is the instance's name as a text.  A neighbour whose field is left
-    out is the only one of its kind; where there are several, that is an error.
+    out is the only one of its kind; where there are several, that is an error.  A field
+    ``Literal["word"] | Instance[IFoo]`` may also say by a word that there is to be none.
     """
 
     name: str

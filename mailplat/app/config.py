@@ -31,6 +31,7 @@ from mailplat.app.registry import (
     settings_class,
 )
 from mailplat.app.tables import (
+    CONTENTS,
     DIRECTORY,
     EXTRACTORS,
     FILTERS,
@@ -127,7 +128,7 @@ def addresses_in(entries: Iterable[Entry]) -> Iterator[tuple[toml.Path, Wanted]]
 
 LONGEST = MIB  # octets of a file
 LASTING_TABLES = ("database", "journal")
-LASTING_ROOMS = (STORES, DIRECTORY)
+LASTING_ROOMS = (CONTENTS, STORES, DIRECTORY)
 
 
 def read(file: Path, registry: Registry) -> Configuration:
@@ -211,7 +212,7 @@ class _Reader:
             self._check_types(mime)
             for name, handler in mime.handlers.items():
                 self._step(handler, ("mime", "handlers", name), entries, EXTRACTORS)
-        self._check_instances()
+        self._check_instances(entries)
         return Configuration(
             self.source,
             house or HouseSettings.model_construct(),
@@ -286,7 +287,8 @@ class _Reader:
         own = {k: v for k, v in table.items() if k not in guards and k != "use"}
         guard = {k: v for k, v in table.items() if k in guards}
         for field, interface in kind.instances().items():
-            if isinstance(name_wanted := own.get(field), str):
+            name_wanted = own.get(field)
+            if isinstance(name_wanted, str) and name_wanted not in kind.words(field):
                 self._named.append(((*path, field), interface, name_wanted))
         settings = self._settings(kind, own, path, {"use", *guards})
         guarded = self._settings(GuardSettings, guard, path)
@@ -355,8 +357,11 @@ class _Reader:
             else:
                 taken.append((path, address))
 
-    def _check_instances(self) -> None:
+    def _check_instances(self, entries: list[Entry]) -> None:
         for path, interface, name in self._named:
+            if room := next((r for r in ROOMS if r.one and r.interface is interface), None):
+                self._step(name, path, entries, room)
+                continue
             names = self._names.get(interface, {name})
             if name not in names:
                 self._note(path, f"there is no {name!r}{nearest(name, names)}")

@@ -64,7 +64,7 @@ class Foundation:
         Raises `BadConfiguration` where what the database takes is missing.
         """
         state = configuration.house.state
-        disk = Disk()
+        disk = Disk(lambda error: reactor.callFromThread(on_bad, error))
         return cls(
             state=state,
             reactor=reactor,

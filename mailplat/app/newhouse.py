@@ -15,9 +15,11 @@ from pydantic import ValidationError
 from mailplat.app.config import Configuration
 from mailplat.app.databases import insist_on
 from mailplat.app.manual import Table, annotated, paragraph
-from mailplat.app.registry import Registry, discover, settings_class
+from mailplat.app.mistakes import nearest
+from mailplat.app.registry import Registry, UnknownComponent, discover, settings_class
 from mailplat.app.tables import (
     AGENTS,
+    CONTENTS,
     DIRECTORY,
     PORTALS,
     STORES,
@@ -79,6 +81,9 @@ class NotMade(Exception):
     """The house can't be made; the text says why."""
 
 
+IN_DATABASE = "database"
+
+
 @attrs.frozen
 class NewHouse:
     """A house that is to be made in a folder."""
@@ -87,6 +92,7 @@ class NewHouse:
     domain: str
     port_base: int | None = None  # listens on loopback, that far above the standard ports
     state: str = "state"
+    contents: str = IN_DATABASE  # where the octets of messages lie
 
     @property
     def config(self) -> Path:
@@ -138,6 +144,7 @@ def make(house: NewHouse, *, database: str = "sqlite:mail.db") -> None:
             f"--port-base {house.port_base}: expected 0 to {HIGHEST_BASE}, since ports end at "
             f"{HIGHEST_PORT}"
         )
+    _insist_on_contents(house.contents, discover())
     if house.config.exists():
         raise NotMade(f"{house.config} is there already; it stays as it is")
     try:
@@ -154,6 +161,15 @@ def make(house: NewHouse, *, database: str = "sqlite:mail.db") -> None:
         pem = make_self_signed(list(dict.fromkeys(names)), datetime.now(UTC))
         _write_private(certificate, pem)
     _write_private(house.config, configuration_text(house, database).encode())
+
+
+def _insist_on_contents(name: str, registry: Registry) -> None:
+    try:
+        if name != IN_DATABASE:
+            settings_class(registry.find(CONTENTS.interface, name))
+    except UnknownComponent as problem:
+        known = {IN_DATABASE, *registry.names(CONTENTS.interface)}
+        raise NotMade(f"--contents {name}: {problem}{nearest(name, known)}") from problem
 
 
 def _write_private(path: Path, octets: bytes) -> None:
@@ -206,7 +222,17 @@ def _tables(house: NewHouse, database: str, registry: Registry) -> Iterator[Tabl
     for room in (AGENTS, STORES, DIRECTORY):
         kind = settings_class(registry.find(room.interface, room.default))
         header = room.table if room.single else f"{room.table}.{room.instance}"
-        yield Table(header, kind, {"use": room.default}, room.manual)
+        own: dict[str, object] = {}
+        if room is STORES and house.contents != IN_DATABASE:
+            place = settings_class(registry.find(CONTENTS.interface, house.contents))
+            yield Table(
+                f"{CONTENTS.table}.{house.contents}",
+                place,
+                {"use": house.contents},
+                CONTENTS.manual,
+            )
+            own = {"contents": house.contents}
+        yield Table(header, kind, {"use": room.default, **own}, room.manual)
 
 
 # What an operator has to know ------------------------------------------------

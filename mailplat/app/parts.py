@@ -176,6 +176,8 @@ class _Planner:
         if kind in self.values:
             return self.values[kind]
         found = [other for other in self.parts if kind in other.provides]
+        if _has_none(part, wish.name, kind):
+            found = []
         if chosen := _chosen(part, wish.name, kind):
             found = [other for other in found if other.instance == chosen]
         if len(found) == 1:
@@ -194,6 +196,14 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
         return annotation, False
     kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
     return (kinds[0] if len(kinds) == 1 else annotation), NoneType in get_args(annotation)
+
+
+def _has_none(part: Part, parameter: str, kind: object) -> bool:
+    """Say whether the part's settings say by a word that there is to be no such neighbour."""
+    settings = part.settings
+    if settings is None or settings.instances().get(parameter) is not kind:
+        return False
+    return getattr(settings, parameter) in settings.words(parameter)
 
 
 def _chosen(part: Part, parameter: str, kind: object) -> str:

@@ -158,6 +158,8 @@ class MailService(Service):
 
     def _store_is_bad(self, error: Exception) -> None:
         """End the process: after a failed sync only a restart can be trusted."""
+        if self._failed:
+            return
         self.log.critical("nothing more can be kept, ending: {error}", error=str(error))
         self._failed = True
         self.reactor.callLater(0, self.reactor.stop)

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, cr
 from zope.interface.interface import InterfaceClass
 
 from mailplat.interfaces import (
+    IContentStore,
     IDeliveryAgent,
     IDirectory,
     IFilter,
@@ -76,7 +77,7 @@ class HouseSettings(Settings):
 
 
 class DatabaseSettings(Settings):
-    """Keys of ``[database]``: index, directory and small contents live here."""
+    """Keys of ``[database]``: index and directory live here, and contents if need be."""
 
     url: str = Field(
         "sqlite:mail.db",
@@ -224,7 +225,7 @@ class Room:
     default: str = ""
     always: bool = False
     single: bool = False
-    one: str = ""  # what an instance is called, where others name it
+    one: str = ""  # what an instance is called, where others name it; it needs no table
     guarded: bool = False  # whether its instances have `GuardSettings`
 
 
@@ -248,6 +249,12 @@ EXTRACTORS = Room(
 STORES = Room(
     "store", IMailStore, "Keeps the accounts' mail.", instance="main", default="indexed"
 )
+CONTENTS = Room(
+    "contents",
+    IContentStore,
+    "Keep the octets of messages for a store that names them.",
+    one="place of contents",
+)
 DIRECTORY = Room(
     "directory",
     IDirectory,
@@ -256,4 +263,4 @@ DIRECTORY = Room(
     default="database",
     single=True,
 )
-ROOMS = (PORTALS, POLICIES, FILTERS, AGENTS, EXTRACTORS, STORES, DIRECTORY)
+ROOMS = (PORTALS, POLICIES, FILTERS, AGENTS, EXTRACTORS, CONTENTS, STORES, DIRECTORY)

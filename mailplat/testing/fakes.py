@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import TypeVar
 
 import attrs
 from zope.interface import implementer
 
-from mailplat.interfaces import IBus, IContent
-from mailplat.mail.content import Octets
-from mailplat.mail.errors import StoreFailed
+from mailplat.interfaces import IAddressedContents, IBus, IContent, IContentStore
+from mailplat.mail.content import Content, Octets, whole
+from mailplat.mail.errors import NoSuchMessage, StoreFailed
 from mailplat.mail.mailbox import NewMessage
+from mailplat.mail.people import AccountId
 from mailplat.mail.summary import summarise
 
 E = TypeVar("E")
@@ -71,3 +73,37 @@ class FakeBus:
         entry = (kind, hear)
         self._hearers.append(entry)
         return lambda: self._hearers.remove(entry)
+
+
+@implementer(IContentStore, IAddressedContents)
+@attrs.define
+class FakeContents:
+    """A place of contents in memory, which remembers in ``done`` what was asked of it."""
+
+    kept: dict[str, bytes] = attrs.field(factory=dict)
+    done: list[tuple[str, str]] = attrs.field(factory=list)
+    _given: int = 0
+
+    async def add(self, _account: AccountId, content: Content) -> str:
+        octets = await whole(content)
+        self._given += 1
+        key = f"{self._given:06d}"
+        self.kept[key] = octets
+        self.done.append(("add", key))
+        return key
+
+    async def read(self, key: str, start: int, stop: int) -> bytes:
+        if key not in self.kept:
+            raise NoSuchMessage(f"there is no content {key!r}")
+        return self.kept[key][max(start, 0) : max(stop, 0)]
+
+    async def remove(self, keys: Collection[str]) -> None:
+        for key in keys:
+            self.kept.pop(key, None)
+            self.done.append(("remove", key))
+
+    async def scan(self, after: str) -> Sequence[str]:
+        return sorted(key for key in self.kept if key > after)[:3]
+
+    def address(self, key: str) -> bytes:
+        return sha256(self.kept.get(key, b"")).digest()

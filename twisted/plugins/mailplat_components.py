@@ -1,6 +1,7 @@
 """The house's own components, which enter by the strangers' door."""
 
 from mailplat.interfaces import (
+    IContentStore,
     IDeliveryAgent,
     IDirectory,
     IDirectoryAdmin,
@@ -87,6 +88,15 @@ memory = Component(
     name="memory",
     provides=IMailStore,
     maker="mailplat.store.memory.MemoryStore",
+)
+
+# Places of contents
+
+files = Component(
+    name="files",
+    provides=IContentStore,
+    settings="mailplat.store.contents.files.ContentFilesSettings",
+    maker="mailplat.store.contents.files.ContentFiles",
 )
 
 # Handlers of parts, for the index

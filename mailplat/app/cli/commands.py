@@ -109,9 +109,17 @@ def on_a_house(command: F) -> F:
     show_default=True,
     help="sqlite:FILE, or postgresql://NAME@HOST/DATABASE.",
 )
-def init(folder: Path, domain: str, port_base: int | None, database: str) -> None:
+@click.option(
+    "--contents",
+    default=newhouse.IN_DATABASE,
+    show_default=True,
+    help="Where the octets of messages lie: database, files, or a plugin's place of contents.",
+)
+def init(
+    folder: Path, domain: str, port_base: int | None, database: str, contents: str
+) -> None:
     """Make a new house in FOLDER: configuration, state, certificate, postmaster."""
-    house = newhouse.NewHouse(folder.absolute(), domain, port_base)
+    house = newhouse.NewHouse(folder.absolute(), domain, port_base, contents=contents)
     password = newhouse.new_password()
     try:
         newhouse.make(house, database=database)

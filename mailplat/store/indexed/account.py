@@ -35,7 +35,6 @@ from mailplat.mail.people import AccountId
 from mailplat.sql import Row
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.contents import SMALL, DatabaseContent
-from mailplat.store.indexed.queries.arrivals import Stored
 from mailplat.store.indexed.queries.changes import email_id, number_of, thread_id
 
 if TYPE_CHECKING:
@@ -88,9 +87,25 @@ class IndexedCursor:
         return await self._batch(rows)
 
     async def _batch(self, rows: Sequence[Row]) -> Batch:
-        uids, modseqs, emails, threads, sizes, received, saved, flags, summaries, contents = (
-            zip(*rows, strict=True)
-        )
+        (
+            uids,
+            modseqs,
+            emails,
+            threads,
+            sizes,
+            received,
+            saved,
+            flags,
+            summaries,
+            contents,
+            keys,
+        ) = zip(*rows, strict=True)
+        if any(keys):
+            elsewhere = await self._account.read_each(list(zip(keys, sizes, strict=True)))
+            contents = tuple(
+                here if key is None else there
+                for key, here, there in zip(keys, contents, elsewhere, strict=True)
+            )
         wanted = self._wanted
         return Batch(
             uids=uids,
@@ -164,7 +179,10 @@ class IndexedAccount:
     async def content(self, record: Record) -> Content:
         if record.content is not None:
             return Octets(record.content)
-        return DatabaseContent(self.database, self.id, number_of(record.email_id), record.size)
+        email = number_of(record.email_id)
+        if self._store.elsewhere:
+            return self._store.elsewhere.content(self.id, email, record.size)
+        return DatabaseContent(self.database, self.id, email, record.size)
 
     async def append(
         self,
@@ -172,12 +190,16 @@ class IndexedAccount:
         messages: Sequence[NewMessage],
         replacing: Replaced | None = None,
     ) -> Sequence[Appended]:
-        stored: list[Stored] = []
+        stored = await self._store.keep_all(self.id, messages)
         try:
-            for message in messages:
-                stored.append(await self._store.keep(self.id, message))  # noqa: PERF401
             appended: Sequence[Appended] = await self._store.commit(
-                queries.arrivals.append, self.id, mailbox, stored, replacing, self._store.now()
+                queries.arrivals.append,
+                self.id,
+                mailbox,
+                stored,
+                replacing,
+                self._store.now(),
+                stored=stored,
             )
         except Exception:
             await self._store.drop(self.id, stored)
@@ -215,6 +237,13 @@ class IndexedAccount:
 
     async def changes(self, since: ModSeq, mailbox: MailboxId | None = None) -> Changes:
         return await self.database.read(queries.changes.changes, self.id, since, mailbox)
+
+    async def read_each(
+        self, wanted: Sequence[tuple[str | None, int]]
+    ) -> Sequence[bytes | None]:
+        """Return contents that lie elsewhere, by their keys and sizes."""
+        elsewhere = self._store.elsewhere
+        return await elsewhere.read_each(wanted) if elsewhere else [None] * len(wanted)
 
     async def named(self, flags: Sequence[int]) -> Sequence[frozenset[str]]:
         """Return what flag sets are, by their numbers."""

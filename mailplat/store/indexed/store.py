@@ -3,43 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mailplat.interfaces import IBus, IMailStore
+from mailplat.interfaces import IBus, IContentStore, IMailStore
 from mailplat.mail.content import Content, whole
 from mailplat.mail.events import AccountChanged
 from mailplat.mail.mailbox import Delivery, NewMessage, Outcome
 from mailplat.mail.people import AccountId
 from mailplat.mail.status import DELIVERED
-from mailplat.plugin import Settings
+from mailplat.plugin import ConfigError, Instance, Settings
 from mailplat.sql import Database, steps_of
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.account import IndexedAccount
 from mailplat.store.indexed.contents import SMALL, split
+from mailplat.store.indexed.elsewhere import Elsewhere, wrong_place
 from mailplat.store.indexed.queries.arrivals import Order, Stored
 from mailplat.store.indexed.queries.changes import Done
+from mailplat.store.indexed.queries.keys import Kept
 from mailplat.store.indexed.sweeper import Sweeper
 
+AT_ONCE = 32  # messages of one call that are made ready together
 LARGE_AT_ONCE = 4  # contents that are copied piece by piece at the same time, some MiB each
 
 
 class IndexedStoreSettings(Settings):
     """Keys of ``[store.NAME] use = "indexed"``."""
 
-    contents: Literal["database"] = Field(
-        "database", description="Where the octets of messages lie."
+    contents: Annotated[
+        Literal["database"] | Instance[IContentStore], Field(union_mode="left_to_right")
+    ] = Field(
+        "database",
+        description=(
+            "Where the octets of messages lie: `database`, `files`, or what `[contents.NAME]`"
+            " names.  It stays as it is as long as there are messages elsewhere."
+        ),
     )
 
 
 @implementer(IMailStore)
 class IndexedStore:
-    """Every account's mail, indexed and kept in one database.
+    """Every account's mail, indexed in a database; octets lie there too, or elsewhere.
 
     What has been expunged stays readable for the account objects that were
     open before, and is swept away when the last of them has gone.
@@ -53,17 +62,27 @@ class IndexedStore:
         database: Database,
         bus: IBus,
         clock: IReactorTime,
+        contents: IContentStore | None = None,
     ) -> None:
         self.database = database
         self._bus = bus
         self._clock = clock
-        self.sweeper = Sweeper(database, clock)
+        name = str(settings.contents)
+        self.elsewhere = Elsewhere(database, contents, name) if contents else None
+        self.sweeper = Sweeper(database, clock, self.elsewhere)
         self._copying = DeferredSemaphore(LARGE_AT_ONCE)
 
     async def prepare(self) -> None:
-        """Bring the tables up to date, and end what a crash left half done."""
+        """Bring the tables up to date, and end what a crash left half done.
+
+        Raises `ConfigError` where the contents lie in another place.
+        """
         steps = steps_of("mailplat.store.indexed", self.database.dialect)
         await self.database.migrate("store", steps)
+        if self.elsewhere:
+            await self.elsewhere.prepare()
+        elif place := await self.database.read(queries.keys.place):
+            raise ConfigError(wrong_place(place))
         await self.sweeper.start()
 
     def finish(self) -> None:
@@ -94,24 +113,55 @@ class IndexedStore:
         """Return the time that what happens now is kept under, in seconds since 1970."""
         return self._clock.seconds()
 
-    def commit(self, unit: Callable[..., Done], account: AccountId, *args: object) -> Any:
+    def commit(
+        self,
+        unit: Callable[..., Done],
+        account: AccountId,
+        *args: object,
+        stored: Sequence[Stored] = (),
+    ) -> Any:
         """Run a change that nothing calls back once it is asked for, and tell the bus of it.
 
-        Whoever waits for the answer may be cancelled: then only the answer is lost.
+        ``stored`` is what it is to name.  Whoever waits for the answer may be
+        cancelled: then only the answer is lost.
         """
-        return self._announced(self.database.write(unit, account, *args), account)
+        return self._announced(self.database.write(unit, account, *args), account, stored)
 
-    def _announced(self, work: Deferred[Done], account: AccountId) -> Any:
+    def _announced(
+        self, work: Deferred[Done], account: AccountId, stored: Sequence[Stored]
+    ) -> Any:
         self.sweeper.catch_up()
+        if self.elsewhere:
+            self.elsewhere.commit(_kept(stored), work)
         answer: Deferred[object] = Deferred()
         work.addCallback(self._tell, account).chainDeferred(answer)
         return answer
 
+    async def keep_all(
+        self, account: AccountId, messages: Sequence[NewMessage]
+    ) -> list[Stored]:
+        """Make messages ready for the index, all or none; see `keep`."""
+        stored: list[Stored] = []
+        for at in range(0, len(messages), AT_ONCE):
+            some = messages[at : at + AT_ONCE]
+            work = [Deferred.fromCoroutine(self.keep(account, message)) for message in some]
+            outcomes: list[tuple[bool, Any]] = await DeferredList(work, consumeErrors=True)
+            stored += [one for is_done, one in outcomes if is_done]
+            if failures := [failure for is_done, failure in outcomes if not is_done]:
+                await self.drop(account, stored)
+                raise failures[0].value
+        return stored
+
     async def keep(self, account: AccountId, message: NewMessage) -> Stored:
-        """Make a message ready for the index; a large content is durable afterwards."""
+        """Make a message ready for the index.
+
+        A content that is large, or lies elsewhere, is durable afterwards.
+        """
         content = message.content
-        octets, email = None, 0
-        if content.size <= SMALL:
+        octets, email, kept = None, 0, None
+        if self.elsewhere:
+            kept = await self.elsewhere.add(account, content)
+        elif content.size <= SMALL:
             octets = await whole(content)
         else:
             await self._copying.acquire()
@@ -127,10 +177,13 @@ class IndexedStore:
             message.received.timestamp() if message.received else None,
             octets,
             email,
+            kept,
         )
 
     async def drop(self, account: AccountId, stored: Sequence[Stored]) -> None:
         """Forget what `keep` made ready and nobody will name; never raises."""
+        if self.elsewhere:
+            self.elsewhere.drop(_kept(stored))
         for email in (one.email for one in stored if one.email):
             await self.sweeper.forget(account, email)
 
@@ -144,7 +197,9 @@ class IndexedStore:
                 delivery.account, delivery.key, stored, delivery.placements, self.now()
             )
             detail = await self._announced(
-                self.database.write_each(queries.arrivals.deliver, order), delivery.account
+                self.database.write_each(queries.arrivals.deliver, order),
+                delivery.account,
+                [stored],
             )
         except Exception as error:  # noqa: BLE001 - likewise
             await self.drop(delivery.account, [stored])
@@ -169,3 +224,8 @@ class IndexedStore:
             self.sweeper.forget(account, email)
             raise
         return email
+
+
+def _kept(stored: Sequence[Stored]) -> list[Kept]:
+    """Return those contents that lie elsewhere."""
+    return [one.kept for one in stored if one.kept]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet, finalize
 
@@ -16,6 +17,8 @@ from mailplat.mail.people import AccountId
 from mailplat.sql import Database, Row
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.account import IndexedAccount
+from mailplat.store.indexed.elsewhere import Elsewhere
+from mailplat.store.indexed.queries.contents import Swept
 
 A_DAY = 24 * 3600.0
 KEPT_KEYS = 30 * A_DAY  # seconds for which a delivery's repeat is recognised
@@ -29,8 +32,11 @@ class Sweeper:
 
     log = Logger()
 
-    def __init__(self, database: Database, clock: IReactorTime) -> None:
+    def __init__(
+        self, database: Database, clock: IReactorTime, elsewhere: Elsewhere | None
+    ) -> None:
         self._database = database
+        self._elsewhere = elsewhere
         self._clock = clock
         self._open: dict[AccountId, WeakSet[IndexedAccount]] = {}
         self._gone: set[AccountId] = set()  # those of which an object has gone
@@ -46,14 +52,17 @@ class Sweeper:
     async def start(self) -> None:
         """Remove what a crash left half done, and begin to tidy up day by day."""
         await self._ended
-        while await self._database.write(queries.contents.sweep_all):
-            pass
+        await self._all(queries.contents.sweep_all)
         self._ended = self._tidying.start(A_DAY).addErrback(self._leave)
+        if self._elsewhere:
+            Deferred.fromCoroutine(self._elsewhere.sweep()).addErrback(self._leave)
 
     def stop(self) -> None:
         """Tidy up no more; what is under way ends with its unit of work."""
         if self._tidying.running:
             self._tidying.stop()
+        if self._elsewhere:
+            self._elsewhere.stop()
 
     def spare(self, opened: IndexedAccount) -> None:
         """Keep from now on, as long as this object is held, what it could read."""
@@ -90,13 +99,11 @@ class Sweeper:
     async def remove(self, account: AccountId) -> None:
         """Remove all there is of an account; a crash in the middle doesn't end it."""
         await self._database.write(queries.contents.begin_removal, account)
-        while await self._remove_some(account):
-            pass
+        await self._all(queries.contents.go_on_removing, account)
 
     async def _drop(self, account: AccountId, email: int) -> None:
         try:
-            while await self._database.write(queries.contents.drop_content, account, email):
-                pass
+            await self._all(queries.contents.drop_content, account, email)
         except DiskFull:
             self._left.add((account, email))
 
@@ -112,8 +119,7 @@ class Sweeper:
                 self._held.add(account)
                 open_now = self._open.get(account, ())
                 oldest = min((one.opened_at for one in open_now), default=None)
-                while await self._database.write(queries.contents.sweep, account, oldest):
-                    pass
+                await self._all(queries.contents.sweep, account, oldest)
                 if oldest is None:
                     self._held.discard(account)
             await self._drop_left()
@@ -122,8 +128,12 @@ class Sweeper:
 
     async def _tidy(self) -> None:
         await self._drop_left()
+        if self._elsewhere:
+            await self._elsewhere.clear_up()
         for account in await self._database.read(queries.contents.removals):
-            while self._tidying.running and await self._remove_some(account):
+            while self._tidying.running and await self._some(
+                queries.contents.go_on_removing, account
+            ):
                 pass
         behind: str | None = ""
         while self._tidying.running and behind is not None:
@@ -138,8 +148,17 @@ class Sweeper:
         if self._tidying.running:
             await self._database.shrink()
 
-    def _remove_some(self, account: AccountId) -> Deferred[bool]:
-        return self._database.write(queries.contents.go_on_removing, account)
+    async def _all(self, unit: Callable[..., Swept], *args: object) -> None:
+        """Do a unit again until there is no more."""
+        while await self._some(unit, *args):
+            pass
+
+    async def _some(self, unit: Callable[..., Swept], *args: object) -> bool:
+        """Do a unit, and remove what it forgets elsewhere; return whether there is more."""
+        swept = await self._database.write(unit, *args)
+        if self._elsewhere:
+            await self._elsewhere.remove(swept.keys)
+        return swept.more
 
     def _leave(self, failure: Failure) -> None:
         if not isinstance(failure.value, ShuttingDown):

@@ -32,6 +32,7 @@ from mailplat.store.indexed.queries.changes import (
 )
 from mailplat.store.indexed.queries.contents import PIECES, claim_emails
 from mailplat.store.indexed.queries.flags import spelt
+from mailplat.store.indexed.queries.keys import Kept, name_keys
 from mailplat.store.indexed.queries.mailboxes import (
     INBOX_NUMBER,
     claim,
@@ -53,8 +54,8 @@ from mailplat.store.indexed.queries.threads import Referring, threads_of
 class Stored:
     """A message whose summary is made and whose octets are at hand, or kept already.
 
-    ``email`` is the number under which a large content lies, in pieces; of a
-    small one ``octets`` are given.
+    ``email`` is the number under which a large content lies in the database, in
+    pieces; of a small one ``octets`` are given; one that is ``kept`` lies elsewhere.
     """
 
     size: int
@@ -64,6 +65,12 @@ class Stored:
     received: float | None
     octets: bytes | None = None
     email: int = 0
+    kept: Kept | None = None
+
+    @property
+    def unneeded(self) -> tuple[str, ...]:
+        """The key that is left over where this message turns out to be there already."""
+        return (self.kept.key,) if self.kept else ()
 
 
 @attrs.frozen
@@ -90,11 +97,15 @@ class _Arrival:
 
 @attrs.frozen
 class _Arrived:
-    """What a message got: its number, its thread's, and a UID in each mailbox."""
+    """What a message got: its number, its thread's, and a UID in each mailbox.
+
+    ``left`` is the key of its content, where another email has the same one.
+    """
 
     email: int
     thread: int
     uids: dict[int, int]
+    left: tuple[str, ...]
 
 
 # Deliveries ------------------------------------------------------------------
@@ -126,7 +137,7 @@ def deliver(db: Connection, orders: Sequence[Order]) -> list[Done]:
             done.append(made[key])
             continue
         detail = details[key] if key in details else made[key].answer
-        done.append(Done(detail, ModSeq(0), frozenset()))
+        done.append(Done(detail, ModSeq(0), frozenset(), order.message.unneeded))
     return done
 
 
@@ -137,7 +148,7 @@ def _make(db: Connection, orders: Sequence[Order]) -> dict[tuple[str, str], Done
     for order, arrival, arrived in zip(orders, arrivals, _add(db, arrivals), strict=True):
         detail = ", ".join(f"{mailbox_id(box)}:{uid}" for box, uid in arrived.uids.items())
         touched = frozenset(map(mailbox_id, arrived.uids))
-        made[order.key, order.account] = Done(detail, arrival.modseq, touched)
+        made[order.key, order.account] = Done(detail, arrival.modseq, touched, arrived.left)
         rows.append((order.key, order.account, order.now, detail))
     bulk(db, "INSERT INTO store_deliveries (key, account, made, detail) VALUES {rows}", rows)
     return made
@@ -207,13 +218,15 @@ def append(
         _Arrival(account, modseq, one, {number: spelt(db, account, one.flags)}, now)
         for one in messages
     ]
+    arrived = _add(db, arrivals)
     appended = [
         Appended(Uid(one.uids[number]), modseq, email_id(one.email), thread_id(one.thread))
-        for one in _add(db, arrivals)
+        for one in arrived
     ]
     drop_places(db, account, source, replaced, modseq)
     touched = {identity, replacing.mailbox} if replacing else {identity}
-    return Done(appended, modseq, frozenset(touched))
+    left = tuple(key for one in arrived for key in one.left)
+    return Done(appended, modseq, frozenset(touched), left)
 
 
 # Both ------------------------------------------------------------------------
@@ -233,7 +246,7 @@ def _add(db: Connection, arrivals: Sequence[_Arrival]) -> list[_Arrived]:
             for arrival, email in zip(arrivals, emails, strict=True)
         ],
     )
-    _keep(db, arrivals, emails, threads)
+    left = _keep(db, arrivals, emails, threads)
     places = [
         NewPlace(
             arrival.account,
@@ -249,7 +262,12 @@ def _add(db: Connection, arrivals: Sequence[_Arrival]) -> list[_Arrived]:
     ]
     uids = iter(add_places(db, places))
     return [
-        _Arrived(email, thread, {mailbox: next(uids) for mailbox in arrival.mailboxes})
+        _Arrived(
+            email,
+            thread,
+            {mailbox: next(uids) for mailbox in arrival.mailboxes},
+            tuple(key for key in arrival.message.unneeded if key in left),
+        )
         for arrival, email, thread in zip(arrivals, emails, threads, strict=True)
     ]
 
@@ -260,8 +278,8 @@ def _hashed(references: Sequence[bytes]) -> list[bytes]:
 
 def _keep(
     db: Connection, arrivals: Sequence[_Arrival], emails: Sequence[int], threads: Sequence[int]
-) -> None:
-    """Keep what all places of each message share."""
+) -> set[str]:
+    """Keep what all places of each message share; return the keys that no email has got."""
     rows: list[tuple[int, str, int | None, int, float, int, bytes]] = []
     contents: list[tuple[int, str, bytes]] = []
     for arrival, email, thread in zip(arrivals, emails, threads, strict=True):
@@ -275,13 +293,20 @@ def _keep(
             len(arrival.mailboxes),
             message.summary,
         )
-        if message.octets is None:
+        if message.email:
             _name(db, row)
-        else:
-            rows.append(row)
+            continue
+        rows.append(row)
+        if message.octets is not None:
             contents.append((email * PIECES, arrival.account, message.octets))
     bulk(db, "INSERT INTO store_emails VALUES {rows}", rows)
     bulk(db, "INSERT INTO store_contents VALUES {rows}", contents)
+    named = [
+        (email, arrival.account, arrival.message.kept)
+        for arrival, email in zip(arrivals, emails, strict=True)
+        if arrival.message.kept
+    ]
+    return set(name_keys(db, named)) if named else set()
 
 
 def _name(db: Connection, row: tuple[int, str, int | None, int, float, int, bytes]) -> None:

@@ -10,6 +10,7 @@ OF_ACCOUNTS = (
     "subscriptions",
     "emails",
     "contents",
+    "keys",
     "unnamed",
     "messages",
     "flag_sets",
@@ -104,6 +105,7 @@ RULES = {
     "an email has not all of its octets, in pieces that follow one another": f"""
         SELECT e.account, e.email, e.size FROM store_emails e
         WHERE e.places > 0
+        AND e.email NOT IN (SELECT email FROM store_keys)
         AND (e.size, 0) <> (SELECT coalesce(sum(length(c.octets)), -1),
             max(c.piece) + 1 - e.email * {PIECES} - count(*)
             FROM store_contents c WHERE c.account = e.account
@@ -114,6 +116,15 @@ RULES = {
         LEFT JOIN store_emails e ON e.account = c.account AND e.email = c.piece / {PIECES}
         WHERE e.email IS NULL
     """,  # noqa: S608
+    "a key belongs to no email of its account, or to one that has octets here too": f"""
+        SELECT k.account, k.email, k.key FROM store_keys k
+        LEFT JOIN store_emails e ON e.account = k.account AND e.email = k.email
+        LEFT JOIN store_contents c ON c.piece = k.email * {PIECES}
+        WHERE e.email IS NULL OR c.piece IS NOT NULL OR k.key = ''
+    """,  # noqa: S608
+    "a key is that of two contents": """
+        SELECT key FROM store_keys GROUP BY key HAVING count(DISTINCT finder) > 1
+    """,
     "a content is waited for that is no email": """
         SELECT u.account, u.email FROM store_unnamed u
         LEFT JOIN store_emails e ON e.account = u.account AND e.email = u.email

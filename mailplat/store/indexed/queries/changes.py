@@ -31,11 +31,15 @@ class What(IntEnum):
 
 @attrs.frozen
 class Done:
-    """What a unit of work answers, and what it has changed in which mailboxes."""
+    """What a unit of work answers, and what it has changed in which mailboxes.
+
+    ``left`` are keys of contents that were added for it and that no email has got.
+    """
 
     answer: object
     modseq: ModSeq
     mailboxes: frozenset[MailboxId]
+    left: tuple[str, ...] = ()
 
 
 def mailbox_id(number: int) -> MailboxId:

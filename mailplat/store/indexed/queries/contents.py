@@ -1,14 +1,21 @@
-"""Octets in pieces, and the forgetting of what nobody names."""
+"""Octets in pieces, and the forgetting of what nobody names.
+
+What forgets is done again until there is no more, and says each time which keys of
+contents elsewhere no email has any more: these are removed behind the commit.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+import attrs
 
 from mailplat.mail.errors import NoSuchMessage
 from mailplat.mail.mailbox import ModSeq
 from mailplat.mail.people import AccountId
 from mailplat.sql import Connection, Row, makes_room
 from mailplat.store.indexed.queries.changes import email_id
+from mailplat.store.indexed.queries.keys import forget_key
 from mailplat.store.indexed.queries.mailboxes import ensure_account
 
 PIECES = 1 << 20  # that an email can have
@@ -24,6 +31,14 @@ _OF_ACCOUNTS = {  # what else there is of an account, with the rest of each tabl
     "subscriptions": "name",
     "mailboxes": "mailbox",
 }
+
+
+@attrs.frozen
+class Swept:
+    """What a unit of work has forgotten: whether there is more, and which keys went."""
+
+    more: bool
+    keys: tuple[str, ...] = ()
 
 
 def begin_content(db: Connection, account: AccountId, now: float) -> int:
@@ -72,19 +87,19 @@ def pieces(
     return [octets for [octets] in rows]
 
 
-def drop_content(db: Connection, account: AccountId, email: int) -> bool:
-    """Forget some of a content unless a message names it; return whether there is more.
+def drop_content(db: Connection, account: AccountId, email: int) -> Swept:
+    """Forget some of a content unless a message names it.
 
     That clears up behind a message which could not be kept, and must not take
     the room that is reserved for those who delete.
     """
     waiting = "SELECT account, email FROM store_unnamed WHERE account = ? AND email = ?"
-    return not _forget(db, db.all(waiting, (account, email)))
+    return _forget(db, db.all(waiting, (account, email)))
 
 
 @makes_room
-def sweep(db: Connection, account: AccountId, since: ModSeq | None) -> bool:
-    """Forget some contents without a name that nobody reads; return whether there is more.
+def sweep(db: Connection, account: AccountId, since: ModSeq | None) -> Swept:
+    """Forget some contents without a name that nobody reads.
 
     ``since`` is what the oldest reader saw: what lost its name later stays for it.
     """
@@ -93,19 +108,20 @@ def sweep(db: Connection, account: AccountId, since: ModSeq | None) -> bool:
         " WHERE account = ? AND modseq BETWEEN 1 AND ? LIMIT ?",
         (account, 2**62 if since is None else since, SWEPT_AT_ONCE),
     )
-    return not _forget(db, rows) or len(rows) == SWEPT_AT_ONCE
+    return _forget(db, rows, len(rows) == SWEPT_AT_ONCE)
 
 
 @makes_room
-def sweep_all(db: Connection) -> bool:
+def sweep_all(db: Connection) -> Swept:
     """Forget some contents without a name, of any account, when nobody reads yet."""
     rows = db.all("SELECT account, email FROM store_unnamed LIMIT ?", (SWEPT_AT_ONCE,))
-    return not _forget(db, rows) or len(rows) == SWEPT_AT_ONCE
+    return _forget(db, rows, len(rows) == SWEPT_AT_ONCE)
 
 
-def _forget(db: Connection, emails: Sequence[Row]) -> bool:
-    """Forget contents, as many pieces as one unit may take; return whether that was all."""
+def _forget(db: Connection, emails: Sequence[Row], more: bool = False) -> Swept:
+    """Forget contents, as many pieces as one unit may take; ``more`` may be left anyway."""
     room = SWEPT_AT_ONCE
+    keys: list[str] = []
     for account, email in emails:
         room -= db.execute(
             "DELETE FROM store_contents WHERE piece IN (SELECT piece FROM store_contents"
@@ -113,13 +129,14 @@ def _forget(db: Connection, emails: Sequence[Row]) -> bool:
             (account, email * PIECES, email * PIECES + PIECES - 1, room + 1),
         )
         if room < 0:  # there may be more of this one
-            return False
+            return Swept(True, tuple(keys))
+        keys += forget_key(db, account, email)
         for table in ("emails", "unnamed"):
             db.execute(
                 f"DELETE FROM store_{table} WHERE account = ? AND email = ?",  # noqa: S608
                 (account, email),
             )
-    return True
+    return Swept(more, tuple(keys))
 
 
 @makes_room
@@ -134,8 +151,8 @@ def removals(db: Connection) -> list[AccountId]:
 
 
 @makes_room
-def go_on_removing(db: Connection, account: AccountId) -> bool:
-    """Forget some of an account's mail; return whether there is more.
+def go_on_removing(db: Connection, account: AccountId) -> Swept:
+    """Forget some of an account's mail.
 
     The keys of its deliveries are forgotten when they are old, as all others are.
     """
@@ -146,17 +163,18 @@ def go_on_removing(db: Connection, account: AccountId) -> bool:
     unnamed = db.all(
         "SELECT email FROM store_unnamed WHERE account = ? LIMIT ?", (account, SWEPT_AT_ONCE)
     )
-    if not _forget(db, [(account, row[-1]) for row in (*places, *unnamed)]):
-        return True
+    swept = _forget(db, [(account, row[-1]) for row in (*places, *unnamed)])
+    if swept.more:
+        return swept
     db.executemany(
         "DELETE FROM store_messages WHERE account = ? AND mailbox = ? AND uid = ?",
         [(account, mailbox, uid) for mailbox, uid, _ in places],
     )
     if places or unnamed or _forget_rows(db, account):
-        return True
+        return attrs.evolve(swept, more=True)
     for table in ("mailboxes", "accounts", "removals"):  # INBOX goes with its account
         db.execute(f"DELETE FROM store_{table} WHERE account = ?", (account,))  # noqa: S608
-    return False
+    return Swept(False)
 
 
 def _forget_rows(db: Connection, account: AccountId) -> bool:

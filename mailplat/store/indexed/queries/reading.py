@@ -38,14 +38,16 @@ def batch(
     """Return up to ``most`` messages as rows; contents only of those not larger than that.
 
     Their summaries and contents have ``octets`` together, unless it is one message.
+    The last column is the key of a content that lies elsewhere.
     """
     mailbox = known(db, account, identity)
     columns = "m.uid, m.modseq, m.email, coalesce(e.thread, m.email), e.size, e.received, m.saved, m.flags"
     columns += ", e.summary" if summaries else ", NULL"
-    columns += ", c.octets" if contents_up_to else ", NULL"
+    columns += ", c.octets, k.key" if contents_up_to else ", NULL, NULL"
     contents = (
         f"LEFT JOIN store_contents c ON c.account = m.account AND c.piece = m.email * {PIECES}"
-        " AND e.size <= ?"
+        " AND e.size <= ? LEFT JOIN store_keys k ON k.account = m.account"
+        " AND k.email = m.email AND e.size <= ?"
         if contents_up_to
         else ""
     )
@@ -55,7 +57,7 @@ def batch(
         f" {contents} WHERE m.account = ? AND m.mailbox = ? AND m.uid BETWEEN ? AND ?"
         " ORDER BY m.uid LIMIT ?"
     )
-    limit = (contents_up_to,) if contents_up_to else ()
+    limit = (contents_up_to, contents_up_to) if contents_up_to else ()
     rows: list[Row] = []
     for first, last in uids.intervals:
         room = most - len(rows)
@@ -63,7 +65,7 @@ def batch(
             wanted = (int(summaries), contents_up_to, account, mailbox, first, last, room)
             room = _fitting(db.all(_OCTETS, wanted), octets, room) or int(not rows)
         some = db.all(sql, (*limit, account, mailbox, first, last, room))
-        octets -= sum(len(row[-1] or b"") + len(row[-2] or b"") for row in some)
+        octets -= sum(map(_octets_of, some))
         if rows and octets < 0:
             break
         rows += some
@@ -72,6 +74,8 @@ def batch(
     return rows
 
 
+_SIZE = 4  # the column in which the size stands
+
 # How large summary and content of each message are; neither is read for it.
 _OCTETS = """
     SELECT CASE WHEN ? = 1 THEN length(e.summary) ELSE 0 END
@@ -79,6 +83,12 @@ _OCTETS = """
     FROM store_messages m JOIN store_emails e ON e.account = m.account AND e.email = m.email
     WHERE m.account = ? AND m.mailbox = ? AND m.uid BETWEEN ? AND ? ORDER BY m.uid LIMIT ?
 """
+
+
+def _octets_of(row: Row) -> int:
+    """Return how many octets a row's summary and content have, wherever the content lies."""
+    *_, summary, content, key = row
+    return len(summary or b"") + (row[_SIZE] if key else len(content or b""))
 
 
 def _fitting(sizes: Sequence[Row], octets: int, otherwise: int) -> int:

@@ -1,0 +1,102 @@
+"""Contents that lie elsewhere: which email has which, and which none has any more.
+
+A key gets an email either in the commit for which its content was added, or in one
+that finds another email with the same content.  So a key that no email has any more
+gets none again, and its content can be removed without asking anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from mailplat.mail.people import AccountId
+from mailplat.sql import Connection, Row, bulk
+
+
+@attrs.frozen
+class Kept:
+    """A content that lies elsewhere.
+
+    Where it is ``addressed``, all contents with that ``finder`` are the same.
+    """
+
+    key: str
+    finder: bytes
+    addressed: bool
+
+
+def name_keys(db: Connection, named: Sequence[tuple[int, AccountId, Kept]]) -> list[str]:
+    """Note which content each email has; return the keys that are left without an email.
+
+    Of contents that are the same the first is kept.  The row that is found is written,
+    so that nobody can remove it in a transaction beside this one.
+    """
+    addresses = sorted({kept.finder for _, _, kept in named if kept.addressed})
+    known: dict[bytes, str] = dict(
+        bulk(
+            db,
+            "UPDATE store_keys SET account = account WHERE email IN (SELECT (SELECT email"
+            " FROM store_keys WHERE finder = column1 LIMIT 1) FROM (VALUES {rows}) AS wanted)"
+            " RETURNING finder, key",
+            [(finder,) for finder in addresses],
+        )
+    )
+    rows: list[tuple[int, str, str, bytes]] = []
+    left: list[str] = []
+    for email, account, kept in named:
+        key = known.setdefault(kept.finder, kept.key) if kept.addressed else kept.key
+        rows.append((email, account, key, kept.finder))
+        if key != kept.key:
+            left.append(kept.key)
+    bulk(db, "INSERT INTO store_keys VALUES {rows}", rows)
+    return left
+
+
+def forget_key(db: Connection, account: AccountId, email: int) -> list[str]:
+    """Forget an email's key, if it has one; return it if no other email has it."""
+    row = db.one(
+        "DELETE FROM store_keys WHERE account = ? AND email = ? RETURNING finder, key",
+        (account, email),
+    )
+    if row is None or db.one("SELECT 1 FROM store_keys WHERE finder = ? AND key = ?", row):
+        return []
+    return [row[1]]
+
+
+def without_email(db: Connection, contents: Sequence[Kept]) -> list[str]:
+    """Return the keys of those contents that no email has."""
+    rows = bulk(
+        db,
+        "SELECT DISTINCT key FROM store_keys WHERE finder IN (VALUES {rows})",
+        [(kept.finder,) for kept in contents],
+    )
+    known = {key for [key] in rows}
+    return [kept.key for kept in contents if kept.key not in known]
+
+
+def key_of(db: Connection, account: AccountId, email: int) -> str | None:
+    """Return the key of an email's content, or None where it lies in the database."""
+    row = db.one("SELECT key FROM store_keys WHERE account = ? AND email = ?", (account, email))
+    return row[0] if row else None
+
+
+def oldest_and_newest(db: Connection) -> list[str]:
+    """Return the key of the oldest content and that of the newest, if there are any."""
+    rows: list[Row] = []
+    for order in ("ASC", "DESC"):
+        rows += db.all(f"SELECT key FROM store_keys ORDER BY email {order} LIMIT 1")  # noqa: S608
+    return [key for [key] in rows]
+
+
+def place(db: Connection) -> str | None:
+    """Return the name of the place that the keys belong to, if there are any."""
+    row = db.one("SELECT name FROM store_place WHERE EXISTS (SELECT 1 FROM store_keys)")
+    return row[0] if row else None
+
+
+def set_place(db: Connection, name: str) -> None:
+    """Note the name of the place that all keys will belong to."""
+    db.execute("DELETE FROM store_place")
+    db.execute("INSERT INTO store_place VALUES (?)", (name,))

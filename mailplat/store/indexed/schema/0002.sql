@@ -1,0 +1,13 @@
+-- Contents that lie elsewhere: which email has which.  Several may have the same one.
+-- The finder is a hash: of the content, where the place of contents can tell it, and
+-- else of the key.
+CREATE TABLE store_keys (
+    email    INTEGER PRIMARY KEY,
+    account  TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    finder   BLOB NOT NULL
+);
+CREATE INDEX store_finders ON store_keys (finder);
+
+-- Where it is that they lie: the name of its instance.
+CREATE TABLE store_place (name TEXT NOT NULL);
