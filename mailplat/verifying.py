@@ -30,6 +30,7 @@ from mailplat.app.tables import PORTALS, DatabaseSettings
 from mailplat.app.tree import Tree
 from mailplat.app.wiring import build, extractor_of
 from mailplat.interfaces import (
+    IContentStore,
     IDeliveryAgent,
     IDirectory,
     IDirectoryAdmin,
@@ -40,6 +41,7 @@ from mailplat.interfaces import (
 )
 from mailplat.testing.contracts.account import AccountContract
 from mailplat.testing.contracts.agents import AgentContract
+from mailplat.testing.contracts.contents import ContentsContract, scanned
 from mailplat.testing.contracts.directory import DirectoryContract
 from mailplat.testing.contracts.extractors import ExtractorContract, Sample
 from mailplat.testing.contracts.judges import FilterContract, PolicyContract
@@ -61,6 +63,7 @@ class Kit:
 
 KITS: Sequence[Kit] = (
     Kit(IMailStore, "store", (AccountContract, StoreContract)),
+    Kit(IContentStore, "contents", (ContentsContract,)),
     Kit(IDirectory, "directory", (DirectoryContract,)),
     Kit(IDeliveryAgent, "agent", (AgentContract,)),
     Kit(IPolicy, "policy", (PolicyContract,)),
@@ -227,10 +230,20 @@ def _tests(subject: Subject, kit: Kit, contract: type) -> type:
         async with subject.opened(folder, bus) as thing:
             if kit.interface is IDirectory:
                 await _furnish(thing)
+            if kit.interface is IContentStore:
+                await _insist_on_emptiness(thing)
             yield thing
+            if kit.interface is IContentStore:
+                await thing.remove(await scanned(thing))
 
     fixtures = {"bus": bus, kit.fixture: instance, "sample": sample}
     return type(contract.__name__, (contract,), fixtures)
+
+
+async def _insist_on_emptiness(contents: IContentStore) -> None:
+    """See that nobody's mail is there, since a contract removes all that it finds."""
+    if await contents.scan(""):
+        pytest.fail("there are contents already; give the instance a place for tests")
 
 
 async def _furnish(directory: IDirectory) -> None:

@@ -114,3 +114,24 @@ def test_the_command_prints_a_table_and_fails_where_a_promise_is_broken(folder: 
     assert "\nfailed: Filter test_it_answers_with_a_verdict[" in said.stdout
     rows = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
     assert len(json.loads(rows.stdout)) == 8
+
+
+def test_a_place_of_contents_is_held_to_its_contract(tmp_path: Path) -> None:
+    file = tmp_path / "mailplat.toml"
+    file.write_text('[contents.files]\ncompression = "gzip"\n')
+    found = verify(file, "contents.files")
+    assert not found.broken
+    assert [row["contract"] for row in found.contracts] == ["Contents"]
+
+
+def test_mail_that_lies_there_is_left_alone(tmp_path: Path) -> None:
+    """A contract removes all that it finds."""
+    name = f"{'0' * 64}-{'1' * 12}"
+    letter = tmp_path / "mail" / "0000" / "01" / name
+    letter.parent.mkdir(parents=True)
+    letter.touch()
+    file = tmp_path / "mailplat.toml"
+    file.write_text(f'[contents.files]\nfolder = "{tmp_path / "mail"}"\n')
+    found = verify(file, "contents.files")
+    assert len(found.broken) == len(found.tests)
+    assert letter.exists()

@@ -262,6 +262,20 @@ async def test_contents_that_were_in_the_database_stay_readable(tmp_path: Path) 
     await house.stop()
 
 
+async def test_a_place_that_is_another_houses_is_left_alone(
+    house: House_, tmp_path: Path
+) -> None:
+    """A database that was lost takes no mail along."""
+    await house.store.deliver([Delivery("1", ALICE, HELLO)])
+    there = dict(house.place.kept)
+    new = House_(tmp_path / "new.db", house.place)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="bring back the database"):
+            await new.start()
+        await new.database.close()
+    assert house.place.kept == there
+
+
 async def test_another_place_than_before_is_refused(house: House_, tmp_path: Path) -> None:
     await house.store.deliver([Delivery("1", ALICE, HELLO)])
     await house.stop()

@@ -57,17 +57,22 @@ class Elsewhere:
         self._stopping = False
 
     async def prepare(self) -> None:
-        """See whether this is where the contents lie; raises `ConfigError`."""
-        named = await self._database.read(queries.keys.place)
-        if named not in (None, self._name):
-            raise ConfigError(wrong_place(named))
-        keys = await self._database.read(queries.keys.oldest_and_newest)
-        if keys and not [key for key in keys if await self._has(key)]:
+        """See whether this is where the contents lie; raises `ConfigError`.
+
+        A place that holds what this index knows nothing of is left alone: it may be
+        all the mail of another.
+        """
+        name, has_keys = await self._database.read(queries.keys.place)
+        if name == self._name:
+            await self._insist_on_presence()
+        elif name and has_keys:
+            raise ConfigError(wrong_place(name))
+        elif await self._place.scan(""):
             raise ConfigError(
-                f"[contents.{self._name}] has neither the oldest nor the newest message: is"
-                " it another folder than before, or a disk that isn't there?"
+                f"[contents.{self._name}] is not empty, and the database knows nothing of"
+                " what lies there: give it a place of its own, or bring back the database"
             )
-        if named is None:
+        else:
             await self._database.write(queries.keys.set_place, self._name)
 
     def stop(self) -> None:
@@ -178,6 +183,10 @@ class Elsewhere:
         return outcome
 
     def _hand_out(self, kept: Kept, answer: Deferred[Kept], over: Deferred[None]) -> None:
+        if kept.key in self._added:
+            twice = StoreFailed(f"[contents.{self._name}] gave a key twice")
+            self._take_back(twice, answer, over)
+            return
         self._added[kept.key] = over
         if answer.called:
             self.drop([kept])
@@ -185,7 +194,7 @@ class Elsewhere:
             answer.callback(kept)
 
     def _take_back(
-        self, failure: Failure, answer: Deferred[Kept], over: Deferred[None]
+        self, failure: Failure | StoreFailed, answer: Deferred[Kept], over: Deferred[None]
     ) -> None:
         self._end(over)
         if not answer.called:
@@ -232,6 +241,14 @@ class Elsewhere:
     def _leave(self, failure: Failure) -> None:
         if not isinstance(failure.value, ShuttingDown):
             self.log.info("left for later: {why}", why=failure.getErrorMessage())
+
+    async def _insist_on_presence(self) -> None:
+        keys = await self._database.read(queries.keys.oldest_and_newest)
+        if keys and not [key for key in keys if await self._has(key)]:
+            raise ConfigError(
+                f"[contents.{self._name}] has neither the oldest nor the newest message: is"
+                " it another folder than before, or a disk that isn't there?"
+            )
 
     async def _has(self, key: str) -> bool:
         try:

@@ -81,9 +81,14 @@ class IndexedStore:
         await self.database.migrate("store", steps)
         if self.elsewhere:
             await self.elsewhere.prepare()
-        elif place := await self.database.read(queries.keys.place):
-            raise ConfigError(wrong_place(place))
+        else:
+            await self._insist_on_database()
         await self.sweeper.start()
+
+    async def _insist_on_database(self) -> None:
+        place, has_keys = await self.database.read(queries.keys.place)
+        if place and has_keys:
+            raise ConfigError(wrong_place(place))
 
     def finish(self) -> None:
         """Begin nothing more of one's own accord."""

@@ -90,10 +90,10 @@ def oldest_and_newest(db: Connection) -> list[str]:
     return [key for [key] in rows]
 
 
-def place(db: Connection) -> str | None:
-    """Return the name of the place that the keys belong to, if there are any."""
-    row = db.one("SELECT name FROM store_place WHERE EXISTS (SELECT 1 FROM store_keys)")
-    return row[0] if row else None
+def place(db: Connection) -> tuple[str | None, bool]:
+    """Return the name of the place that keys belong to, and whether there are any keys."""
+    row = db.one("SELECT name FROM store_place")
+    return row[0] if row else None, db.one("SELECT 1 FROM store_keys LIMIT 1") is not None
 
 
 def set_place(db: Connection, name: str) -> None:
