@@ -188,11 +188,11 @@ class FakeDisk(Disk):
     ) -> None:
         super().__init__(on_bad)
         self._tape = tape
-        self._trouble = trouble or Trouble()
+        self.trouble = trouble or Trouble()
 
     def perform(self, step: str, path: Path, call: Callable[..., T], *args: Any) -> T:
-        if self._trouble.meet(step):
-            raise OSError(self._trouble.error, os.strerror(self._trouble.error))
+        if self.trouble.meet(step):
+            raise OSError(self.trouble.error, os.strerror(self.trouble.error))
         outcome = call(*args)
         self._record(step, path, args, outcome)
         return outcome

@@ -158,10 +158,11 @@ class House:
         passwords: Mapping[str, str],
         limits: Mapping[str, object] = MappingProxyType({}),
         database: str = "sqlite:mail.db",
+        contents: str = "database",
     ) -> None:
         """Write the configuration, with these limits, and make an account for each name."""
         where = ["--domain", self.domain, "--port-base", str(self.base)]
-        where += ["--database", database]
+        where += ["--database", database, "--contents", contents]
         self.run("init", str(self.folder), *where)
         chosen = "".join(f"{key} = {value}\n" for key, value in limits.items())
         config = self.config.read_text().replace("[limits]\n", f"[limits]\n{chosen}")

@@ -11,7 +11,12 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -23,6 +28,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import Clock
 
 from mailplat.delivery.local import LocalDelivery, LocalSettings
+from mailplat.files import Disk
 from mailplat.interfaces import House, IAccount
 from mailplat.mail.address import Address
 from mailplat.mail.content import Octets
@@ -48,18 +54,22 @@ from mailplat.mail.mailbox import (
 )
 from mailplat.mail.people import AccountId
 from mailplat.mail.transit import Job, Peer
+from mailplat.plugin import ConfigError, Instance
 from mailplat.portals.connection import Connection
 from mailplat.portals.doorkeeper import Doorkeeper
 from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.pop3.service import Pop3Portal, Pop3PortalSettings
 from mailplat.sql import SqliteDatabase
+from mailplat.store.contents.files import ContentFiles, ContentFilesSettings
 from mailplat.store.indexed.queries.audit import audit
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
-from mailplat.testing.disk import FakeVfs, Tape, Trouble, quick_folder
+from mailplat.testing.contracts.contents import scanned
+from mailplat.testing.disk import FakeDisk, FakeVfs, Tape, Trouble, quick_folder
 from mailplat.testing.fakes import FakeBus, new_message
 from mailplat.testing.transits import FakeDirectory, account, recipient
-from mailplat.testing.workers import CrewAtOnce, ReactorAtOnce
+from mailplat.testing.workers import ChildrenAtOnce, CrewAtOnce, ReactorAtOnce
 from mailplat.workers import Job as WorkersJob
+from mailplat.workers import Workers
 
 ALICE, BOB = (account(f"{name}@example.org").id for name in ("alice", "bob"))
 LARGE = 600 * 1024  # octets; kept in pieces, over several rows
@@ -111,18 +121,28 @@ class Scene:
     store: IndexedStore
     bus: FakeBus
     clock: Clock
+    contents: ContentFiles | None
 
     @classmethod
     @asynccontextmanager
-    async def at(cls, folder: Path, vfs: str | None = None) -> AsyncIterator[Scene]:
-        """Open the store as a start of the server does, and close it at the end."""
+    async def at(
+        cls, folder: Path, vfs: str | None = None, disk: Disk | None = None
+    ) -> AsyncIterator[Scene]:
+        """Open the store as a start of the server does, and close it at the end.
+
+        Where there is a ``disk``, contents lie there in files.
+        """
         path, bus, clock = folder / "mail.db", FakeBus(), Clock()
         database = SqliteDatabase(path, ReactorAtOnce(), vfs=vfs, crew=GatheringCrew)
+        contents = _files(folder, disk) if disk else None
+        settings = IndexedStoreSettings(contents=Instance("files") if disk else "database")
         try:
             await database.open()
-            store = IndexedStore(IndexedStoreSettings(), database, bus, clock)
+            if contents:
+                await contents.prepare()
+            store = IndexedStore(settings, database, bus, clock, contents)
             await store.prepare()
-            yield cls(database, store, bus, clock)
+            yield cls(database, store, bus, clock, contents)
         finally:
             await database.close()
 
@@ -137,7 +157,14 @@ class Scene:
             writer.serve_gathered()
 
     async def audit(self) -> list[str]:
-        return await self.database.read(audit)
+        """Return what is wrong with the index, or with the files of contents that it names."""
+        wrong = await self.database.read(audit)
+        if self.contents:
+            rows = await self.database.read(lambda db: db.all("SELECT key FROM store_keys"))
+            there, named = set(await scanned(self.contents)), {key for [key] in rows}
+            wrong += [f"{key} is named by no email" for key in there - named]
+            wrong += [f"{key} is not there" for key in named - there]
+        return wrong
 
     async def states(self) -> dict[AccountId, State]:
         """Return what there is, account by account."""
@@ -157,6 +184,13 @@ class Scene:
             doorkeeper=Doorkeeper(Limits(), self.clock),
         )
         return Pop3Client(portal)
+
+
+def _files(folder: Path, disk: Disk) -> ContentFiles:
+    reactor: Any = ReactorAtOnce()
+    workers = Workers(reactor, crew=CrewAtOnce, children=ChildrenAtOnce)
+    house = House("mail.example.org", folder)
+    return ContentFiles(ContentFilesSettings(compression="zstd"), house, workers, disk)
 
 
 async def _state(mail: IAccount) -> State:
@@ -362,6 +396,7 @@ class Flow:
 
     steps: Sequence[Step]
     again: bool = False
+    files: bool = False  # whether contents lie in files
     states: dict[AccountId, list[State]] = attrs.field(factory=dict)
     reached: list[Mapping[AccountId, int]] = attrs.field(factory=list)  # after each step
 
@@ -371,8 +406,14 @@ class Flow:
         with quick_folder() as folder:
             await self._rehearse(folder)
 
+    def _scene(
+        self, folder: Path, vfs: FakeVfs | None = None, disk: Disk | None = None
+    ) -> AbstractAsyncContextManager[Scene]:
+        disk = (disk or Disk()) if self.files else None
+        return Scene.at(folder, vfs.name if vfs else None, disk)
+
     async def _rehearse(self, folder: Path) -> None:
-        async with Scene.at(folder) as scene:
+        async with self._scene(folder) as scene:
             scene.bus.subscribe(object, lambda _event: self._note(scene))
             for step in self.steps:
                 await step(scene)
@@ -398,7 +439,7 @@ class Flow:
     async def record(self) -> tuple[Tape, int]:
         """Take all steps on a disk that remembers; return at which operation they begin."""
         with quick_folder() as folder, FakeVfs(tape := Tape(folder)) as vfs:
-            async with Scene.at(folder, vfs.name) as scene:
+            async with self._scene(folder, vfs, FakeDisk(tape)) as scene:
                 begun = len(tape.operations)
                 for step, reached in zip(self.steps, self.reached, strict=True):
                     await step(scene)
@@ -419,9 +460,11 @@ class Flow:
         """
         told: set[Hashable] = set()
         with quick_folder() as folder:
-            with FakeVfs(Tape(folder), trouble if start else None) as vfs, suppress(MailError):
-                async with Scene.at(folder, vfs.name) as scene:
-                    vfs.trouble = trouble
+            first = trouble if start else None
+            disk = FakeDisk(tape := Tape(folder), first)
+            with FakeVfs(tape, first) as vfs, suppress(MailError, ConfigError):
+                async with self._scene(folder, vfs, disk) as scene:
+                    vfs.trouble = disk.trouble = trouble
                     for step, reached in zip(self.steps, self.reached, strict=True):
                         if not await _tried(step, scene):
                             break
@@ -430,7 +473,7 @@ class Flow:
 
     async def recover(self, folder: Path) -> set[Hashable]:
         """Start again in a folder; return what is true there, or raise what is wrong."""
-        async with Scene.at(folder) as scene:
+        async with self._scene(folder) as scene:
             assert await scene.audit() == []
             facts = self._facts(await scene.states())
             if self.again:
@@ -464,6 +507,14 @@ async def _tried(step: Step, scene: Scene) -> bool:
 
 
 def flows() -> dict[str, Flow]:
+    """Return every flow by name, and some of them with contents in files."""
+    found = flows_in_database()
+    for name in ("small", "placements", "append", "move", "expunge", "removal"):
+        found[f"{name}, files"] = attrs.evolve(flows_in_database()[name], files=True)
+    return found
+
+
+def flows_in_database() -> dict[str, Flow]:
     junk = Placement("Junk", Role.JUNK, create=True)
     deep = Placement("a/b", flags=frozenset({"$Work"}), create=True)
     fill = append(INBOX, 1, 2, 3, 4)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import apsw
 import attrs
 import pytest
 
+from mailplat.files import Disk, FolderSyncs
 from mailplat.mail.errors import MailError
+from mailplat.mail.mailbox import MailboxId, UidSet
+from mailplat.plugin import ConfigError
 from mailplat.sql import Connection, Row, Value
+from mailplat.store.indexed.account import IndexedAccount
+from mailplat.store.indexed.elsewhere import Elsewhere
 from mailplat.store.indexed.queries import arrivals
 from mailplat.store.indexed.store import IndexedStore
 from mailplat.testing.crash import Explored, explore
@@ -30,7 +38,7 @@ async def test_every_crash_is_recovered_from(flow: Any, at_most: int | None) -> 
     assert (await explored(flow, at_most)).folders > 50
 
 
-@pytest.mark.parametrize("flow", ["small"], indirect=True)
+@pytest.mark.parametrize("flow", ["small", "small, files"], indirect=True)
 @pytest.mark.parametrize(
     "at_most", [150, pytest.param(20_000, marks=pytest.mark.long)], ids=["some", "most"]
 )
@@ -123,3 +131,52 @@ async def test_a_key_in_another_commit_than_its_message_is_caught(
     tape, begun = await flow.record()
     with pytest.raises(AssertionError):
         await explore(tape, flow.recover, since=begun)
+
+
+def _not(*_args: object) -> None:
+    """Leave a step out."""
+
+
+async def _do_nothing(_self: object) -> None:
+    pass
+
+
+def _make_only(disk: Disk, path: Path) -> None:
+    with suppress(FileExistsError):
+        disk.perform("make_folder", path, os.mkdir, path, 0o700)
+
+
+def _expunge_first(expunge: Any) -> Any:
+    async def removed_before_the_commit(
+        account: IndexedAccount, mailbox: MailboxId, uids: UidSet
+    ) -> UidSet:
+        elsewhere = account._store.elsewhere
+        assert elsewhere
+        await elsewhere.remove(await elsewhere._place.scan(""))
+        return await expunge(account, mailbox, uids)
+
+    return removed_before_the_commit
+
+
+@pytest.mark.parametrize("flow", ["expunge, files"], indirect=True)
+@pytest.mark.parametrize(
+    ("kind", "name", "wrong"),
+    [
+        (Disk, "sync", _not),
+        (FolderSyncs, "sync", _not),
+        (Disk, "make_folder", _make_only),
+        (IndexedAccount, "expunge", _expunge_first(IndexedAccount.expunge)),
+        (Elsewhere, "sweep", _do_nothing),
+    ],
+    ids=["no sync", "no name", "no folder", "removed too soon", "no sweep"],
+)
+async def test_contents_that_come_or_go_in_another_order_are_caught(
+    flow: Any, kind: type, name: str, wrong: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await flow.rehearse()
+    monkeypatch.setattr(kind, name, wrong)
+    tape, _begun = await flow.record()
+    if name != "sweep":
+        monkeypatch.undo()
+    with pytest.raises((AssertionError, MailError, ConfigError)):
+        await explore(tape, flow.recover, at_most=400)

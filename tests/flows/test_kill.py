@@ -3,7 +3,8 @@
     python -m pytest tests/flows/test_kill.py --rounds 50
 
 Whatever got 250 is there after the restart, nothing is there twice that was sent once, and
-nothing is damaged.  What a POP3 session deleted before its +OK to QUIT stays deleted.
+nothing is damaged.  What a POP3 session deleted before its +OK to QUIT stays deleted, and no
+content is left that no message has.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from mailplat.testing.programs import LOOPBACK, House
+from mailplat.testing.programs import LOOPBACK, House, wait_until
 
 SENDERS = 8
 PEOPLE = ("ann", "ben", "cid", "dot")
@@ -79,13 +80,15 @@ class Ledger:
         assert max(self.read.values(), default=0) <= 1, "there twice"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "sqlite, files", "postgres"])
 def house(request: pytest.FixtureRequest, tmp_path: Path) -> House:
     house = House(tmp_path / "house")
-    database = "sqlite:mail.db"
-    if request.param == "postgres":
-        database = request.getfixturevalue("postgres").url
-    house.make(dict.fromkeys(PEOPLE, PASSWORD), database=database)
+    database, _, contents = request.param.partition(", ")
+    url = "sqlite:mail.db"
+    if database == "postgres":
+        url = request.getfixturevalue("postgres").url
+    people = dict.fromkeys(PEOPLE, PASSWORD)
+    house.make(people, database=url, contents=contents or "database")
     return house
 
 
@@ -98,9 +101,22 @@ def test_kill_rounds(house: House, pytestconfig: pytest.Config) -> None:
         with house.start():
             for name in PEOPLE:
                 read_and_delete(house, name, ledger)
+            wait_until(lambda: nothing_is_left(house), "the end of contents that nobody has")
         ledger.assert_kept()
         assert len(ledger.promised) > promised, "no load"
     print(f"{rounds} kills, {len(ledger.promised)} of {len(ledger.sent)} letters promised")
+
+
+def nothing_is_left(house: House) -> bool:
+    """Say whether the files of contents have gone with the mail, behind those who read it.
+
+    The store looks for those who have left when somebody comes.
+    """
+    with contextlib.closing(poplib.POP3(LOOPBACK, house.port("pop3"))) as client:
+        client.user(f"{PEOPLE[0]}@{house.domain}")
+        client.pass_(PASSWORD)
+        client.quit()
+    return not any(path.is_file() for path in house.folder.glob("state/contents/*/*/*"))
 
 
 def send_until_killed(house: House, ledger: Ledger, chance: random.Random) -> None:
