@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks import arrivals, headers, subjects, text
+from benchmarks import arrivals, contents, headers, subjects, text
 from benchmarks.idle import bytes_per_connection
 from benchmarks.load import MESSAGE, Generator
 from benchmarks.measure import Sample, deliver, fetch
@@ -286,6 +286,15 @@ ROWS: tuple[Row | Ceiling, ...] = (
         _fetched("mailplat", 60000, pipelined=50, **RETRIEVE),
         aim=2.5,
         floor=1.5,
+    ),
+    Row(
+        "append-files",
+        "append, durable, contents in files, 16 callers",
+        "files alone: write, sync, link, by 16 threads",
+        lambda bench: contents.sample("bare", bench.folder),
+        lambda bench: contents.sample("ours", bench.folder),
+        aim=0.7,
+        floor=0.5,
     ),
     Row(
         "header",
