@@ -261,6 +261,7 @@ class FolderSyncs:
         with self._changed:
             turn = self._waiting.get(folder)
             if turn:
+                turn.asked += 1
                 self._changed.wait_for(turn.is_over)
             else:
                 turn = self._waiting[folder] = _Turn()
@@ -271,6 +272,12 @@ class FolderSyncs:
             self._take(turn, folder)
         if turn.error:
             raise StoreFailed(f"{folder} was not synced: {turn.error}") from turn.error
+
+    def waiting(self, folder: Path) -> int:
+        """Return how many wait for a sync that has not begun."""
+        with self._changed:
+            turn = self._waiting.get(folder)
+            return turn.asked if turn else 0
 
     def _take(self, turn: _Turn, folder: Path) -> None:
         try:
@@ -288,6 +295,7 @@ class FolderSyncs:
 class _Turn:
     """One sync that several wait for, and what came of it."""
 
+    asked = 1  # how many do
     done = False
     error: BaseException | None = None
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import attrs
 import pytest
@@ -110,6 +111,22 @@ def test_an_instance_knows_its_interface() -> None:
     settings = ShelfSettings(pantry="cellar")
     assert settings.pantry == Instance("cellar")
     assert settings.pantry.interface is IPantry
+
+
+class BoxSettings(Settings):
+    """Keys of a box, which may stand in a pantry or elsewhere."""
+
+    place: Literal["cellar", "attic"] | Instance[IPantry] = "cellar"
+
+
+@pytest.mark.parametrize("place", ["cellar", "attic", "kitchen"])
+def test_an_instance_may_be_a_word_instead(place: str) -> None:
+    [interface] = BoxSettings.instances().values()
+    assert interface is IPantry
+    assert BoxSettings.words("place") == ["cellar", "attic"]
+    read = BoxSettings.model_validate({"place": place}).place
+    assert str(read) == place
+    assert isinstance(read, Instance) == (place == "kitchen")
 
 
 def test_settings_are_frozen_and_know_every_key() -> None:

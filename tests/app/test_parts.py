@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import attrs
 import pytest
@@ -94,6 +95,27 @@ def test_settings_say_which_of_several() -> None:
     ).carry_out()
     things = {one.part.name: one.thing for one in made}
     assert things["portals.mx"].fire is things["x.wood"]
+
+
+class HermitSettings(Settings):
+    """Keys of one who may want no fire."""
+
+    stove: Literal["none"] | Instance[IStove] = "none"
+
+
+@attrs.frozen(eq=False)
+class Hermit:
+    settings: HermitSettings
+    stove: IStove | None = None
+
+
+@pytest.mark.parametrize("word", ["none", "wood"])
+def test_a_word_says_that_there_is_to_be_none(word: str) -> None:
+    settings = HermitSettings.model_validate({"stove": word})
+    parts = [part("x.wood", Stove, IStove), part("y.hermit", Hermit, settings=settings)]
+    made = plan(parts, VALUES, SOURCE).carry_out()
+    stove, hermit = (one.thing for one in made)
+    assert hermit.stove is (stove if word == "wood" else None)
 
 
 def problems(*parts: Part) -> str:

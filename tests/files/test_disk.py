@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import errno
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from mailplat.files import Disk, Reserve, Spool
+from mailplat.files import Disk, FolderSyncs, Reserve, Spool
 from mailplat.mail.errors import AlreadyExists, DiskFull, MailError, StoreFailed
-from mailplat.testing.disk import FakeDisk, Name, Rename, Sync, SyncFolder, Tape, Trouble, Write
+from mailplat.testing.disk import (
+    FakeDisk,
+    MakeFolder,
+    Name,
+    Rename,
+    Sync,
+    SyncFolder,
+    Tape,
+    Trouble,
+    Write,
+)
 from mailplat.testing.workers import at_once
 
 ERRORS = [errno.ENOSPC, errno.EIO, errno.EMFILE]
@@ -47,6 +59,56 @@ def test_a_link_in_the_way_is_not_followed(disk: Disk, tmp_path: Path) -> None:
     (tmp_path / "way").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(AlreadyExists):
         disk.create(tmp_path / "way")
+
+
+def test_a_folder_is_made_once(tmp_path: Path) -> None:
+    tape = Tape(tmp_path)
+    disk = FakeDisk(tape)
+    for _ in range(2):
+        disk.make_folder(tmp_path / "new")
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    assert [type(operation) for operation in tape.operations] == [MakeFolder, SyncFolder]
+    with pytest.raises(StoreFailed):
+        disk.make_folder(tmp_path / "no" / "such")
+
+
+def test_a_file_is_opened_and_never_what_a_link_leads_to(disk: Disk, tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(b"octets")
+    (tmp_path / "way").symlink_to(tmp_path / "there")
+    file = disk.open(tmp_path / "there")
+    assert file
+    with file:
+        assert disk.read(file, 1, 3) == b"ct"
+    assert disk.open(tmp_path / "nothing") is None
+    with pytest.raises(StoreFailed):
+        disk.open(tmp_path / "way")
+
+
+def test_one_sync_of_a_folder_serves_all_who_asked_before_it_began(tmp_path: Path) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
+    synced: list[Path] = []
+
+    class Slow(Disk):
+        def sync_folder(self, folder: Path) -> None:
+            begun.release()
+            go_on.acquire()
+            synced.append(folder)
+
+    syncs = FolderSyncs(Slow())
+    with ThreadPoolExecutor(8) as threads:
+        first = threads.submit(syncs.sync, tmp_path)
+        begun.acquire()
+        others = [threads.submit(syncs.sync, tmp_path) for _ in range(7)]
+        while syncs.waiting(tmp_path) < 7:
+            pass
+        go_on.release()
+        first.result()
+        begun.acquire()
+        assert not any(other.done() for other in others)
+        go_on.release()
+        for other in others:
+            other.result()
+    assert synced == [tmp_path] * 2
 
 
 def test_what_is_gone_may_be_unlinked_again(disk: Disk, tmp_path: Path) -> None:

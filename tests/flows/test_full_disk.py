@@ -72,9 +72,9 @@ class SmallDisk:
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[SmallDisk]:
+def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallDisk]:
     house = House(tmp_path / "house")
-    house.make({"ann": PASSWORD}, LIMITS)
+    house.make({"ann": PASSWORD}, LIMITS, getattr(request, "param", "database"))
     small = SmallDisk(house)
     kept = tmp_path / "kept"
     small.state.rename(kept)
@@ -93,6 +93,10 @@ def small(tmp_path: Path) -> Iterator[SmallDisk]:
         subprocess.run(["umount", small.state], check=True)
 
 
+EVERYWHERE = pytest.mark.parametrize("small", ["database", "files"], indirect=True)
+
+
+@EVERYWHERE
 def test_mail_can_be_deleted_on_a_full_disk(small: SmallDisk) -> None:
     with small.house.start():
         for _ in range(MESSAGES):
@@ -153,6 +157,7 @@ def test_a_message_that_fails_leaves_the_reserve_to_who_deletes(small: SmallDisk
             assert client.stat() == (0, 0)
 
 
+@EVERYWHERE
 def test_a_full_disk_is_no_obstacle_to_a_start(small: SmallDisk) -> None:
     with small.house.start():
         assert small.send() == 250

@@ -9,7 +9,7 @@ import pytest
 
 from mailplat.sql import Connection
 from mailplat.testing.crash import Explored, Lost, explore
-from mailplat.testing.disk import FakeDisk, FakeVfs, Tape
+from mailplat.testing.disk import FakeDisk, FakeVfs, SyncFolder, Tape
 from mailplat.testing.workers import database_at_once
 
 TABLE = ["CREATE TABLE seen (number INTEGER PRIMARY KEY, octets BLOB)"]
@@ -99,6 +99,23 @@ async def test_files_need_both_syncs(tmp_path: Path, left_out: str | None) -> No
     else:
         explored = await explore(tape, messages)
         assert explored.crashes > 10
+
+
+async def test_a_folder_is_made_durable_with_what_is_in_it(tmp_path: Path) -> None:
+    """Its own names may be synced: it is lost with them as long as it has none."""
+    tape = Tape(tmp_path)
+    disk = FakeDisk(tape)
+    disk.make_folder(tmp_path / "shelf")
+    keep(disk, tmp_path / "shelf")
+    tape.acknowledge("kept")
+
+    async def found(folder: Path) -> Collection[str]:
+        return await messages(folder / "shelf") if (folder / "shelf").exists() else []
+
+    assert (await explore(tape, found)).crashes > 10
+    tape.operations.remove(SyncFolder(Path()))
+    with pytest.raises(Lost, match="'kept'"):
+        await explore(tape, found)
 
 
 async def test_telling_too_early_is_caught(tmp_path: Path) -> None:
