@@ -7,12 +7,13 @@ from pathlib import Path
 
 import apsw
 
+from mailplat.sql.checksums import CHECKED, has_checksums, wants_checksums, words_of
 from mailplat.sql.database import Row, UnusableDatabase, Value
+from mailplat.sql.disks import refuse_foreign_disk
 
 APPLICATION = int.from_bytes(b"mlpt")  # SQLite's application_id, in the file's header
 FORMAT = 1  # SQLite's user_version: how the `schema` table itself is written
 STATEMENTS = 512  # prepared statements kept by each connection
-FOREIGN = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ncpfs", "afs", "fuse.sshfs")
 
 WRITER = (
     "PRAGMA busy_timeout = 5000",
@@ -84,7 +85,7 @@ def open_writer(path: Path, *, durable: bool, vfs: str | None = None) -> SqliteC
             path.touch(mode=0o600)
         return _open(path, flags, vfs, (*WRITER, *ALL, synchronous), _claim)
     except (apsw.Error, OSError) as error:
-        raise UnusableDatabase(f"{path} can't be opened: {error}") from error
+        raise UnusableDatabase(f"{path} can't be opened: {words_of(error)}") from error
 
 
 def open_reader(path: Path, *, vfs: str | None = None) -> SqliteConnection:
@@ -96,7 +97,8 @@ def open_reader(path: Path, *, vfs: str | None = None) -> SqliteConnection:
     try:
         return _open(path, flags, vfs, (*READER, *ALL), lambda _connection: None)
     except apsw.Error as error:
-        raise UnusableDatabase(f"{path} can't be opened for reading: {error}") from error
+        words = words_of(error)
+        raise UnusableDatabase(f"{path} can't be opened for reading: {words}") from error
 
 
 def _open(
@@ -106,16 +108,28 @@ def _open(
     pragmas: Iterable[str],
     check: Callable[[SqliteConnection], None],
 ) -> SqliteConnection:
-    native = apsw.Connection(str(path), flags, vfs, STATEMENTS)
+    native = apsw.Connection(str(path), flags, vfs or CHECKED, STATEMENTS)
     connection = SqliteConnection(native)
     try:
+        if flags & apsw.SQLITE_OPEN_CREATE:
+            wants_checksums(native)
         for pragma in pragmas:
             connection.all(pragma)
+        _refuse_unchecked(native)
         check(connection)
     except BaseException:
         native.close()
         raise
     return connection
+
+
+def _refuse_unchecked(native: apsw.Connection) -> None:
+    """Refuse a file with checksums where nobody would write them."""
+    if has_checksums(native) and native.open_vfs != CHECKED:
+        raise UnusableDatabase(
+            f"{native.filename} has a checksum in each page, which this build of apsw can't"
+            " write: it needs the extension cksumvfs, which apsw's own wheels bring"
+        )
 
 
 def _claim(connection: SqliteConnection) -> None:
@@ -134,22 +148,3 @@ def _claim(connection: SqliteConnection) -> None:
         connection.run(f"PRAGMA application_id = {APPLICATION}")
         connection.run(f"PRAGMA user_version = {FORMAT}")
         connection.run("COMMIT")
-
-
-def refuse_foreign_disk(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> None:
-    """Raise `UnusableDatabase` when the path lies on a network file system.
-
-    SQLite's locks and its shared memory can't be trusted there; mail would be
-    lost.  Where the system doesn't tell (no Linux), nothing is refused.
-    """
-    if not mounts.exists():
-        return
-    device = path.parent.stat().st_dev
-    wanted = f"{device >> 8 & 0xFFF}:{device & 0xFF | device >> 12 & 0xFFF00}"
-    for line in mounts.read_text("utf-8", "surrogateescape").splitlines():
-        place, _, kind = line.partition(" - ")
-        if place.split()[2] == wanted and kind.split()[0] in FOREIGN:
-            raise UnusableDatabase(
-                f"{path} lies on {kind.split()[0]}, where SQLite can't keep mail safe:"
-                " put the state folder on a local disk, or use PostgreSQL"
-            )

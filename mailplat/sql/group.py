@@ -9,6 +9,7 @@ import apsw
 
 from mailplat.files import FULL, Reserve
 from mailplat.mail.errors import DiskFull, MailError, StoreFailed
+from mailplat.sql.checksums import is_changed_page, words_of
 from mailplat.sql.connection import SqliteConnection
 from mailplat.sql.database import ROOM_MAKERS
 from mailplat.sql.units import refuse, run_apart, run_together
@@ -48,15 +49,18 @@ class Writer:
         """Run the jobs' units and commit them together.
 
         A group that didn't fit on the disk is undone as a whole; its units run
-        again one by one, so that only those fail that are too large.  What makes
-        room may use the reserve.
+        again one by one, so that only those fail that are too large, and so where a
+        page is damaged that one of them needs.  What makes room may use the reserve.
         """
         try:
             self._run(jobs)
         except (apsw.Error, MailError) as error:
-            if not self._is_full(error):
+            if is_changed_page(error) and len(jobs) > 1:
+                for job in jobs:
+                    self.serve([job])
+            elif not self._is_full(error):
                 self._note(error)
-                refuse(jobs, StoreFailed(f"the database could not commit: {error}"))
+                refuse(jobs, StoreFailed(f"the database could not commit: {words_of(error)}"))
             elif len(jobs) == 1:
                 if self._has_found_room(jobs[0]):
                     self.serve(jobs)
@@ -128,8 +132,14 @@ class Writer:
         return limit or is_full(error)
 
     def _note(self, error: Exception) -> None:
-        """Remember a failure after which nothing more may be written."""
-        if isinstance(error, DAMAGE) and not self._is_full(error) and not self._bad:
+        """Remember a failure after which nothing more may be written.
+
+        A page that has changed is none: whoever needs it is refused, and all the rest
+        of the file is as it was written.
+        """
+        if self._is_full(error) or is_changed_page(error):
+            return
+        if isinstance(error, DAMAGE) and not self._bad:
             self._bad = error
             self._on_bad(error)
 
@@ -158,7 +168,7 @@ class Reader:
             try:
                 job.outcome = self._run(job)
             except apsw.Error as error:
-                job.failure = StoreFailed(f"the database could not be read: {error}")
+                job.failure = StoreFailed(f"the database could not be read: {words_of(error)}")
             except Exception as error:  # noqa: BLE001 - whoever asked gets it
                 job.failure = error
 

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from mailplat.files import Reserve
 from mailplat.mail.errors import StoreFailed
+from mailplat.sql.checksums import is_changed_page, words_of
 from mailplat.sql.connection import SqliteConnection, open_reader, open_writer
 from mailplat.sql.crews import CrewedDatabase
 from mailplat.sql.database import Connection, UnusableDatabase
@@ -114,8 +115,10 @@ class SqliteDatabase(CrewedDatabase):
         self._reactor.callFromThread(self._tell_bad, error)
 
     async def _examine(self) -> None:
-        damage = await self.read(_damage)
-        if damage:
+        damage, is_only_pages = await self.read(_damage)
+        if is_only_pages:
+            self.log.critical("{path}: {damage}", path=self._path, damage=damage)
+        elif damage:
             with suppress(StoreFailed):
                 await self.write(_condemn, damage)
 
@@ -130,13 +133,17 @@ def _shrink(db: Connection) -> bool:
     return True
 
 
-def _damage(db: Connection) -> str:
-    """Return what is wrong with the file; nothing, if it is sound."""
+def _damage(db: Connection) -> tuple[str, bool]:
+    """Return what is wrong with the file, if anything, and if that is only changed pages."""
     try:
         rows = db.all("PRAGMA quick_check(3)")
     except apsw.CorruptError as error:
-        return str(error)
-    return "" if rows == [("ok",)] else "; ".join(str(words) for [words] in rows)
+        return str(error), False
+    except apsw.IOError as error:
+        if not is_changed_page(error):
+            raise
+        return words_of(error), True
+    return "" if rows == [("ok",)] else "; ".join(str(words) for [words] in rows), False
 
 
 def _condemn(_db: Connection, damage: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from collections.abc import AsyncIterator
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.internet.interfaces import IReactorFromThreads
 
 from mailplat.mail.errors import ShuttingDown, StoreFailed
@@ -21,9 +20,10 @@ from mailplat.sql import (
     sqlite,
     steps_of,
 )
-from mailplat.sql.connection import refuse_foreign_disk
+from mailplat.sql.checksums import CHECKED
 from mailplat.testing.disk import FakeVfs, Sync, Tape
 from mailplat.testing.fixtures import async_yield_fixture
+from mailplat.testing.pages import with_checksum
 from mailplat.testing.workers import database_at_once
 
 TABLE = ["CREATE TABLE seen (number INTEGER PRIMARY KEY, octets BLOB)"]
@@ -161,25 +161,6 @@ async def test_a_later_format_is_refused(tmp_path: Path) -> None:
     assert "later version" in await refused(tmp_path / "mail.db")
 
 
-MOUNTS = """\
-22 1 0:20 / / rw - {root} /dev/root rw
-23 22 {device} / /var rw,relatime shared:1 - {kind} host:/export rw,vers=4.2
-"""
-
-
-@pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "9p"])
-def test_network_disks_are_refused(tmp_path: Path, kind: str) -> None:
-    device = tmp_path.stat().st_dev
-    mounts = tmp_path / "mountinfo"
-    words = {"root": kind, "device": f"{os.major(device)}:{os.minor(device)}", "kind": kind}
-    mounts.write_text(MOUNTS.format(**words))
-    with pytest.raises(UnusableDatabase, match=f"lies on {kind}"):
-        refuse_foreign_disk(tmp_path / "mail.db", mounts)
-    mounts.write_text(MOUNTS.format(**{**words, "kind": "ext4"}))
-    refuse_foreign_disk(tmp_path / "mail.db", mounts)
-    refuse_foreign_disk(tmp_path / "mail.db", tmp_path / "no such file")
-
-
 async def test_an_unclean_stop_is_followed_by_an_examination(
     database: SqliteDatabase, tmp_path: Path, reactor: IReactorFromThreads
 ) -> None:
@@ -207,15 +188,46 @@ async def test_an_unclean_stop_is_followed_by_an_examination(
 
 async def _move_log_and_damage(path: Path) -> None:
     """Spoil a page in the middle, and leave a log as if the last stop was unclean."""
-    connection = apsw.Connection(str(path))
+    connection = apsw.Connection(str(path), vfs=CHECKED)
     assert connection.execute("SELECT count(*) FROM seen").fetchall() == [(200,)]
     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     connection.close()
     octets = bytearray(path.read_bytes())
     start = len(octets) // 2 & ~4095
     octets[start : start + 64] = b"\xff" * 64
+    octets[start : start + 4096] = with_checksum(octets[start : start + 4096])
     path.write_bytes(octets)
     path.with_name("mail.db-wal").write_bytes(bytes(32))
+
+
+async def test_a_page_that_has_changed_costs_only_those_who_need_it(
+    database: SqliteDatabase, tmp_path: Path, reactor: IReactorFromThreads
+) -> None:
+    for number in range(200):
+        await database.write(add, number, 2000)
+    await database.close()
+    octets = bytearray((tmp_path / "mail.db").read_bytes())
+    octets[len(octets) // 2 & ~4095] ^= 1
+    (tmp_path / "mail.db").write_bytes(octets)
+    (tmp_path / "mail.db-wal").write_bytes(bytes(32))  # as if the last stop was unclean
+    again = SqliteDatabase(tmp_path / "mail.db", reactor, on_bad=pytest.fail)
+    await again.open()
+    outcomes = [
+        await again.write(change, number).addErrback(lambda failure: failure.value)
+        for number in range(200)
+    ]
+    broken = [one for one in outcomes if one != 1]
+    assert 0 < len(broken) < 5
+    assert "could not commit: a page of it has changed" in str(broken[0])
+    alike = [again.write(change, number) for number in range(200)]
+    together = await DeferredList(alike, consumeErrors=True)
+    assert [done for done, _ in together] == [one == 1 for one in outcomes]
+    assert await again.write(add, 1000) == 1000
+    await again.close()
+
+
+def change(db: Connection, number: int) -> int:
+    return db.execute("UPDATE seen SET octets = zeroblob(2000) WHERE number = ?", (number,))
 
 
 # Migrations.
