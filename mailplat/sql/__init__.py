@@ -9,18 +9,22 @@ from mailplat.sql.database import (
     Value,
     makes_room,
 )
-from mailplat.sql.migrations import SchemaTooNew, steps_of
+from mailplat.sql.migrations import Batches, SchemaTooNew, Step, Upgrade, outlook, steps_of
 from mailplat.sql.sqlite import SqliteDatabase
 
 __all__ = [
+    "Batches",
     "Connection",
     "Database",
     "Row",
     "SchemaTooNew",
     "SqliteDatabase",
+    "Step",
     "UnusableDatabase",
+    "Upgrade",
     "Value",
     "bulk",
     "makes_room",
+    "outlook",
     "steps_of",
 ]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, TypeAlias, T
 from twisted.internet.defer import Deferred
 
 from mailplat.mail.errors import StoreFailed
-from mailplat.sql.migrations import upgrade
+from mailplat.sql.migrations import Step, upgrade
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -120,13 +120,15 @@ class Database(ABC):
     async def close(self) -> None:
         """Take no more units, finish those that wait, and let go of the database."""
 
-    async def migrate(self, room: str, steps: Sequence[str]) -> None:
+    async def migrate(self, room: str, steps: Sequence[Step]) -> None:
         """Bring a room's tables up to date: step n makes schema n out of n - 1.
 
-        All steps that lack are one transaction.  Raises `SchemaTooNew` when a
-        later version of mailplat has been here.
+        Scripts that lack are one transaction, and of a step in batches each batch is one
+        (see `mailplat.sql.migrations.Batches`).  Raises `SchemaTooNew` when a later
+        version of mailplat has been here.
         """
-        await self.write(upgrade, room, steps)
+        while await self.write(upgrade, room, steps):
+            pass
 
 
 class UnusableDatabase(StoreFailed):
