@@ -153,7 +153,9 @@ class MemoryHouse:
     def operate(self, operation: str, **arguments: Any) -> Any:
         """Do one of the operations of ``mailplat.app.operations``."""
 
-        return self.do(_run(OPERATIONS[operation], Desk(self.tree), arguments))
+        return self.do(
+            _run(OPERATIONS[operation], Desk(self.tree, foundation=self.foundation), arguments)
+        )
 
     def add_account(self, address: str, password: str = PASSWORD) -> None:
         """Make an account, and its domain if it is not there yet."""
@@ -282,7 +284,9 @@ class SocketHouse:
     async def operate(self, operation: str, **arguments: Any) -> Any:
         """Do one of the operations of ``mailplat.app.operations``."""
 
-        return await OPERATIONS[operation](Desk(self.tree), **arguments)
+        return await OPERATIONS[operation](
+            Desk(self.tree, foundation=self.foundation), **arguments
+        )
 
     async def add_account(self, address: str, password: str = PASSWORD) -> None:
         """Make an account, and its domain if it is not there yet."""

@@ -190,7 +190,7 @@ class MailService(Service):
         function = OPERATIONS.get(operation)
         if not function:
             raise control.BadRequest(f"no operation {operation[:50]!r} here")
-        desk = Desk(self._tree, tuple(self.places), repeated)
+        desk = Desk(self._tree, tuple(self.places), repeated, self._foundation)
         try:
             asked = inspect.signature(function).bind(desk, **arguments)
         except TypeError as problem:

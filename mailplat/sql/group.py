@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import apsw
+import attrs
 
 from mailplat.files import FULL, Reserve
 from mailplat.mail.errors import DiskFull, MailError, StoreFailed
@@ -18,6 +20,16 @@ from mailplat.workers import Job
 CHECKPOINT = 4000  # pages in the write-ahead log before they go into the database
 DAMAGE = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError)
 LOST = (*DAMAGE, apsw.FullError, apsw.NoMemError, apsw.BusyError, apsw.InterruptError)
+
+
+@attrs.frozen
+class Alone:
+    """A unit that the writer runs between two transactions, on its own connection."""
+
+    unit: Callable[..., Any]
+
+    def __call__(self, connection: SqliteConnection, *args: object) -> object:
+        return self.unit(connection, *args)
 
 
 class Writer:
@@ -52,8 +64,10 @@ class Writer:
         again one by one, so that only those fail that are too large, and so where a
         page is damaged that one of them needs.  What makes room may use the reserve.
         """
+        jobs = self._without_those_alone(jobs)
         try:
-            self._run(jobs)
+            if jobs:
+                self._run(jobs)
         except (apsw.Error, MailError) as error:
             if is_changed_page(error) and len(jobs) > 1:
                 for job in jobs:
@@ -88,6 +102,17 @@ class Writer:
             self._connection.native.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         with suppress(apsw.Error):  # what could not be moved stays in the log
             self._connection.close()
+
+    def _without_those_alone(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """Run the jobs that want no transaction; return the others."""
+        alone = [job for job in jobs if isinstance(job.function, Alone)]
+        for job in alone:
+            try:
+                job.outcome = job.function(self._connection, *job.args)
+            except Exception as error:  # noqa: BLE001 - whoever asked gets it
+                self._note(error)
+                job.failure = StoreFailed(f"the database could not do it: {words_of(error)}")
+        return [job for job in jobs if job not in alone] if alone else jobs
 
     def _has_found_room(self, job: Job) -> bool:
         return (

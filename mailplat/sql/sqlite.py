@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,11 +18,13 @@ from mailplat.sql.checksums import is_changed_page, words_of
 from mailplat.sql.connection import SqliteConnection, open_reader, open_writer
 from mailplat.sql.crews import CrewedDatabase
 from mailplat.sql.database import Connection, UnusableDatabase
-from mailplat.sql.group import Reader, Writer, is_full
+from mailplat.sql.frozen import Frozen, freeze
+from mailplat.sql.group import Alone, Reader, Writer, is_full
 from mailplat.workers import Crew
 
 KEPT_FREE = 16384  # pages, which is 64 MiB; and never less than a quarter of the file
 GIVEN_BACK = 512  # pages in one unit of work
+PATIENCE = 500  # moments to wait for those who read something older
 EXAMINED = 1 << 30  # octets; a snapshot held longer would let the log grow without end
 
 
@@ -52,7 +55,8 @@ class SqliteDatabase(CrewedDatabase):
         crew: type[Crew] = Crew,
     ) -> None:
         self.folder = path.parent
-        self._path = path
+        self.path = path
+        self._crew = crew
         self._reactor = reactor
         self._durable = durable
         self._tell_bad = on_bad
@@ -82,16 +86,41 @@ class SqliteDatabase(CrewedDatabase):
         After an unclean stop a file that is not too large is examined while work
         goes on; damage that is found stops all writing.
         """
-        log = self._path.with_name(self._path.name + "-wal")
+        log = self.path.with_name(self.path.name + "-wal")
         unclean = log.exists() and log.stat().st_size > 0
         await super().open()
-        if unclean and self._path.stat().st_size < EXAMINED:
+        if unclean and self.path.stat().st_size < EXAMINED:
             examined = Deferred.fromCoroutine(self._examine())
             examined.addErrback(lambda failure: self.log.failure("not examined", failure))
+
+    def at(self, path: Path) -> SqliteDatabase:
+        """Return another file, still to be opened, by the same kind of threads.
+
+        Nothing in it is durable: it is for looking into a copy.
+        """
+        return SqliteDatabase(path, self._reactor, durable=False, readers=1, crew=self._crew)
 
     async def shrink(self) -> None:
         while await self.write(_shrink):
             pass
+
+    async def frozen(self) -> Frozen:
+        """Return the file as it is now; whoever asks closes it.
+
+        Raises `StoreFailed` where others read without a pause.
+        """
+        crew = self._crew(self._reactor, f"frozen {self.path.name}", threads=1, waiting=64)
+        try:
+            reader = await crew.ask(open_reader, self.path, vfs=self._vfs)
+            for _ in range(PATIENCE):
+                if await self._writer.ask(Alone(freeze), reader):
+                    return Frozen(reader, crew)
+                await self.read(_wait_a_moment)
+            reader.close()
+            raise StoreFailed(f"{self.path} is read without a pause")
+        except BaseException:
+            await crew.stop()
+            raise
 
     def _make_writer(self) -> Writer:
         if self._reserve:
@@ -101,26 +130,31 @@ class SqliteDatabase(CrewedDatabase):
     def _open_writer(self) -> SqliteConnection:
         """Open the file, on a full disk with the help of the reserve."""
         try:
-            return open_writer(self._path, durable=self._durable, vfs=self._vfs)
+            return open_writer(self.path, durable=self._durable, vfs=self._vfs)
         except UnusableDatabase as problem:
             needs_room = problem.__cause__ is not None and is_full(problem.__cause__)
             if not (needs_room and self._reserve and self._reserve.give_up()):
                 raise
-        return open_writer(self._path, durable=self._durable, vfs=self._vfs)
+        return open_writer(self.path, durable=self._durable, vfs=self._vfs)
 
     def _turn_bad(self, error: Exception) -> None:
         self.log.critical(
-            "{path} has failed, nothing more is written: {error}", path=self._path, error=error
+            "{path} has failed, nothing more is written: {error}", path=self.path, error=error
         )
         self._reactor.callFromThread(self._tell_bad, error)
 
     async def _examine(self) -> None:
         damage, is_only_pages = await self.read(_damage)
         if is_only_pages:
-            self.log.critical("{path}: {damage}", path=self._path, damage=damage)
+            self.log.critical("{path}: {damage}", path=self.path, damage=damage)
         elif damage:
             with suppress(StoreFailed):
                 await self.write(_condemn, damage)
+
+
+def _wait_a_moment(_db: Connection) -> None:
+    """Let those who read something older come to their end."""
+    time.sleep(0.01)
 
 
 def _shrink(db: Connection) -> bool:

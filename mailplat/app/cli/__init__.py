@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from mailplat.app.cli.commands import main
+from mailplat.app.cli.keeping import backup, restore
 from mailplat.app.cli.mime import media_types
 
 main.add_command(media_types)
+main.add_command(backup)
+main.add_command(restore)
 
 __all__ = ["main"]

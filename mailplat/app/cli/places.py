@@ -123,7 +123,8 @@ async def run_alone(
         tree = build(configuration.only(STORES, DIRECTORY), foundation)
         try:
             await tree.prepare()
-            return await OPERATIONS[operation](Desk(tree, repeated=repeated), **arguments)
+            desk = Desk(tree, repeated=repeated, foundation=foundation)
+            return await OPERATIONS[operation](desk, **arguments)
         finally:
             await tree.finish()
     finally:

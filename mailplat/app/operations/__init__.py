@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mailplat.app.operations import accounts, addresses, messages, mime, server
+from mailplat.app.operations import accounts, addresses, keeping, messages, mime, server
 from mailplat.app.operations.desk import Desk
 
 Operation = Callable[..., Awaitable[Any]]
@@ -29,6 +29,8 @@ OPERATIONS: dict[str, Operation] = {
     "domain.list": addresses.list_domains,
     "domain.add": addresses.add_domain,
     "domain.remove": addresses.remove_domain,
+    "house.backup": keeping.backup,
+    "house.restore": keeping.restore_account,
     "message.explain": messages.explain,
     "mime.list": mime.list_types,
     "mime.show": mime.show_type,

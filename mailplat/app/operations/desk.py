@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import attrs
 
+from mailplat.app.foundation import Foundation
 from mailplat.app.tree import Tree
 from mailplat.interfaces import IDirectory, IDirectoryAdmin
 from mailplat.mail.errors import Unsupported
@@ -24,6 +25,14 @@ class Desk:
     tree: Tree
     listening: tuple[str, ...] | None = None  # where a server answers the door; None: none runs
     repeated: bool = False
+    foundation: Foundation | None = None
+
+    @property
+    def ground(self) -> Foundation:
+        """What the tree stands on, for what concerns the house as a whole."""
+        if self.foundation is None:
+            raise Unsupported("that is done from where the house stands")
+        return self.foundation
 
     @property
     def directory(self) -> IDirectory:

@@ -1,0 +1,255 @@
+"""Makes a generation of a backup while the house goes on working."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any, TypeVar
+
+import attrs
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+
+import mailplat
+from mailplat.app.config import Configuration
+from mailplat.app.foundation import Foundation
+from mailplat.app.keeping.chunks import CHUNK, held
+from mailplat.app.keeping.manifest import CONFIGURATION, STATE, Backup, KeptFile, Manifest
+from mailplat.app.tables import DatabaseSettings
+from mailplat.mail.errors import NotPermitted, StoreFailed, Unsupported
+from mailplat.portals.tls import TlsSettings
+from mailplat.sql import SqliteDatabase
+
+T = TypeVar("T")
+
+PASSING = ("lock", "control.sock", "reserve", "spool")  # of the state folder
+BESIDE = (".py", ".toml", ".pem")  # what stands beside the configuration and belongs to it
+AT_ONCE = 8  # pieces on their way to the disk
+
+
+@attrs.define
+class Counts:
+    """What one run has done."""
+
+    copied: int = 0  # octets that were new to the backup
+
+
+@attrs.frozen
+class Maker:
+    """Makes one generation.
+
+    Databases are read page by page as they are at one moment (`Frozen`), everything
+    else file by file.  A file that has its size and time of before is taken to be what
+    it was, so contents that lie in files, which never change, are read once.  Contents
+    are listed after the database was frozen, so all that it names are still there or
+    have been removed since by those whose mail it was.
+
+    ``pause`` is awaited after some pieces with the seconds that they took, so that a
+    server has the disk for itself as long again.
+    """
+
+    configuration: Configuration
+    foundation: Foundation
+    backup: Backup
+    pause: Callable[[float], Any] | None = None
+    counts: Counts = attrs.field(factory=Counts)
+
+    async def make(self, keep: int = 0, journal: bool = True) -> dict[str, Any]:
+        """Make a generation and forget all but the newest ``keep`` (0: none).
+
+        Raises `InUse`, `Unsupported` and whatever a disk raises; then there is no new
+        generation, and the next run finds what this one has kept already.
+        """
+        ask = self.foundation.workers.files.ask
+        if self.backup.folder.is_relative_to(self.foundation.state):
+            raise NotPermitted("a backup of the state folder can't lie in it")
+        with held(self.backup.folder):
+            await ask(self.backup.chunks.folder.mkdir, 0o700, True, True)
+            manifest = await self._generation(journal)
+            await ask(self.backup.add, manifest)
+            gone = await ask(self.backup.keep_only, keep) if keep else []
+        return {
+            "generation": manifest.generation,
+            "files": len(manifest.files),
+            "size": manifest.size,
+            "copied": self.counts.copied,
+            "damaged": list(manifest.damaged),
+            "forgotten": gone,
+        }
+
+    async def _generation(self, journal: bool) -> Manifest:
+        there = self.backup.generations()
+        before = self.backup.manifest(there[-1]) if there else None
+        damaged: list[str] = []
+        files = []
+        for database in self._databases(journal):
+            file, changed = await self._database(database)
+            files.append(file)
+            damaged += [f"{file.name}: page {n} has changed unseen" for n in changed]
+        for name, path in self._files():
+            known = before.file(name) if before else None
+            if found := await self._file(name, path, known):
+                files.append(found)
+        return Manifest(
+            _new_name(there),
+            mailplat.__version__,
+            self.configuration.house.hostname,
+            tuple(files),
+            tuple(damaged),
+        )
+
+    # Databases
+
+    def _databases(self, journal: bool) -> Iterator[SqliteDatabase]:
+        url = self.configuration.table(DatabaseSettings).url
+        if not isinstance(self.foundation.database, SqliteDatabase):
+            raise Unsupported(f"{url} is backed up by its own means, such as pg_dump")
+        yield self.foundation.database
+        if journal and self.foundation.journal.path.exists():
+            yield self.foundation.journal
+
+    async def _database(self, database: SqliteDatabase) -> tuple[KeptFile, tuple[int, ...]]:
+        changed: list[int] = []
+        frozen = await database.frozen()
+        try:
+            count = CHUNK // frozen.page_size
+
+            async def pieces() -> AsyncIterator[bytes]:
+                for first in range(1, frozen.pages + 1, count):
+                    found = await frozen.read(first, count)
+                    changed.extend(found.changed)
+                    yield found.octets
+
+            file = await self._kept(f"{STATE}/{self._in_state(database.path)}", pieces())
+        finally:
+            await frozen.close()
+        return file, tuple(changed)
+
+    def _in_state(self, path: Path) -> str:
+        state = self.foundation.state
+        return str(path.relative_to(state)) if path.is_relative_to(state) else path.name
+
+    # Files
+
+    def _files(self) -> Iterator[tuple[str, Path]]:
+        """Return the names and places of what is kept beside the databases."""
+        state = self.foundation.state
+        both = (self.foundation.database, self.foundation.journal)
+        databases = [one.path for one in both if isinstance(one, SqliteDatabase)]
+        passing = {path.with_name(path.name + end) for path in databases for end in _ENDS}
+        passing |= {state / name for name in PASSING}
+        yield from _below(state, STATE, passing)
+        source = self.configuration.source.file
+        for path in sorted(source.parent.iterdir()):
+            if path == source or path.suffix in BESIDE:
+                yield f"{CONFIGURATION}/{path.name}", path
+        certificates = self.configuration.table(TlsSettings).certificates
+        if certificates and not certificates.is_relative_to(state):
+            yield from _below(certificates, f"{CONFIGURATION}/{certificates.name}", set())
+
+    async def _file(self, name: str, path: Path, before: KeptFile | None) -> KeptFile | None:
+        """Keep a file; None if it has gone, or is none to be kept."""
+        ask = self.foundation.workers.files.ask
+        try:
+            found = await ask(path.stat)
+            if not S_ISREG(found.st_mode):
+                return None
+            if before and (before.size, before.modified) == (found.st_size, found.st_mtime_ns):
+                return attrs.evolve(before, mode=found.st_mode & 0o777)
+
+            async def pieces() -> AsyncIterator[bytes]:
+                with path.open("rb") as file:
+                    while octets := await ask(file.read, CHUNK):
+                        yield octets
+
+            return await self._kept(name, pieces(), found)
+        except FileNotFoundError:
+            return None
+        except OSError as problem:
+            raise StoreFailed(f"{path} can't be kept: {problem.strerror}") from problem
+
+    # Both
+
+    async def _kept(
+        self, name: str, pieces: AsyncIterator[bytes], found: os.stat_result | None = None
+    ) -> KeptFile:
+        """Keep a file piece by piece, some at a time."""
+        ask = self.foundation.workers.files.ask
+        whole, size, names = sha256(), 0, list[str]()
+        async for some in _together(pieces):
+            began = time.monotonic()
+            await ask(_add, whole, some)
+            work = [ask(self.backup.chunks.keep, octets) for octets in some]
+            for octets, (chunk, is_new) in zip(some, await _all(work), strict=True):
+                names.append(chunk)
+                size += len(octets)
+                self.counts.copied += len(octets) * is_new
+            if self.pause:
+                await self.pause(time.monotonic() - began)
+        modified, mode = (found.st_mtime_ns, found.st_mode & 0o777) if found else (0, 0o600)
+        return KeptFile(name, size, whole.hexdigest(), mode, modified, tuple(names))
+
+
+async def _together(pieces: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+    some: list[bytes] = []
+    async for octets in pieces:
+        some.append(octets)
+        if len(some) == AT_ONCE:
+            yield some
+            some = []
+    yield some
+
+
+async def _all(work: list[Deferred[T]]) -> list[T]:
+    """Return what all come to; raises what the first one raised, when none is at work."""
+    done = await DeferredList(work, consumeErrors=True)
+    for _, outcome in done:
+        if isinstance(outcome, Failure):
+            outcome.raiseException()
+    return [outcome for _, outcome in done]
+
+
+def _add(whole: Any, some: list[bytes]) -> None:
+    for octets in some:
+        whole.update(octets)
+
+
+_ENDS = ("", "-wal", "-shm", "-journal")
+
+
+def _below(folder: Path, name: str, passing: set[Path]) -> Iterator[tuple[str, Path]]:
+    """Return the files in a folder and below; what begins with a dot is passing."""
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if path in passing or path.name.startswith("."):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            yield from _below(path, f"{name}/{path.name}", passing)
+        else:
+            yield f"{name}/{path.name}", path
+
+
+def _new_name(there: list[str]) -> str:
+    """Return a name for a generation that comes after all others, in UTC."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    newest = there[-1] if there else ""
+    if now > newest:
+        return now
+    stem, _, number = newest.partition("Z")
+    return f"{stem}Z-{int(number[1:] or 1) + 1:03}"
+
+
+def taking_turns(foundation: Foundation) -> Callable[[float], Any]:
+    """Return a pause that is as long as what came before it."""
+
+    def pause(seconds: float) -> Deferred[None]:
+        return deferLater(foundation.reactor, seconds, lambda: None)
+
+    return pause

@@ -1,0 +1,110 @@
+"""Puts a generation of a backup back, as a state folder that no server holds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from mailplat.app.keeping.chunks import Damaged
+from mailplat.app.keeping.manifest import CONFIGURATION, STATE, Backup, Manifest
+from mailplat.app.lock import Lock
+from mailplat.mail.errors import NotPermitted, StoreFailed
+from mailplat.sql.connection import SqliteConnection, open_writer
+from mailplat.store.indexed.queries.renewal import renew
+
+STAGING = ".restoring"
+BESIDE = "restored"  # where the configuration and certificates of then are put
+HARMLESS = ("lock", "lost+found", STAGING)  # what an empty state folder may hold
+
+
+def insist_on_sound(backup: Backup, manifest: Manifest) -> None:
+    """Raise `Damaged` unless everything in a generation is what was written."""
+    if problems := backup.problems(manifest):
+        raise Damaged(
+            f"the generation {manifest.generation} is damaged:\n" + "\n".join(problems)
+        )
+
+
+def restore(
+    backup: Backup, manifest: Manifest, state: Path, *, nothing_served: bool = False
+) -> dict[str, Any]:
+    """Put a generation into an empty state folder; blocks.
+
+    It is put aside first and gets its place when all of it is durable, the mail first.
+    ``nothing_served`` says that no client has seen anything that came after the backup;
+    else each mailbox gets another UIDVALIDITY.  Raises `Locked` where a server runs,
+    `NotPermitted` where the folder is not empty, and `Damaged`.
+    """
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as problem:
+        raise StoreFailed(f"{state} can't be used: {problem.strerror}") from problem
+    lock = Lock.take(state)
+    try:
+        in_the_way = sorted(path.name for path in state.iterdir() if path.name not in HARMLESS)
+        if in_the_way:
+            raise NotPermitted(f"{state} is not empty: there is {', '.join(in_the_way[:5])}")
+        insist_on_sound(backup, manifest)
+        staging = state / STAGING
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(mode=0o700)
+        put_aside(backup, manifest, staging)
+        if not nothing_served:
+            _renew(staging)
+        _give_places(backup, staging, state)
+        return {
+            "generation": manifest.generation,
+            "state": str(state),
+            "files": len(manifest.files),
+            "size": manifest.size,
+            "configuration": str(state / BESIDE),
+        }
+    finally:
+        lock.release()
+
+
+def put_aside(backup: Backup, manifest: Manifest, folder: Path) -> None:
+    """Write all files of a generation into a folder; the state folder's own to its top."""
+    for file in manifest.files:
+        top, *rest = file.path.parts
+        if top not in (STATE, CONFIGURATION):
+            raise Damaged(f"nobody knows what {file.name} belongs to")
+        backup.put(file, folder.joinpath(*([BESIDE] if top == CONFIGURATION else []), *rest))
+
+
+def databases_in(folder: Path) -> list[Path]:
+    """Return the databases at the top of a folder."""
+    return [path for path in sorted(folder.glob("*.db")) if path.is_file()]
+
+
+def _renew(folder: Path) -> None:
+    for path in databases_in(folder):
+        database = open_writer(path, durable=True)
+        try:
+            if _has_index(database):
+                database.run("BEGIN IMMEDIATE")
+                renew(database, time.time())
+                database.run("COMMIT")
+        finally:
+            database.close()
+
+
+def _has_index(database: SqliteConnection) -> bool:
+    sql = "SELECT 1 FROM sqlite_schema WHERE name = 'store_accounts'"
+    return database.one(sql) is not None
+
+
+def _give_places(backup: Backup, staging: Path, state: Path) -> None:
+    """Move what was put aside to where a server looks for it, the databases first."""
+    owner = state.stat()
+    databases = databases_in(staging)
+    for path in [*databases, *sorted(set(staging.iterdir()) - set(databases))]:
+        if os.geteuid() == 0:  # whoever owns the folder will want to open it
+            for one in [path, *path.rglob("*")]:
+                os.chown(one, owner.st_uid, owner.st_gid)
+        backup.disk.rename(path, state / path.name)
+    backup.disk.sync_folder(state)
+    staging.rmdir()

@@ -1,0 +1,181 @@
+"""Puts one account's mail of a backup back into a house that goes on working."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import attrs
+
+from mailplat.app.config import Configuration
+from mailplat.app.foundation import Foundation
+from mailplat.app.keeping.manifest import Backup, Manifest
+from mailplat.app.keeping.restoring import insist_on_sound, put_aside
+from mailplat.app.lock import Lock, Locked
+from mailplat.app.tables import DIRECTORY, STORES
+from mailplat.app.tree import Tree
+from mailplat.app.wiring import build
+from mailplat.bus import Bus
+from mailplat.interfaces import IAccount, IDirectory, IMailStore
+from mailplat.mail.errors import NoSuchAccount, NoSuchMailbox, Unsupported
+from mailplat.mail.mailbox import (
+    SEPARATOR,
+    Delivery,
+    Mailbox,
+    NewMessage,
+    Placement,
+    Record,
+    UidSet,
+    Wanted,
+)
+from mailplat.mail.summary import summary_of
+from mailplat.sql import SqliteDatabase
+
+ASIDE = ".restoring."  # in the state folder, with a random end
+AT_ONCE = 50  # messages that are added together
+
+
+@attrs.frozen
+class Returned:
+    """What came of one mailbox."""
+
+    mailbox: str
+    messages: int
+    failed: Sequence[str]  # what could not be put back, and why
+
+
+@attrs.frozen
+class Restorer:
+    """Adds an account's messages of then to its mailboxes of now, as new ones.
+
+    Each is a delivery under a key that names it, so a repeat adds nothing, nor does
+    another generation in which it lies in the same mailbox under the same UID.
+    """
+
+    configuration: Configuration
+    foundation: Foundation
+    tree: Tree
+    backup: Backup
+
+    async def restore(
+        self, manifest: Manifest, name: str, mailbox: str = "", into: str = "Restored"
+    ) -> dict[str, Any]:
+        """Put one mailbox of an account back, or all of them, below ``into``.
+
+        Raises `NoSuchAccount` if there is none of that name now or then,
+        `NoSuchMailbox`, and `Damaged`.
+        """
+        directory = self.tree.find(IDirectory)
+        now = await directory.account(name)
+        if now is None:
+            raise NoSuchAccount(f"there is no account {name}; `mailplat account add` makes one")
+        async with self._house_of_then(manifest) as then:
+            account = await then.find(IDirectory).account(name)
+            if account is None:
+                raise NoSuchAccount(f"{manifest.generation} has no account {name}")
+            mail = await then.find(IMailStore).open(account.id)
+            boxes = [box for box in await mail.mailboxes() if mailbox in ("", box.name)]
+            if not boxes:
+                raise NoSuchMailbox(f"{name} had no mailbox {mailbox!r}")
+            found = [
+                await self._mailbox(mail, box, now.id, f"{into}{SEPARATOR}{box.name}")
+                for box in boxes
+            ]
+        return {
+            "generation": manifest.generation,
+            "mailboxes": [attrs.asdict(f) for f in found],
+        }
+
+    async def _mailbox(self, mail: IAccount, box: Mailbox, account: Any, name: str) -> Returned:
+        """Add the messages of a mailbox of then to the one of that name now."""
+        store = self.tree.find(IMailStore)
+        failed: list[str] = []
+        wanted = Wanted.FLAGS | Wanted.CONTENT
+        async with mail.records(box.id, UidSet.all(), wanted) as cursor:
+            while batch := await cursor.next_batch():
+                for some in _shares(list(batch.records())):
+                    deliveries = [
+                        await self._delivery(mail, box, one, account, name) for one in some
+                    ]
+                    outcomes = await store.deliver(deliveries)
+                    failed += [
+                        f"UID {one.uid}: {outcome.detail}"
+                        for one, outcome in zip(some, outcomes, strict=True)
+                        if not outcome.status.is_success
+                    ]
+        return Returned(name, box.messages - len(failed), failed)
+
+    async def _delivery(
+        self, mail: IAccount, box: Mailbox, record: Record, account: Any, name: str
+    ) -> Delivery:
+        content = await mail.content(record)
+        message = NewMessage(content, await summary_of(content), received=record.received)
+        key = f"restored {name} {box.uid_validity} {record.uid}"
+        placement = Placement(name, flags=record.flags or frozenset(), create=True)
+        return Delivery(key, account, message, (placement,))
+
+    @asynccontextmanager
+    async def _house_of_then(self, manifest: Manifest) -> AsyncIterator[Tree]:
+        """Put a generation aside, and open store and directory on it."""
+        folder = self.foundation.state / f"{ASIDE}{token_hex(4)}"
+        ask = self.foundation.workers.files.ask
+        try:
+            await ask(_clear_up, self.foundation.state)
+            await ask(insist_on_sound, self.backup, manifest)
+            await ask(folder.mkdir, 0o700)
+            await ask(put_aside, self.backup, manifest, folder)
+            async with self._opened(folder) as tree:
+                yield tree
+        finally:
+            await ask(shutil.rmtree, folder, True)
+
+    @asynccontextmanager
+    async def _opened(self, folder: Path) -> AsyncIterator[Tree]:
+        here = self.foundation
+        if not isinstance(here.database, SqliteDatabase):
+            raise Unsupported("single accounts are put back where the database is SQLite's")
+        ground = attrs.evolve(
+            here,
+            state=folder,
+            lock=Lock.take(folder),
+            database=here.database.at(folder / here.database.path.name),
+            journal=here.journal.at(folder / "journal.db"),
+            bus=Bus(here.reactor),
+        )
+        try:
+            await ground.database.open()
+            tree = build(_at(self.configuration.only(STORES, DIRECTORY), folder), ground)
+            try:
+                await tree.prepare()
+                yield tree
+            finally:
+                await tree.finish()
+        finally:
+            await ground.journal.close()
+            await ground.database.close()
+            ground.lock.release()
+
+
+def _clear_up(state: Path) -> None:
+    """Remove what a run that died has left."""
+    for folder in state.glob(f"{ASIDE}*"):
+        try:
+            Lock.take(folder).release()
+        except Locked:
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _at(configuration: Configuration, state: Path) -> Configuration:
+    """Return the same house with another state folder."""
+    return attrs.evolve(
+        configuration, house=configuration.house.model_copy(update={"state": state})
+    )
+
+
+def _shares(records: Sequence[Record]) -> list[Sequence[Record]]:
+    return [records[at : at + AT_ONCE] for at in range(0, len(records), AT_ONCE)]

@@ -1,0 +1,44 @@
+"""Backups: making one, and putting one account's mail back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mailplat.app.keeping.making import Maker, taking_turns
+from mailplat.app.keeping.manifest import Backup
+from mailplat.app.keeping.single import Restorer
+from mailplat.app.operations.desk import Desk
+
+
+async def backup(
+    desk: Desk, target: str, keep: int = 0, journal: bool = True, hurry: bool = False
+) -> dict[str, Any]:
+    """Make a generation in the folder ``target``, and forget all but the newest ``keep``.
+
+    Beside a server it takes turns, so that half of the disk's time is the server's,
+    unless there is ``hurry``.  Repeated, it makes another one.
+    """
+    slowly = desk.listening is not None and not hurry
+    maker = Maker(
+        desk.tree.configuration,
+        desk.ground,
+        Backup(Path(target)),
+        taking_turns(desk.ground) if slowly else None,
+    )
+    return await maker.make(keep, journal)
+
+
+async def restore_account(
+    desk: Desk,
+    target: str,
+    account: str,
+    mailbox: str = "",
+    generation: str = "",
+    into: str = "Restored",
+) -> dict[str, Any]:
+    """Add an account's messages of then below a mailbox of now; a repeat adds nothing."""
+    kept = Backup(Path(target))
+    manifest = await desk.ground.workers.files.ask(kept.manifest, generation)
+    restorer = Restorer(desk.tree.configuration, desk.ground, desk.tree, kept)
+    return await restorer.restore(manifest, account, mailbox, into)
