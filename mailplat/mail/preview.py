@@ -138,9 +138,12 @@ def _unannounced(lines: list[str]) -> list[str]:
 
 def _words(lines: Iterable[str]) -> str:
     """Return the beginning of some lines as one, white space collapsed."""
-    text = ""
+    found: list[str] = []
+    room = LONGEST
     for line in lines:
-        text = f"{text} {' '.join(without_unseen(line).split())}".strip()
-        if len(text) >= LONGEST:
-            break
-    return text[:LONGEST].rstrip()
+        if words := without_unseen(line).split():
+            found.append(" ".join(words))
+            room -= len(found[-1]) + 1
+            if room < 0:
+                break
+    return " ".join(found)[:LONGEST].rstrip()

@@ -170,10 +170,9 @@ def _is_text(kind: Kind, entity: Entity) -> bool:
 def names_of_files(structure: Structure) -> list[str]:
     """Return every name by which somebody may know a file in a message."""
     found: list[str] = []
-    for entity in structure.entities:
-        if entity.disposition is not None or any(
-            name[:4].lower() == b"name" for name, _ in entity.media_type.parameters
-        ):
+    for described in structure.described:
+        if described.is_attachment:
+            entity = described.entity
             found += file_names(entity.media_type, entity.disposition).texts
     return found
 
