@@ -76,10 +76,10 @@ def telling_fields(block: bytes) -> Telling:
 
 def _told(body: bytes) -> bytes:
     body = body.removesuffix(b"\r")
+    body = body.replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t")
     if b"\n" in body:
-        body = body.replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t")
-        body = (_UNFOLD.sub(b"", body) if b"\n" in body else body).lstrip(b" \t")
-    return body
+        body = body.replace(b"\n ", b" ").replace(b"\n\t", b"\t")
+    return body.lstrip(b" \t")
 
 
 @attrs.frozen
