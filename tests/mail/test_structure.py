@@ -12,9 +12,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailplat.mail import structure as module
-from mailplat.mail.header import Telling, body_begins
+from mailplat.mail.described import describe_fields
+from mailplat.mail.fewparts import few_parts
+from mailplat.mail.header import Telling, body_begins, telling_fields
 from mailplat.mail.layout import Kind, Layout
 from mailplat.mail.structure import DEPTH, HEADER, PARTS, Scanner, Structure, scan
+from mailplat.testing.corpus import samples
 from mailplat.testing.cuts import same_however_cut
 
 
@@ -281,6 +284,17 @@ def test_cuts_do_not_matter(message: bytes, cuts: list[int]) -> None:
     assert scanned([message[at : at + 1] for at in range(len(message))]) == whole
     edges = sorted({0, len(message), *(cut for cut in cuts if cut < len(message))})
     assert scanned([message[a:b] for a, b in pairwise(edges)]) == whole
+
+
+def test_the_short_way_finds_the_same_in_a_corpus() -> None:
+    short = 0
+    for sample in samples(500):
+        octets = sample.octets
+        body = body_begins(octets)
+        whole = describe_fields(telling_fields(octets[:body]))
+        short += few_parts(octets, body, whole) is not None
+        assert scan(octets, told) == scanned([octets])
+    assert short > 250
 
 
 @given(messages)
