@@ -21,7 +21,8 @@ from mailplat.mail.errors import DiskFull, NoSuchMessage, StoreFailed
 from mailplat.mail.mailbox import Delivery, UidSet, Wanted
 from mailplat.mail.people import AccountId
 from mailplat.plugin import ConfigError, Instance
-from mailplat.sql import SqliteDatabase
+from mailplat.sql import Database, SqliteDatabase
+from mailplat.sql.postgres import PostgresDatabase, Target
 from mailplat.store.contents.files import ContentFiles, ContentFilesSettings
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.queries.audit import audit
@@ -40,12 +41,16 @@ FILES = IndexedStoreSettings(contents=Instance("files"))
 
 @asynccontextmanager
 async def on_files(
-    folder: Path, reactor: Any, bus: IBus, **settings: Any
+    folder: Path,
+    reactor: Any,
+    bus: IBus,
+    database: Database | None = None,
+    **settings: Any,
 ) -> AsyncIterator[IndexedStore]:
     clock = Clock()
     clock.advance(1_700_000_000)
     workers = Workers(reactor)
-    database = SqliteDatabase(folder / "mail.db", reactor)
+    database = database or SqliteDatabase(folder / "mail.db", reactor)
     await database.open()
     contents = ContentFiles(
         ContentFilesSettings(**settings), House("mail.example.org", folder), workers, Disk()
@@ -54,6 +59,7 @@ async def on_files(
     store = IndexedStore(FILES, database, bus, clock, contents)
     await store.prepare()
     yield store
+    assert not await database.read(audit, at_rest=False)
     store.finish()
     await workers.stop()
     await database.close()
@@ -76,6 +82,17 @@ class TestStoreOnPackedFiles(StoreContract):
         self, tmp_path: Path, reactor: IReactorFromThreads, bus: IBus
     ) -> AsyncIterator[IMailStore]:
         async with on_files(tmp_path, reactor, bus, compression="zstd") as store:
+            yield store
+
+
+class TestStoreOnPostgresAndFiles(StoreContract):
+    @async_yield_fixture
+    async def store(
+        self, tmp_path: Path, reactor: IReactorFromThreads, bus: IBus, postgres: Target
+    ) -> AsyncIterator[IMailStore]:
+        async with on_files(
+            tmp_path, reactor, bus, PostgresDatabase(postgres, reactor)
+        ) as store:
             yield store
 
 
