@@ -14,7 +14,8 @@ from mailplat.mail.mailbox import (
     ModSeq,
     UidSet,
 )
-from mailplat.mail.people import Account, Alias, Domain
+from mailplat.mail.people import Account, AccountId, Alias, Domain
+from mailplat.mail.placing import Shown
 
 # Of any component.
 
@@ -174,3 +175,50 @@ class ISharing(Interface):
         mailbox: MailboxId, identifier: str, rights: frozenset[str]
     ) -> Awaitable[None]:
         """Give an identifier these rights and no others."""
+
+
+# Of a place of contents.
+
+
+class IAddressedContents(Interface):
+    """Facet of `IContentStore`: one that tells by two keys whether their contents are the same.
+
+    Of contents that are, the index keeps one.
+    """
+
+    def address(key: str) -> bytes:
+        """Return what the keys of the same octets have in common, and no others.
+
+        32 octets at most; a cryptographic hash will do.  It is asked on the
+        reactor, and reads no file.
+        """
+
+
+class IBatchedContents(Interface):
+    """Facet of `IContentStore`: one that reads many contents faster than each alone."""
+
+    def read_each(keys: Sequence[str]) -> Awaitable[Sequence[bytes | None]]:
+        """Return the whole of each content, in order, and None where there is none.
+
+        The index asks for up to 50, each of 64 KiB at most.
+        """
+
+
+class IPlacedContents(Interface):
+    """Facet of `IContentStore`: one that shows where messages lie and how they are flagged.
+
+    A maildir does, for other programs to see.  What counts is the index; it tells this
+    behind its commits, for each account one thing after the other.  What was under way
+    in a crash, or failed, is told once more, with what has come since: as things are
+    then.  So whatever is told may have been done already.
+    """
+
+    def show(account: AccountId, mailboxes: Sequence[Shown]) -> Awaitable[None]:
+        """Make what lies there say the same; durable when it returns.
+
+        A content that is not there any more is passed over: that its message has gone
+        is told next.
+        """
+
+    def forget(account: AccountId) -> Awaitable[None]:
+        """Show nothing more of an account that has been removed."""

@@ -55,9 +55,12 @@ from mailplat.mail.transit import Job, Stage, Transit, Verdict
 
 # isort: off
 from mailplat.facets import (  # one door for all: they are imported from here
+    IAddressedContents as IAddressedContents,
     IAnnotations as IAnnotations,
+    IBatchedContents as IBatchedContents,
     IDirectoryAdmin as IDirectoryAdmin,
     ILifetime as ILifetime,
+    IPlacedContents as IPlacedContents,
     IQueueAdmin as IQueueAdmin,
     IQuota as IQuota,
     ISearchable as ISearchable,
@@ -439,33 +442,6 @@ class IContentStore(Interface):
         A thousand or so at a time, none at the end.  One begins after ``""``.
         Contents that were there before the first call and still are may not be
         passed over; others may.
-        """
-
-
-# Facets of contents.
-
-
-class IAddressedContents(Interface):
-    """Facet of `IContentStore`: one that tells by two keys whether their contents are the same.
-
-    Of contents that are, the index keeps one.
-    """
-
-    def address(key: str) -> bytes:
-        """Return what the keys of the same octets have in common, and no others.
-
-        32 octets at most; a cryptographic hash will do.  It is asked on the
-        reactor, and reads no file.
-        """
-
-
-class IBatchedContents(Interface):
-    """Facet of `IContentStore`: one that reads many contents faster than each alone."""
-
-    def read_each(keys: Sequence[str]) -> Awaitable[Sequence[bytes | None]]:
-        """Return the whole of each content, in order, and None where there is none.
-
-        The index asks for up to 50, each of 64 KiB at most.
         """
 
 

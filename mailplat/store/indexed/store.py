@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mailplat.interfaces import IBus, IContentStore, IMailStore
+from mailplat.interfaces import IBus, IContentStore, IMailStore, IPlacedContents
 from mailplat.mail.content import Content, whole
 from mailplat.mail.events import AccountChanged
 from mailplat.mail.mailbox import Delivery, NewMessage, Outcome
@@ -26,6 +26,7 @@ from mailplat.store.indexed.elsewhere import Elsewhere, wrong_place
 from mailplat.store.indexed.queries.arrivals import Order, Stored
 from mailplat.store.indexed.queries.changes import Done
 from mailplat.store.indexed.queries.keys import Kept
+from mailplat.store.indexed.showing import Showing
 from mailplat.store.indexed.sweeper import Sweeper
 
 AT_ONCE = 32  # messages of one call that are made ready together
@@ -70,6 +71,9 @@ class IndexedStore:
         name = str(settings.contents)
         self.elsewhere = Elsewhere(database, contents, name) if contents else None
         self.sweeper = Sweeper(database, clock, self.elsewhere)
+        self.showing: Showing | None = None
+        if contents and IPlacedContents.providedBy(contents):
+            self.showing = Showing(database, contents)
         self._copying = DeferredSemaphore(LARGE_AT_ONCE)
 
     async def prepare(self) -> None:
@@ -84,6 +88,8 @@ class IndexedStore:
         else:
             await self._insist_on_database()
         await self.sweeper.start()
+        if self.showing:
+            await self.showing.start()
 
     async def _insist_on_database(self) -> None:
         place, has_keys = await self.database.read(queries.keys.place)
@@ -100,6 +106,7 @@ class IndexedStore:
             modseq = await self.database.write(
                 queries.mailboxes.ensure_account, account, self.now()
             )
+            self._show(account)
         opened = IndexedAccount(self, account, modseq)
         self.sweeper.catch_up()
         self.sweeper.spare(opened)
@@ -113,6 +120,8 @@ class IndexedStore:
 
     async def remove(self, account: AccountId) -> None:
         await self.sweeper.remove(account)
+        if self.showing:
+            await self.showing.removed(account)
 
     def now(self) -> float:
         """Return the time that what happens now is kept under, in seconds since 1970."""
@@ -216,7 +225,12 @@ class IndexedStore:
     def _tell(self, done: Done, account: AccountId) -> object:
         if done.mailboxes:
             self._bus.publish([AccountChanged(account, done.modseq, done.mailboxes)])
+            self._show(account)
         return done.answer
+
+    def _show(self, account: AccountId) -> None:
+        if self.showing:
+            self.showing.changed(account)
 
     async def _keep_pieces(self, account: AccountId, content: Content) -> int:
         email = await self.database.write(queries.contents.begin_content, account, self.now())

@@ -9,6 +9,7 @@ from mailplat.store.indexed.queries import (
     mailboxes,
     messages,
     reading,
+    showing,
     tidying,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "mailboxes",
     "messages",
     "reading",
+    "showing",
     "tidying",
 ]

@@ -11,3 +11,9 @@ CREATE INDEX store_finders ON store_keys (finder);
 
 -- Where it is that they lie: the name of its instance.
 CREATE TABLE store_place (name TEXT NOT NULL);
+
+-- Up to which mod-sequence an account was shown to a place that shows mailboxes.
+CREATE TABLE store_shown (
+    account  TEXT PRIMARY KEY,
+    modseq   INTEGER NOT NULL
+) WITHOUT ROWID;

@@ -1,0 +1,72 @@
+"""Tells a place of contents that shows mailboxes what has been committed."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from mailplat.interfaces import IPlacedContents
+from mailplat.mail.errors import ShuttingDown
+from mailplat.mail.people import AccountId
+from mailplat.sql import Database
+from mailplat.store.indexed import queries
+
+
+class Showing:
+    """Shows each account's changes behind their commits, one telling after the other.
+
+    What is told is how things are, as far as they have changed since what was told
+    last; so a telling that failed, or that a crash cut short, is made up for by the
+    next, at the latest after a start.
+    """
+
+    log = Logger()
+
+    def __init__(self, database: Database, place: IPlacedContents) -> None:
+        self._database = database
+        self._place = place
+        self._under_way: dict[AccountId, Deferred[None]] = {}
+        self._again: set[AccountId] = set()  # those that have changed meanwhile
+
+    async def start(self) -> None:
+        """Show what a crash kept from being shown."""
+        changed, gone = await self._database.read(queries.showing.not_shown)
+        for account in changed:
+            self.changed(account)
+        for account in gone:
+            await self.removed(account)
+
+    def changed(self, account: AccountId) -> None:
+        """Begin to show what has changed in an account."""
+        if account in self._under_way:
+            self._again.add(account)
+            return
+        over = self._under_way[account] = Deferred()
+        Deferred.fromCoroutine(self._tell(account)).addErrback(self._leave).chainDeferred(over)
+
+    async def removed(self, account: AccountId) -> None:
+        """Show that an account has gone, unless it has come back meanwhile."""
+        if over := self._under_way.get(account):
+            await DeferredList([over])
+        await self._place.forget(account)
+        await self._database.write(queries.showing.forget_shown, account)
+        self.changed(account)
+
+    async def _tell(self, account: AccountId) -> None:
+        try:
+            while True:
+                self._again.discard(account)
+                found = await self._database.read(queries.showing.to_show, account)
+                if found:
+                    await self._place.show(account, found.mailboxes)
+                    shown = queries.showing.set_shown
+                    await self._database.write(shown, account, found.modseq)
+                if account not in self._again:
+                    return
+        finally:
+            del self._under_way[account]
+
+    def _leave(self, failure: Failure) -> None:
+        if not isinstance(failure.value, ShuttingDown):
+            self.log.failure("changes are shown with the next ones", failure)
