@@ -104,6 +104,10 @@ class Program:
     def stop(self, seconds: float = 20) -> int:
         """Ask the program to end, wait for it, and return its exit status."""
         self._child.terminate()
+        return self.ended(seconds)
+
+    def ended(self, seconds: float = 30) -> int:
+        """Wait for the program to end by itself, and return its exit status."""
         try:
             return self._child.wait(seconds)
         except subprocess.TimeoutExpired:
