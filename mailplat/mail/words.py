@@ -18,7 +18,11 @@ LONGEST_WORD = 75  # octets of an encoded word
 
 _AROUND = len("=?utf-8?q??=")
 _SHORTEST_ROOM = _AROUND + len("=F0=9F=98=80")  # octets that any character fits into
-_NOT_IN_Q = re.compile(rb"[^A-Za-z0-9!*+\-/ ]")  # RFC 2047 section 5 (3), for phrases as well
+_IN_Q = bytes(  # RFC 2047 section 5 (3), for phrases as well
+    octet for octet in range(128) if chr(octet).isalnum() or octet in b"!*+-/ "
+)
+_NOT_IN_Q = re.compile(b"[^%b]++" % re.escape(_IN_Q))
+_CONTINUED = (b"=8", b"=9", b"=A", b"=B")  # octets of a character that are not its first, in Q
 
 # The text of a word may have a question mark, which RFC 2047 forbids, if that is no word's
 # end or beginning.
@@ -186,34 +190,41 @@ def encoded_words(text: str, room: int = LONGEST_WORD) -> Iterator[bytes]:
     most ``room`` octets, if it can.
     """
     octets = text.encode("utf-8", "replace")
-    quote = 2 * len(_NOT_IN_Q.findall(octets)) <= len(octets)
-    for part in _parts(text, room, quote=quote):
-        yield (
-            b" =?utf-8?q?%b?=" % part
-            if quote
-            else b" =?utf-8?b?%b?=" % b2a_base64(part, newline=False)
-        )
-
-
-def _parts(text: str, room: int, *, quote: bool) -> Iterator[bytes]:
-    """Yield the text cut so that each part fits into an encoded word; in Q if ``quote``."""
     most = (room if room >= _SHORTEST_ROOM else LONGEST_WORD) - _AROUND
-    part = b""
-    for character in text:
-        octets = character.encode("utf-8", "replace")
-        if quote:
-            octets = _NOT_IN_Q.sub(_quoted_octet, octets).replace(b" ", b"_")
-        size = len(part) + len(octets)
-        if part and (size if quote else _base64_size(size)) > most:
-            yield part
-            part, most = b"", LONGEST_WORD - _AROUND
-        part += octets
-    yield part
+    if 2 * len(octets.translate(None, _IN_Q)) <= len(octets):
+        return _words_in_q(_NOT_IN_Q.sub(_quoted_run, octets).replace(b" ", b"_"), most)
+    return _words_in_b(octets, most)
 
 
-def _quoted_octet(match: re.Match[bytes]) -> bytes:
-    return b"=%02X" % ord(match[0])
+def _words_in_q(octets: bytes, most: int) -> Iterator[bytes]:
+    """Yield words of octets that are quoted already, the first of at most so many."""
+    start = 0
+    while True:
+        stop = start + most
+        if stop < len(octets):
+            cut = octets.rfind(b"=", stop - 2, stop)
+            stop = cut if cut >= 0 else stop
+            while octets[stop : stop + 2] in _CONTINUED:
+                stop -= 3
+        yield b" =?utf-8?q?%b?=" % octets[start:stop]
+        if stop >= len(octets):
+            return
+        start, most = stop, LONGEST_WORD - _AROUND
 
 
-def _base64_size(octets: int) -> int:
-    return (octets + 2) // 3 * 4
+def _words_in_b(octets: bytes, most: int) -> Iterator[bytes]:
+    """Yield words of octets in base64, the first of at most so many octets then."""
+    start = 0
+    while True:
+        stop = start + most // 4 * 3
+        if stop < len(octets):
+            while octets[stop] & 0xC0 == 0x80:  # in a character
+                stop -= 1
+        yield b" =?utf-8?b?%b?=" % b2a_base64(octets[start:stop], newline=False)
+        if stop >= len(octets):
+            return
+        start, most = stop, LONGEST_WORD - _AROUND
+
+
+def _quoted_run(match: re.Match[bytes]) -> bytes:
+    return b"=" + match[0].hex("=").upper().encode()
