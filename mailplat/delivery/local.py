@@ -154,7 +154,7 @@ def _open_ends(address: Address, places: Sequence[Place]) -> Ends | MailError:
 def _delivery(job: Job, found: Findings, share: Share) -> Delivery:
     fields = [delivered_to(address) for address in share.addresses]
     trace = Octets(b"".join([return_path(job.envelope.sender), *fields]))
-    summary = found.summary(behind=trace.size)
+    summary = found.summary(trace.octets)
     message = NewMessage(join(trace, job.content), summary, received=job.arrived)
     key = f"{job.id} {share.account.id}"
     return Delivery(key, share.account.id, message, tuple(share.placements))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import accumulate
 from typing import Protocol
 
@@ -112,10 +112,18 @@ def join(*pieces: Content) -> Content:
     return Joined(pieces)
 
 
-async def chunks(content: Content) -> AsyncIterator[bytes]:
-    """Yield a content's octets, `CHUNK` of them at a time, the last fewer."""
-    for start in range(0, content.size, CHUNK):
-        yield await content.read(start, min(start + CHUNK, content.size))
+Turn = Callable[[], Awaitable[object]]
+"""Lets others go on while a large content is read, and comes back."""
+
+
+async def at_once() -> None:
+    """Take no turn: nobody else waits."""
+
+
+async def chunks(content: Content, size: int = CHUNK) -> AsyncIterator[bytes]:
+    """Yield a content's octets, so many of them at a time, the last fewer."""
+    for start in range(0, content.size, size):
+        yield await content.read(start, min(start + size, content.size))
 
 
 async def whole(content: Content) -> bytes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from itertools import groupby
 from typing import NamedTuple
 
-from mailplat.mail.content import Content, Excerpt, Octets, join
+from mailplat.mail.content import CHUNK, Content, Excerpt, Octets, chunks, join, whole
 from mailplat.mail.header import Header
 
 
@@ -43,6 +43,24 @@ def spliced(content: Content, splices: Iterable[Splice]) -> Content:
         return content
     pieces.append(excerpt_of(content, at, content.size))
     return join(*_fused(piece for piece in pieces if piece.size))
+
+
+async def changed(
+    content: Content, splices: AsyncIterable[Splice] | None, size: int = CHUNK
+) -> AsyncIterator[bytes]:
+    """Yield the octets of a content with these changes, which are made as they are read.
+
+    No more than ``size`` octets of the content are read at once.
+    """
+    at = 0
+    if splices:
+        async for start, stop, new in splices:
+            async for octets in chunks(excerpt_of(content, at, start), size):
+                yield octets
+            yield await whole(new)
+            at = stop
+    async for octets in chunks(excerpt_of(content, at, content.size), size):
+        yield octets
 
 
 def excerpt_of(content: Content, start: int, stop: int) -> Content:

@@ -8,7 +8,8 @@ number, which a store keeps beside the message without looking into them.
 from __future__ import annotations
 
 import struct
-from collections.abc import Awaitable, Callable, Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from datetime import date
 from enum import IntFlag
 from functools import cached_property
@@ -18,19 +19,19 @@ import attrs
 
 from mailplat.mail.addresslist import Effort
 from mailplat.mail.bodystructure import Bodies, describe, described_size
-from mailplat.mail.content import Content
+from mailplat.mail.content import Content, Turn, at_once
 from mailplat.mail.dates import DateTime, date_in
 from mailplat.mail.header import Telling
 from mailplat.mail.identifiers import relatives_of
 from mailplat.mail.imapwords import Envelope, read_envelope
-from mailplat.mail.layout import Layout
+from mailplat.mail.layout import Layout, Part
 from mailplat.mail.limits import KIB
 from mailplat.mail.preview import preview, preview_of, preview_parts
 from mailplat.mail.sortkeys import LONGEST_KEY, keys_of
 from mailplat.mail.structure import Scanner, Structure, scan
 from mailplat.mail.subject import base_subject
 
-VERSION = 3
+VERSION = 4
 PIECE = 256 * KIB  # octets of a large content that are read at once
 SLICE = 64 * KIB  # octets that are looked at before others get their turn
 LONGEST_ENVELOPE = 64 * KIB  # octets; of a longer one the addresses are left out
@@ -48,9 +49,12 @@ class Mark(IntFlag):
 
     REPLY = 1  # its subject says that it replies to another, or forwards one
     ATTACHMENT = 2  # it has a part that is to be saved rather than shown
+    UTF8 = 4  # its header, or that of a part, has something outside ASCII, or lies beside it
 
 
-_REPLY, _ATTACHMENT = map(int, Mark)  # numbers are added a hundred times faster than flags
+_REPLY, _ATTACHMENT, _UTF8 = map(
+    int, Mark
+)  # numbers are added a hundred times faster than flags
 
 
 @attrs.frozen
@@ -117,11 +121,13 @@ class Findings(NamedTuple):
     references: tuple[bytes, ...]
     fields: tuple[bytes, ...]  # in the order of `Facts`, but for the layout
 
-    def summary(self, behind: int = 0) -> Summary:
-        """Return the summary of the message with so many octets of trace fields before it."""
+    def summary(self, trace: bytes = b"") -> Summary:
+        """Return the summary of the message with these trace fields before it."""
         layout, marks, sent, references, fields = self
-        body = layout.parts[0].body + behind
-        fields = (*fields, layout.pack(behind))
+        body = layout.parts[0].body + len(trace)
+        fields = (*fields, layout.pack(len(trace)))
+        if not trace.isascii():
+            marks |= _UTF8
         front = _FRONT.pack(
             VERSION,
             marks,
@@ -155,8 +161,10 @@ class _Reading:
             self._room -= len(envelope.octets)
         return envelope.octets
 
-    def findings(self, structure: Structure, bodies: Bodies, words: str) -> Findings:
-        """Return what was found, with a preview."""
+    def findings(
+        self, structure: Structure, bodies: Bodies, words: str, utf8: bool
+    ) -> Findings:
+        """Return what was found, with a preview, and whether `Mark.UTF8` is due."""
         envelope = self.envelope
         assert envelope, "every message has a header"
         get = self.telling.get
@@ -168,7 +176,7 @@ class _Reading:
         to, display_to = keys_of(envelope.to)
         return Findings(
             structure.layout,
-            _REPLY * base.is_reply + _ATTACHMENT * _has_attachment(structure),
+            _REPLY * base.is_reply + _ATTACHMENT * _has_attachment(structure) + _UTF8 * utf8,
             date_in(date),
             relatives_of(message_id, references, in_reply_to),
             (
@@ -208,7 +216,10 @@ def findings(octets: bytes, previewed: bool = True) -> Findings:
     reading = _Reading()
     structure, bodies = _described(scan(octets, reading.write_envelope))
     words = preview(octets, structure) if previewed else ""
-    return reading.findings(structure, bodies, words)
+    utf8 = not octets.isascii() and not all(
+        octets[part.start : part.body].isascii() for part in structure.layout.parts
+    )
+    return reading.findings(structure, bodies, words, utf8)
 
 
 def summarise(octets: bytes) -> Summary:
@@ -216,29 +227,34 @@ def summarise(octets: bytes) -> Summary:
     return findings(octets).summary()
 
 
-Turn = Callable[[], Awaitable[object]]
-"""Lets others go on, and comes back."""
-
-
-async def _at_once() -> None:
-    """Nobody else waits."""
-
-
-async def findings_of(content: Content, turn: Turn = _at_once) -> Findings:
+async def findings_of(content: Content, turn: Turn = at_once) -> Findings:
     """Read a content of any size, a slice at a time; ``turn`` is awaited after each."""
     if content.size <= SLICE:
         return findings(await content.read(0, content.size))
     reading = _Reading()
     scanner = Scanner(reading.write_envelope)
+    others: list[int] = []  # where slices begin that have something outside ASCII
     for start in range(0, content.size, PIECE):
         piece = await content.read(start, min(start + PIECE, content.size))
         for at in range(0, len(piece), SLICE):
-            scanner.feed(piece[at : at + SLICE])
+            octets = piece[at : at + SLICE]
+            scanner.feed(octets)
+            if not octets.isascii():
+                others.append(start + at)
             await turn()
     structure, bodies = _described(scanner.finish())
     await turn()
     texts = [(entity, await content.read(*lies)) for entity, lies in preview_parts(structure)]
-    return reading.findings(structure, bodies, preview_of(texts))
+    words = preview_of(texts)
+    await turn()
+    utf8 = any(_is_touched(part, others) for part in structure.layout.parts)
+    return reading.findings(structure, bodies, words, utf8)
+
+
+def _is_touched(part: Part, others: Sequence[int]) -> bool:
+    """Whether a part's header lies in slices of which one begins at one of ``others``."""
+    at = bisect_right(others, part.start - SLICE)
+    return at < len(others) and others[at] < part.body
 
 
 async def summary_of(content: Content) -> Summary:

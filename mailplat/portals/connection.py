@@ -64,6 +64,7 @@ class Carrier(Protocol):
     transport: Any
 
     async def write(self, octets: bytes) -> None: ...
+    async def turn(self) -> None: ...
     def end(self, error: MailError) -> None: ...
 
 
@@ -84,6 +85,11 @@ class Connection:
         """Send octets of an answer ahead of its end; waits while too much lies unsent."""
         if self._carrier:
             await self._carrier.write(octets)
+
+    async def turn(self) -> None:
+        """Let others go on, in the midst of what takes some time."""
+        if self._carrier:
+            await self._carrier.turn()
 
     def end(self, error: MailError) -> None:
         """Say why and close; what is under way is cut off, and `Session.lost` called."""

@@ -190,7 +190,7 @@ class Shell(Protocol):
         """Send octets behind the replies made so far; wait while too much lies unsent."""
         self._outgoing.gather(octets)
         if self._outgoing.waiting > self._terms.limits.unsent or not self.connected:
-            await self._let_others_go_on()
+            await self.turn()
 
     def farewell(self, error: MailError) -> None:
         """Say why and close, at once if nothing is under way, else as soon as it is done."""
@@ -320,7 +320,7 @@ class Shell(Protocol):
                 return
             answered += 1
             if answered % TURN == 0:
-                await self._let_others_go_on()
+                await self.turn()
             event = engine.next_event()
             if self._paused and engine.held <= self._terms.limits.unread:
                 self._read_on()
@@ -350,9 +350,10 @@ class Shell(Protocol):
             await self._until_unsent_is(0)
             self._start_tls()
         elif self._outgoing.waiting > self._terms.limits.unsent:
-            await self._let_others_go_on()
+            await self.turn()
 
-    async def _let_others_go_on(self) -> None:
+    async def turn(self) -> None:
+        """Send what lies here, and let others go on."""
         self._outgoing.flush()
         await self._until_unsent_is(self._terms.limits.unsent)
         turn: Deferred[None] = Deferred()

@@ -96,6 +96,9 @@ class Line:
     written: bytearray = attrs.field(factory=bytearray)
     farewell: MailError | None = None
 
+    async def turn(self) -> None:
+        """Let others go on; there are none."""
+
     async def write(self, octets: bytes) -> None:
         self.written += octets
 

@@ -9,18 +9,21 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mailplat.mail.content import CHUNK, FIRST_LOOK, Joined, Octets, whole
-from mailplat.mail.downgrade import (
-    downgraded,
-    downgraded_header,
-)
+from mailplat.mail.content import Content, Joined, Octets, whole
+from mailplat.mail.downgrade import changes, downgraded_header
+from mailplat.mail.downgrade import downgraded as downgraded_by_layout
 from mailplat.mail.limits import KIB, MIB
+from mailplat.mail.splices import changed
 from mailplat.mail.structure import scan
 from mailplat.mail.words import decoded_words
 from mailplat.testing.fakes import FakeContent
 
 LONGEST = MIB
 INVALID = "<invalid@internationalized-address.invalid>"
+
+
+async def downgraded(content: Octets | FakeContent, longest: int) -> Content:
+    return await downgraded_by_layout(content, scan(content.octets).layout, longest)
 
 
 def shown(line: str) -> str:
@@ -141,15 +144,16 @@ async def test_the_body_stays_as_it_was(size: int) -> None:
     kept = b"Subject: x\r\n\r\n" + body
     content = Octets(kept)
     assert await downgraded(content, MIB) is content
-    found = await downgraded(FakeContent("Subject: é\r\n\r\n".encode() + body), MIB)
-    assert await whole(found) == b"Subject: =?utf-8?b?w6k=?=\r\n\r\n" + body
-    assert isinstance(found, Joined if size > FIRST_LOOK / 2 else Octets)
+    for kind in (FakeContent, Octets):
+        found = await downgraded(kind("Subject: é\r\n\r\n".encode() + body), MIB)
+        assert await whole(found) == b"Subject: =?utf-8?b?w6k=?=\r\n\r\n" + body
+        assert isinstance(found, Joined if kind is FakeContent else Octets)
 
 
 async def test_of_a_large_message_only_the_header_is_read() -> None:
     content = FakeContent("Subject: é\r\n\r\n".encode() + b"x\r\n" * 1_000_000)
     await downgraded(content, MIB)
-    assert content.reads == [(0, FIRST_LOOK)]
+    assert content.reads == [(0, 16 * KIB)]
 
 
 async def test_a_long_header_is_downgraded() -> None:
@@ -172,6 +176,7 @@ async def test_a_header_without_end_is_not_touched() -> None:
 
 # Parts.
 
+LETTERS = (b"a", "ä".encode(), b"b")
 INNER = "From: é@example.org\r\nSubject: ü\r\n\r\nGrüße\r\n"
 
 
@@ -250,7 +255,7 @@ async def test_parts_are_downgraded(message: str, seen: str) -> None:
     assert content.octets == octets
 
 
-async def test_of_large_parts_only_the_headers_are_read_again() -> None:
+async def test_of_large_parts_only_what_begins_them_is_read() -> None:
     large = "x\r\n" * 200_000
     message = parts(
         "Content-Description: a\r\n\r\n" + large,
@@ -261,19 +266,17 @@ async def test_of_large_parts_only_the_headers_are_read_again() -> None:
     content = FakeContent(message.encode())
     found = await downgraded(content, LONGEST)
     assert isinstance(found, Joined)
-    again = content.reads[1 + -(-content.size // CHUNK) :]
-    start = message.index("Content-Description: ä")
-    assert again == [(start, start + len("Content-Description: ä\r\n\r\n".encode()))]
+    starts = [message.encode().index(b"Content-Description: " + one) for one in LETTERS]
+    end = content.size
+    assert content.reads == [(at, min(at + 16 * KIB, end)) for at in (0, *starts[1:])]
     expected = message.replace("tion: ä", "tion: =?utf-8?b?w6Q=?=").encode()
     assert await whole(found) == expected
 
 
-@pytest.mark.parametrize(("size", "reads"), [(10, 1), (60_000, 3)])
-async def test_a_message_in_ascii_stays(size: int, reads: int) -> None:
-    message = parts("X: y\r\n\r\n" + "line\r\n" * size).replace("ä", "a")
+async def test_a_message_in_ascii_stays() -> None:
+    message = parts("X: y\r\n\r\n" + "line\r\n" * 60_000).replace("ä", "a")
     content = FakeContent(message.encode())
     assert await downgraded(content, LONGEST) is content
-    assert len(content.reads) == reads
 
 
 async def test_a_part_with_too_long_a_header_stays() -> None:
@@ -306,3 +309,73 @@ async def test_whatever_parts_there_are(sections: list[str], depth: int) -> None
     assert [
         shown_octets[part.body : part.end] for part in after.layout.parts if not part.kind
     ] == kept
+
+
+# What it may cost.
+
+
+def test_what_does_not_fit_is_left_out_and_what_follows_is_shown() -> None:
+    to = b"To: " + "é <a@example.org>, ".encode() * 1001 + b"\r\n"
+    long = b"Subject: " + "é".encode() * 20_000 + b"\r\n"
+    short = "Subject: é\r\n".encode()
+    seen = b"Subject: =?utf-8?b?w6k=?=\r\n"
+    assert downgraded_header(to + long + b"X: y\r\n" + short) == b"X: y\r\n" + seen
+    assert downgraded_header(short * 1001) == seen * 1000
+    many = (b"Cc: " + "é <a@example.org>, ".encode() * 300 + b"\r\n") * 4 + short
+    assert downgraded_header(many).count(b"@") == 900
+    assert downgraded_header(many).endswith(seen)
+    subjects = b"Subject: " + "é".encode() * 7000 + b"\r\n"
+    assert downgraded_header(subjects * 6).count(b"Subject") == 4
+    left_out = "X: é\r\n".encode() * 100_000
+    assert downgraded_header(left_out + short + left_out + b"\r\n") == seen + b"\r\n"
+
+
+async def test_a_budget_is_for_a_whole_message() -> None:
+    message = parts(*["Subject: é\r\n" * 60 + "\r\nx"] * 20).encode()
+    found = await whole(await downgraded(Octets(message), LONGEST))
+    assert found.count(b"Subject: =?utf-8?b?w6k=?=\r\n") == 1000
+    assert found.count(b"\r\n\r\nx\r\n--b") == 20
+
+
+async def test_behind_many_changes_headers_end_at_the_next() -> None:
+    odd = "X: é\r\nY: y\r\n" * 500
+    message = parts(*[odd + "\r\nx"] * 6, header="Subject: s\r\n").encode()
+    found = await whole(await downgraded(Octets(message), LONGEST))
+    assert found.count(b"Y: y\r\n") == 2000
+    assert found.endswith(b"--b\r\n\r\nx\r\n" * 2 + b"--b--\r\n")
+    for part in scan(found).layout.parts:
+        assert found[part.start : part.body].isascii()
+
+
+async def test_others_have_their_turn_meanwhile() -> None:
+    field = b"Subject: " + "é a ".encode() * 1000 + b"\r\n"
+    message = parts(*[field.decode() + "\r\nx"] * 10).encode()
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        turns += 1
+
+    layout = scan(message).layout
+    await downgraded_by_layout(FakeContent(message), layout, LONGEST, turn)
+    assert turns >= 10
+    turns = 0
+    small = parts("Subject: é\r\n\r\nx").encode()
+    await downgraded_by_layout(FakeContent(small), scan(small).layout, LONGEST, turn)
+    assert not turns
+
+
+async def test_only_what_is_read_is_changed() -> None:
+    large = "x\r\n" * 200_000
+    message = parts(*["Subject: é\r\n\r\n" + large] * 5).encode()
+    content = FakeContent(message)
+    found = changed(content, changes(content, scan(message).layout, LONGEST), KIB)
+    read = b""
+    async for piece in found:
+        read += piece
+        if b"=?utf-8?b?w6k=?=" in read:
+            break
+    assert read.endswith(b"--b\r\nSubject: =?utf-8?b?w6k=?=\r\n")
+    assert max(stop for _, stop in content.reads) < 20 * KIB
+    rest = b"".join([piece async for piece in found])
+    assert read + rest == await whole(await downgraded(content, LONGEST))

@@ -193,7 +193,7 @@ def test_what_messages_are_sorted_and_listed_by_is_there() -> None:
     assert (found.sent, str(found.day)) == (1795473000, "2026-11-24")
     assert found.subject == unicodedata.normalize("NFD", "GRÜßE").encode()  # RFC 5051
     assert (found.sender, found.to, found.cc) == (b"ZOE", b"LIST", b"THREE")
-    assert found.marks == Mark.REPLY | Mark.ATTACHMENT
+    assert found.marks == Mark.REPLY | Mark.ATTACHMENT | Mark.UTF8
     assert found.preview == b"Here it is, as you asked."
     assert facts(REPLY).marks == Mark(0)
     assert facts(REPLY).day == date(2026, 11, 23)
@@ -201,8 +201,8 @@ def test_what_messages_are_sorted_and_listed_by_is_there() -> None:
 
 def test_trace_fields_before_a_message_move_its_parts_and_nothing_else() -> None:
     trace = b"Return-Path: <a@b>\r\nDelivered-To: c@d\r\n"
-    assert findings(FORWARD).summary(behind=len(trace)) == summarise(trace + FORWARD)
-    moved = read_summary(findings(FORWARD).summary(behind=len(trace)).octets)
+    assert findings(FORWARD).summary(trace) == summarise(trace + FORWARD)
+    moved = read_summary(findings(FORWARD).summary(trace).octets)
     part = moved.layout.section("2")
     assert part
     assert (trace + FORWARD)[part.start : part.stop] == b"AAAA"
@@ -216,6 +216,36 @@ async def test_a_large_content_is_read_in_pieces(
     monkeypatch.setattr("mailplat.mail.summary.SLICE", max(1, piece // 3))
     for message in (REPLY, FORWARD, b"", b"\r\n", b"Subject: no body"):
         assert await summary_of(Octets(message)) == summarise(message)
+
+
+def is_utf8(message: str, trace: bytes = b"") -> bool:
+    octets = findings(message.encode()).summary(trace).octets
+    return Mark.UTF8 in read_summary(octets).marks
+
+
+PARTS = (
+    "Content-Type: multipart/mixed; boundary=b\r\n\r\nä\r\n--b\r\nX: y\r\n%s\r\nä\r\n--b--\r\n"
+)
+
+
+def test_headers_outside_ascii_are_marked_wherever_they_are() -> None:
+    assert is_utf8("Subject: ä\r\n\r\n")
+    assert not is_utf8("Subject: a\r\n\r\nä")
+    assert is_utf8(PARTS % "Content-Description: ä\r\n")
+    assert not is_utf8(PARTS % "")
+    assert not is_utf8("Subject: a\r\n\r\n", b"Return-Path: <a@b.c>\r\n")
+    assert is_utf8("Subject: a\r\n\r\n", "Return-Path: <ä@b.c>\r\n".encode())
+
+
+async def test_headers_of_large_messages_are_marked_too() -> None:
+    large = "line\r\n" * 200_000
+    for message, marked in (
+        (PARTS % f"\r\n{large}\r\n--b\r\nX: ä\r\n", True),
+        ((PARTS % f"\r\n{large}\r\n--b\r\n").replace("ä", "a"), False),
+        (f"X: y\r\n\r\n{large}ä", False),
+    ):
+        found = read_summary((await summary_of(Octets(message.encode()))).octets)
+        assert (Mark.UTF8 in found.marks) is marked
 
 
 def digest_of(headers: bytes, count: int) -> bytes:
@@ -248,11 +278,11 @@ def test_no_message_has_a_summary_without_bounds(nasty: bytes) -> None:
     began = time.process_time()
     found = findings(nasty)
     assert time.process_time() - began < 0.05 * (len(nasty) / 65536 + 20)
-    octets = found.summary(behind=50).octets
+    octets = found.summary(b"x" * 50).octets
     assert len(octets) < LONGEST_ENVELOPE + 3 * LONGEST_STRUCTURE
     began = time.process_time()
     for behind in range(100):
-        found.summary(behind)
+        found.summary(b"x" * behind)
     assert time.process_time() - began < 1
     facts = read_summary(octets)
     assert facts.envelope.startswith(b"(")

@@ -11,6 +11,7 @@ from mailplat.interfaces import IAccount
 from mailplat.mail.content import Content, Octets
 from mailplat.mail.errors import MailError
 from mailplat.mail.mailbox import ModSeq, Record, Uid, UidSet, Wanted
+from mailplat.mail.summary import Facts, read_summary
 from mailplat.portals.pop3.columns import Columns
 
 FIRST = 16384  # octets to fetch beyond the message that is asked for
@@ -59,6 +60,19 @@ class Reader:
             octets = self.at_hand(place)
         self._next = place + 1
         return Octets(octets) if octets is not None else await self._read(place)
+
+    async def facts(self, place: int) -> Facts | None:
+        """Return what was found out of a message when it came.
+
+        None if nobody has kept that, or in a form that is no longer read.
+        """
+        uids = UidSet.from_sorted([self._columns.uids[place]])
+        async with self._account.records(self._columns.mailbox, uids, Wanted.SUMMARY) as cursor:
+            batch = await cursor.next_batch()
+        try:
+            return read_summary(batch.summaries[0]) if batch else None
+        except ValueError:
+            return None
 
     def _fetch_more(self) -> None:
         if self._budget and self._fetched_to < len(self._columns):

@@ -21,7 +21,8 @@ from mailplat.portals.doorkeeper import Doorkeeper
 from mailplat.portals.login import Logins
 from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.pop3.maildrop import Maildrops, Removal, expunge, hide, move_to
-from mailplat.portals.pop3.session import Pop3Session, Rules, Visit
+from mailplat.portals.pop3.session import Pop3Session, Rules
+from mailplat.portals.pop3.visit import Visit
 from mailplat.portals.service import LinePortal, PortalSettings
 from mailplat.portals.tls import Certificates
 from mailplat.wire.pop3 import Err, Pop3Engine

@@ -7,14 +7,13 @@ state, and the only moment at which anything is removed (RFC 1939 section 6).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import attrs
 
-from mailplat.mail.content import Content, Octets
-from mailplat.mail.downgrade import downgraded
+from mailplat.mail.content import Content, Octets, whole
 from mailplat.mail.errors import (
     BadSequence,
     LoginFailed,
@@ -25,8 +24,10 @@ from mailplat.mail.errors import (
 )
 from mailplat.mail.limits import Limits
 from mailplat.mail.people import Account
-from mailplat.mail.transit import Peer
+from mailplat.mail.splices import Splice, changed
 from mailplat.portals.pop3.languages import ENGLISH, LANGUAGES, language_for
+from mailplat.portals.pop3.views import changed_at_once, changes_for_ascii
+from mailplat.portals.pop3.visit import Visit
 from mailplat.wire import pop3, sasl
 from mailplat.wire.engine import After, TimedOut
 from mailplat.wire.pop3 import (
@@ -72,20 +73,6 @@ class CutShort(Exception):
 
 
 Answers: TypeAlias = Mapping[type[object], Callable[[Any, Any], Awaitable[Reply]]]
-
-
-@attrs.define
-class Visit:
-    """What a client did in its maildrop, for the log."""
-
-    login: str
-    peer: Peer
-    messages: int  # that were there
-    retrieved: int = 0
-    retrieved_octets: int = 0
-    deleted: int = 0
-    deleted_octets: int = 0
-    end: str = "left without QUIT"
 
 
 @attrs.frozen(kw_only=True)
@@ -376,7 +363,7 @@ class Pop3Session:
             self._note_retrieved(place, len(octets))
             return Message(self._say("{octets} octets", octets=len(octets)), octets)
         with closing(await self._content(place, octets)) as content:
-            shown = await self._shown(content)
+            shown = await changed_at_once(content, await self._changes(place, content))
             reply = await self._sent(self._say("{octets} octets", octets=shown.size), shown)
         self._note_retrieved(place, shown.size)
         return reply
@@ -394,13 +381,12 @@ class Pop3Session:
     async def _content(self, place: int, octets: bytes | None) -> Content:
         return await self._maildrop.reader.content(place) if octets is None else Octets(octets)
 
-    async def _shown(self, content: Content) -> Content:
-        """Return a message as this client may see it (RFC 6856 section 4)."""
-        if isinstance(content, Octets) and self._may_see(content.octets):
-            return content
+    async def _changes(self, place: int, content: Content) -> AsyncIterator[Splice] | None:
+        """Find what this client may not see as it is (RFC 6856 section 4); None if nothing."""
         if self._utf8:
-            return content
-        return await downgraded(content, self._rules.limits.header_size)
+            return None
+        longest, turn = self._rules.limits.header_size, self._connection.turn
+        return await changes_for_ascii(self._maildrop.reader, place, content, longest, turn)
 
     async def _sent(self, text: str, content: Content) -> Reply:
         if isinstance(content, Octets) and content.size <= TOGETHER:
@@ -416,26 +402,39 @@ class Pop3Session:
         try:
             return await content.read(start, start + PIECE)
         except MailError as error:
-            if not start:
-                raise
-            self._end("a message was cut short")
-            raise CutShort(f"at octet {start}: {error}") from error
+            raise self._cut_short(start, error) from error
+
+    def _cut_short(self, sent: int, error: MailError) -> Exception:
+        """Return what to raise where a message can't be read on behind what has been sent."""
+        if not sent:
+            return error
+        self._end("a message was cut short")
+        return CutShort(f"at octet {sent}: {error}")
 
     async def _top(self, command: pop3.Top) -> Reply:
         """Send the top of what RETR would send (RFC 6858 section 4)."""
         place = self._maildrop.place(command.number)
         with closing(await self._maildrop.reader.content(place)) as content:
-            return await self._top_of(await self._shown(content), command.lines)
+            found = await self._changes(place, content)
+            if content.size <= TOGETHER:
+                octets = await whole(await changed_at_once(content, found))
+                cut = TopCut(command.lines)
+                return Message(
+                    self._say("The top of the message"), cut.feed(octets) + cut.end()
+                )
+            return await self._top_of(changed(content, found, PIECE), command.lines)
 
-    async def _top_of(self, content: Content, lines: int) -> Reply:
-        text, cut = self._say("The top of the message"), TopCut(lines)
-        if isinstance(content, Octets) and content.size <= TOGETHER:
-            return Message(text, cut.feed(content.octets) + cut.end())
-        transfer, start = Transfer(text), 0
-        while start < content.size and not cut.done:
-            piece = cut.feed(await self._piece(content, start))
-            await self._connection.write(transfer.feed(piece))
-            start += PIECE
+    async def _top_of(self, pieces: AsyncIterator[bytes], lines: int) -> Reply:
+        """Send the top of a message; raises `CutShort` if reading fails in the midst of it."""
+        transfer, cut, sent = Transfer(self._say("The top of the message")), TopCut(lines), 0
+        try:
+            async for piece in pieces:
+                await self._connection.write(transfer.feed(cut.feed(piece)))
+                sent += len(piece)
+                if cut.done:
+                    break
+        except MailError as error:
+            raise self._cut_short(sent, error) from error
         return Tail(transfer.feed(cut.end()) + transfer.end())
 
     async def _dele(self, command: pop3.Dele) -> Reply:

@@ -10,7 +10,8 @@ from twisted.internet.testing import StringTransport
 
 from mailplat.mail.errors import DiskFull, LoginUnavailable, Overloaded, StoreFailed
 from mailplat.mail.mailbox import INBOX, SEEN, Change, FlagChange, UidSet
-from mailplat.portals.pop3 import reader, session
+from mailplat.mail.summary import VERSION
+from mailplat.portals.pop3 import reader, session, views
 from mailplat.portals.shell import Shell, Terms
 from mailplat.testing.fixtures import async_fixture
 
@@ -678,6 +679,49 @@ async def test_large_messages_are_streamed(scene: Any, size: int) -> None:
     top = b"Subject: large\r\n\r\n" + b"\r\n".join(body.split(b"\r\n")[:4000])
     top = top if top.endswith(b"\r\n") else top + b"\r\n"
     assert heard.partition(b"\r\n")[2] == top.replace(b"\n.", b"\n..") + b".\r\n"
+
+
+LARGE = b"x\r\n" * 100_000
+IN_PARTS = b"Content-Type: multipart/mixed; boundary=b\r\n%b\r\n--b\r\n%b\r\n%b\r\n--b--\r\n"
+SUBJECT, SHOWN = "Subject: ü\r\n".encode(), b"Subject: =?utf-8?b?w7w=?=\r\n"
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_of_large_messages_only_headers_are_shown_in_another_form(
+    scene: Any, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.fill(IN_PARTS % (SUBJECT, SUBJECT, LARGE))
+    if not known:  # the summary is one of another version
+        monkeypatch.setattr("mailplat.mail.summary.VERSION", VERSION + 1)
+    client = scene.client()
+    await client.log_in()
+    expected = IN_PARTS % (SHOWN, SHOWN, LARGE)
+    assert await client.say("RETR 1") == (
+        b"+OK %d octets\r\n" % len(expected) + expected + b".\r\n"
+    )
+    for lines in (0, 1, 3, 5000):
+        end = expected.index(b"\r\n\r\n") + 4
+        for _ in range(lines):
+            end = expected.index(b"\r\n", end) + 2
+        top = b"+OK The top of the message\r\n" + expected[:end] + b".\r\n"
+        assert await client.say(f"TOP 1 {lines}") == top
+
+
+async def test_large_messages_with_headers_in_ascii_are_not_looked_into(
+    scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = [
+        IN_PARTS % (b"", b"X: y\r\n", LARGE),
+        b"Subject: x\r\n\r\n" + LARGE + "ü\r\n".encode(),
+    ]
+    await scene.fill(*messages)
+    monkeypatch.setattr(views, "changes", None)
+    monkeypatch.setattr(views, "findings_of", None)
+    client = scene.client()
+    await client.log_in()
+    for number, message in enumerate(messages, 1):
+        assert message in await client.say(f"RETR {number}")
+        assert b"Content-Type" in await client.say(f"TOP {number} 1") or number == 2
 
 
 async def test_reading_in_turn_asks_the_store_seldom(
