@@ -104,6 +104,34 @@ class Excerpt:
         self.whole.close()
 
 
+AHEAD = 16 * KIB
+
+
+@attrs.define
+class ReadAhead:
+    """Another content, for those who read it in small pieces from front to back."""
+
+    whole: Content
+    _start: int = 0
+    _octets: bytes = b""  # from ``_start`` on
+
+    @property
+    def size(self) -> int:
+        return self.whole.size
+
+    async def read(self, start: int, stop: int) -> bytes:
+        start, stop = max(start, 0), min(stop, self.size)
+        if not self._start <= start <= stop <= self._start + len(self._octets):
+            if stop - start >= AHEAD:
+                return await self.whole.read(start, stop)
+            octets = await self.whole.read(start, min(start + AHEAD, self.size))
+            self._start, self._octets = start, octets
+        return self._octets[start - self._start : stop - self._start]
+
+    def close(self) -> None:
+        self.whole.close()
+
+
 def join(*pieces: Content) -> Content:
     """Put contents behind one another, in one buffer where all are in memory."""
     octets = [piece.octets for piece in pieces if isinstance(piece, Octets)]

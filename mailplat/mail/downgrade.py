@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 import attrs
 
 from mailplat.mail.addresslist import Effort, NamedAddress, addresses_in, name_pieces
-from mailplat.mail.content import Content, Octets, Turn, at_once
+from mailplat.mail.content import Content, Octets, ReadAhead, Turn, at_once
 from mailplat.mail.fields import structured
 from mailplat.mail.header import Field, Header, name_of
 from mailplat.mail.layout import Kind, Layout
@@ -29,7 +29,7 @@ ADDED = 4 * KIB  # octets of trace fields that a header may have got here
 LONGEST_TEXT = 16 * KIB  # characters of a field of text, or of parameters, that is shown
 NOBODY = b" <invalid@internationalized-address.invalid>"  # RFC 6858 section 2.1
 
-_AT_ONCE = 16 * KIB  # octets of headers that are read at least, and looked at between turns
+_AT_ONCE = 16 * KIB  # octets of headers that are looked at between two turns
 _GLOBAL = re.compile(rb"(\A[^:]*+:\s*+message\s*+/\s*+)global", re.IGNORECASE)
 _TYPE = re.compile(rb"(?:\A|\n)(?=[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-[Tt][Yy][Pp][Ee][ \t]*+:)")
 _OTHER = re.compile(rb"[\x80-\xff]")
@@ -118,12 +118,10 @@ class _Headers:
 
     def __init__(self, content: Content, layout: Layout, longest: int, turn: Turn) -> None:
         self.longest = longest
-        self._content = content
+        self._content = ReadAhead(content)
         self._parts = layout.parts
         self._turn = turn
         self._done = 0  # octets of work since the last turn
-        self._start = 0
-        self._octets = b""  # of the content from ``_start`` on
         self._next = 0  # no part from the last that was asked for up to this one is changed
 
     async def work(self, octets: int) -> None:
@@ -136,12 +134,7 @@ class _Headers:
     async def read(self, number: int) -> bytes:
         """Return a part's header."""
         part = self._parts[number]
-        if not self._start <= part.start <= part.body <= self._start + len(self._octets):
-            stop = min(max(part.body, part.start + _AT_ONCE), self._content.size)
-            self._start, self._octets = part.start, b""
-            self._octets = await self._content.read(part.start, stop)
-        start = part.start - self._start
-        header = self._octets[start : start + part.body - part.start]
+        header = await self._content.read(part.start, part.body)
         await self.work(len(header))
         return header
 

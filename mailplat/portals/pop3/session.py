@@ -24,9 +24,9 @@ from mailplat.mail.errors import (
 )
 from mailplat.mail.limits import Limits
 from mailplat.mail.people import Account
-from mailplat.mail.splices import Splice, changed
+from mailplat.mail.splices import Splice
 from mailplat.portals.pop3.languages import ENGLISH, LANGUAGES, language_for
-from mailplat.portals.pop3.views import changed_at_once, changes_for_ascii
+from mailplat.portals.pop3.views import changed_as_read, changed_at_once, changes_for_ascii
 from mailplat.portals.pop3.visit import Visit
 from mailplat.wire import pop3, sasl
 from mailplat.wire.engine import After, TimedOut
@@ -422,7 +422,7 @@ class Pop3Session:
                 return Message(
                     self._say("The top of the message"), cut.feed(octets) + cut.end()
                 )
-            return await self._top_of(changed(content, found, PIECE), command.lines)
+            return await self._top_of(changed_as_read(content, found, PIECE), command.lines)
 
     async def _top_of(self, pieces: AsyncIterator[bytes], lines: int) -> Reply:
         """Send the top of a message; raises `CutShort` if reading fails in the midst of it."""

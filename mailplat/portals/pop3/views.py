@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from mailplat.mail.content import Content, Octets, Turn
+from mailplat.mail.content import Content, Octets, ReadAhead, Turn
 from mailplat.mail.downgrade import changes
-from mailplat.mail.splices import Splice, spliced
+from mailplat.mail.splices import Splice, changed, spliced
 from mailplat.mail.structure import scan
 from mailplat.mail.summary import Mark, findings_of, read_summary
 
@@ -39,4 +39,19 @@ async def changes_for_ascii(
 
 async def changed_at_once(content: Content, found: AsyncIterator[Splice] | None) -> Content:
     """Return a content with its changes, if it has any."""
-    return spliced(content, [one async for one in found]) if found else content
+    if not found:
+        return content
+    splices = [one async for one in found]
+    return spliced(_readable(content), splices) if splices else content
+
+
+def changed_as_read(
+    content: Content, found: AsyncIterator[Splice] | None, size: int
+) -> AsyncIterator[bytes]:
+    """Yield the octets of a content with its changes, at most so many of it at once."""
+    return changed(_readable(content) if found else content, found, size)
+
+
+def _readable(content: Content) -> Content:
+    """Return a content of which small pieces are cheap to read."""
+    return content if isinstance(content, Octets) else ReadAhead(content)
