@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import attrs
 from pydantic import Field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -15,8 +15,9 @@ from zope.interface import implementer
 from mailplat.interfaces import IDeliveryAgent, IDirectory, IMailStore
 from mailplat.mail.address import Address
 from mailplat.mail.compose import delivered_to, return_path
-from mailplat.mail.content import Octets, join
+from mailplat.mail.content import Content, Octets, join
 from mailplat.mail.errors import AccountDisabled, MailError, StoreFailed
+from mailplat.mail.limits import KIB
 from mailplat.mail.mailbox import Delivery, NewMessage, Outcome, Placement, Role
 from mailplat.mail.people import Account, AccountId, Place, obstacle
 from mailplat.mail.status import DELIVERED
@@ -26,6 +27,9 @@ from mailplat.plugin import Settings
 
 INBOX = Placement()
 JUNK = Placement("Junk", Role.JUNK, create=True)
+
+LARGE = 256 * KIB  # octets; what takes more is read in many slices, and memory meanwhile,
+LARGE_AT_ONCE = 2  # which is why so many are read at once and the others wait
 
 
 class LocalSettings(Settings):
@@ -91,6 +95,7 @@ class LocalDelivery:
         self._directory = directory
         self._store = store
         self._clock = clock
+        self._large = DeferredSemaphore(LARGE_AT_ONCE)
 
     async def attempt(self, job: Job) -> Sequence[Outcome]:
         shares: dict[AccountId, Share] = {}
@@ -124,7 +129,7 @@ class LocalDelivery:
         self, job: Job, shares: dict[AccountId, Share]
     ) -> dict[AccountId, Outcome]:
         try:
-            found = await findings_of(job.content, self._turn)
+            found = await self._findings(job.content)
             deliveries = [_delivery(job, found, share) for share in shares.values()]
             outcomes = await self._store.deliver(deliveries)
         except Exception as error:  # noqa: BLE001 - failures are outcomes and never raised
@@ -133,6 +138,16 @@ class LocalDelivery:
                 error = StoreFailed(f"{type(error).__name__}: {error}")
             outcomes = [_failure(error)] * len(shares)
         return dict(zip(shares, outcomes, strict=True))
+
+    async def _findings(self, content: Content) -> Findings:
+        """Read a message; a large one when others have been read."""
+        if content.size <= LARGE:
+            return await findings_of(content, self._turn)
+        await self._large.acquire()
+        try:
+            return await findings_of(content, self._turn)
+        finally:
+            self._large.release()
 
     def _turn(self) -> Deferred[None]:
         """Let the reactor go round once before we go on with a large message."""

@@ -11,7 +11,7 @@ from functools import cache
 
 import attrs
 
-MOST_TOKENS = 15_000  # of one element; behind so many a new one begins
+MOST_TOKENS = 3_000  # of one element; behind so many a new one begins
 
 WORD, STRING, AT, OPEN, CLOSE, COMMA, COLON = b"wq@<>,:"
 

@@ -58,6 +58,8 @@ def astring(octets: bytes) -> bytes:
 
 _ADDRESS_FIELDS = (b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc")
 _TEXT_FIELDS = (b"date", b"subject", b"in-reply-to", b"message-id")
+_SHORTEST = len(b'(NIL NIL "a" "b")')  # octets of an address, a group has more
+_FEW = 3  # elements of a list that are read in any case, for what comes first
 _NO_MAILBOX, _NO_HOST = b"MISSING_MAILBOX", b"MISSING_DOMAIN"
 
 
@@ -83,13 +85,16 @@ def read_envelope(
     All fields of one name are read as one list of addresses, so that nobody is
     shown another author than the one whom others have checked; of other fields
     the topmost counts.  docs/mime.md says how it was settled what the RFC
-    leaves open.  Of an ENVELOPE of more than ``longest`` octets the addresses
-    are left out, and what takes more than an eighth.
+    leaves open.  Of the fields of one name ``longest`` octets are read.  Of an
+    ENVELOPE of more than that the addresses are left out, and what takes more
+    than an eighth.
     """
-    lists = [
-        _list(telling[name], effort) if name in telling else _NO_LIST
-        for name in _ADDRESS_FIELDS
-    ]
+    lists: list[_List] = []
+    room = longest
+    for name in _ADDRESS_FIELDS:
+        one = _list(telling[name], longest, room, effort) if name in telling else _NO_LIST
+        room -= len(one[0])
+        lists.append(one)
     (author, first), (sender, _), (reply_to, _), (to, first_to), (cc, first_cc), (bcc, _) = (
         lists
     )
@@ -129,7 +134,8 @@ _List = tuple[bytes, First]  # as an ENVELOPE has it, and what comes first
 _NO_LIST: _List = (b"NIL", NOBODY)
 
 
-def _list(bodies: list[bytes], effort: Effort | None) -> _List:
+def _list(bodies: list[bytes], longest: int, room: int, effort: Effort | None) -> _List:
+    """Return a list of which ``longest`` octets are read, and few more than ``room`` written."""
     body = bodies[0]
     if len(bodies) == 1 and len(body) <= LONGEST_QUOTED and body.isascii():
         usual = _usual_list(body)
@@ -137,9 +143,23 @@ def _list(bodies: list[bytes], effort: Effort | None) -> _List:
             return usual
     if effort and effort.words <= 0:
         return _NO_LIST
-    read = addresses_in(*bodies, effort=effort)
+    most = max(room // _SHORTEST + 1, _FEW)
+    read = addresses_in(*_beginning(bodies, longest), most=most, effort=effort)
     written = address_list(read)
     return b"(%b)" % written if written else b"NIL", read.first
+
+
+def _beginning(bodies: list[bytes], longest: int) -> list[bytes]:
+    """Return bodies up to so many octets, the last up to a comma where it is cut."""
+    if sum(map(len, bodies)) <= longest:
+        return bodies
+    kept: list[bytes] = []
+    for body in bodies:
+        if len(body) > longest:
+            return [*kept, body[:longest].rpartition(b",")[0]]
+        kept.append(body)
+        longest -= len(body)
+    return kept
 
 
 def _usual_list(body: bytes) -> _List | None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import attrs
 import pytest
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from mailplat.delivery.discard import Discard
-from mailplat.delivery.local import LocalDelivery, LocalSettings
+from mailplat.delivery.local import LARGE, LARGE_AT_ONCE, LocalDelivery, LocalSettings
 from mailplat.interfaces import IDeliveryAgent, IMailStore
 from mailplat.mail.address import Address
 from mailplat.mail.content import Joined, Octets
@@ -88,6 +89,50 @@ def agent(store: FakeStore) -> LocalDelivery:
 async def statuses(agent: LocalDelivery, *to: str, **changes: Any) -> list[str]:
     outcomes = await agent.attempt(new_job(*to, **changes))
     return [str(outcome.status) for outcome in outcomes]
+
+
+@attrs.define
+class SlowContent:
+    """A content of which the first read is answered when the test says so."""
+
+    size: int
+    reads: int = 0
+    first: Deferred[None] = attrs.field(factory=Deferred)
+
+    async def read(self, start: int, stop: int) -> bytes:
+        self.reads += 1
+        if self.reads == 1:
+            await self.first
+        return b"\r\n" * ((stop - start) // 2)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+async def test_only_a_few_large_messages_are_read_at_once(store: FakeStore) -> None:
+    clock = Clock()
+    agent = LocalDelivery(LocalSettings(), FakeDirectory(dict(WAYS)), store, clock)
+    large = [SlowContent(LARGE + 2) for _ in range(LARGE_AT_ONCE + 2)]
+    small = SlowContent(LARGE)
+    jobs = [
+        ensureDeferred(
+            agent.attempt(new_job("alice@example.org", id=str(number), content=content))
+        )
+        for number, content in enumerate([*large, small])
+    ]
+    assert [one.reads for one in large] == [1, 1, 0, 0]
+    assert small.reads == 1
+    jobs[2].cancel()
+    large[0].first.callback(None)
+    clock.pump([0] * 20)
+    assert [str((await jobs[0])[0].status), large[3].reads] == ["2.1.5", 1]
+    for content in (large[1], large[3], small):
+        content.first.callback(None)
+    clock.pump([0] * 60)
+    for job in (jobs[1], jobs[3], jobs[4]):
+        assert str((await job)[0].status) == "2.1.5"
+    assert large[2].reads == 0
+    assert (await jobs[2])[0].status.is_transient
 
 
 async def test_a_message_gets_its_trace_fields(agent: LocalDelivery, store: FakeStore) -> None:

@@ -9,9 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailplat.mail.addresslist import addresses_in
+from mailplat.mail.addresslist import Effort, addresses_in
 from mailplat.mail.header import Header
-from mailplat.mail.imapwords import LONGEST_QUOTED, address_list, astring, envelope, quoted
+from mailplat.mail.imapwords import (
+    LONGEST_QUOTED,
+    address_list,
+    astring,
+    envelope,
+    quoted,
+    read_envelope,
+)
 
 LOST = b"\xef\xbf\xbd"
 
@@ -172,3 +179,20 @@ def test_the_fast_way_and_the_slow_write_the_same(body: bytes) -> None:
 @given(st.binary() | ADDRESSES.map(lambda body: b"From: " + body))
 def test_nothing_is_raised(octets: bytes) -> None:
     assert envelope_of(octets).startswith(b"(")
+
+
+def test_of_long_lists_no_more_is_read_than_an_envelope_has_room_for() -> None:
+    many = b"aaaa <a@b.cc>, " * 70_000
+    effort = Effort()
+    found = read_envelope({b"to": [many], b"cc": [b"Zoe <z@b.cc>, " + many]}, 65536, effort)
+    assert found.octets == b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
+    assert found.to == (b"aaaa", b"a", b"b.cc")
+    assert found.cc == (b"Zoe", b"z", b"b.cc")
+    assert Effort().addresses - effort.addresses < 65536 // 15 + 10
+    short = b"aaaa <a@b.cc>, " * 1000
+    found = read_envelope({b"to": [short, short]}, 65536, Effort())
+    assert found.octets.count(b'"aaaa"') == 2000
+    folded = b"a@b.cc, " + b" " * 70_000 + b", d@e.ff"
+    found = read_envelope({b"to": [folded]}, 65536, Effort())
+    assert b'(NIL NIL "a" "b.cc")' in found.octets
+    assert b"e.ff" not in found.octets
