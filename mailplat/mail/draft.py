@@ -14,13 +14,13 @@ from typing import Any, NamedTuple, Protocol
 
 import attrs
 
-from mailplat.mail.content import FIRST_LOOK, Content, Excerpt, Octets, chunks, join
+from mailplat.mail.content import FIRST_LOOK, Content, Excerpt, Octets, join
 from mailplat.mail.entity import Entity, read_entity
 from mailplat.mail.header import Header, body_begins, name_of
 from mailplat.mail.headersteps import ended, is_of_content
 from mailplat.mail.layout import Kind, Part
 from mailplat.mail.splices import Splice, excerpt_of, spliced
-from mailplat.mail.structure import HEADER, Scanner, Structure, scan
+from mailplat.mail.structure import HEADER, Structure, structure_of
 
 LONGEST_BOUNDARY = 70  # octets (RFC 2046 section 5.1.1); longer ones are left to their parts
 _EMPTY_LINE = b"\r\n"
@@ -40,16 +40,6 @@ class Run(Protocol):
 async def run_here(function: Callable[..., Any], *args: Any) -> Any:
     """Call a function at once."""
     return function(*args)
-
-
-async def structure_of(content: Content) -> Structure:
-    """Find the parts of a content; it is read once, in chunks."""
-    if isinstance(content, Octets):
-        return scan(content.octets)
-    scanner = Scanner()
-    async for chunk in chunks(content):
-        scanner.feed(chunk)
-    return scanner.finish()
 
 
 class Edited(NamedTuple):

@@ -25,7 +25,7 @@ import attrs
 from mailplat.mail.addresslist import NamedAddress, addresses_in
 from mailplat.mail.content import Content, Octets, chunks, whole
 from mailplat.mail.dates import date_in
-from mailplat.mail.draft import Edited, Run, run_here, structure_of
+from mailplat.mail.draft import Edited, Run, run_here
 from mailplat.mail.encodings import Identity, decoded, decoder
 from mailplat.mail.entity import Entity
 from mailplat.mail.filenames import file_names, safe_file_name
@@ -37,7 +37,7 @@ from mailplat.mail.originator import Originator, originator_of
 from mailplat.mail.partsteps import TEXT_READ, body_texts
 from mailplat.mail.signatures import Signature
 from mailplat.mail.splices import excerpt_of
-from mailplat.mail.structure import HEADER, Structure
+from mailplat.mail.structure import HEADER, Structure, structure_of
 from mailplat.mail.textparts import read_text
 from mailplat.mail.words import shown
 

@@ -27,6 +27,7 @@ from functools import partial
 from typing import NamedTuple, Self
 
 from mailplat.mail.boundaries import Boundaries, Window, is_cut, next_line
+from mailplat.mail.content import Content, Octets, chunks
 from mailplat.mail.described import OPAQUE_PART, Described, describe_fields, describe_header
 from mailplat.mail.entity import Entity
 from mailplat.mail.fewparts import few_parts
@@ -82,6 +83,16 @@ def scan(octets: bytes, envelope: Callable[[Telling], bytes] | None = None) -> S
         return Scanner(envelope).finish(octets)
     envelopes = {0: envelope(telling)} if envelope else {}
     return Structure(Layout(found[0]), found[1], envelopes)
+
+
+async def structure_of(content: Content) -> Structure:
+    """Find the parts of a content; it is read once, in chunks."""
+    if isinstance(content, Octets):
+        return scan(content.octets)
+    scanner = Scanner()
+    async for chunk in chunks(content):
+        scanner.feed(chunk)
+    return scanner.finish()
 
 
 class _Row:

@@ -11,7 +11,6 @@ from zope.interface import implementer
 
 from mailplat.interfaces import ITextReader
 from mailplat.mail.content import Content
-from mailplat.mail.draft import structure_of
 from mailplat.mail.entity import Entity
 from mailplat.mail.errors import MailError, OutOfTime
 from mailplat.mail.layout import Kind, Range
@@ -24,7 +23,7 @@ from mailplat.mail.search import (
     names_of_files,
     text_sources,
 )
-from mailplat.mail.structure import HEADER, Structure
+from mailplat.mail.structure import HEADER, Structure, structure_of
 from mailplat.texts.extractors import Extractor
 from mailplat.workers import Allowance, ChildFailed, Workers
 
