@@ -135,7 +135,7 @@ _NO_LIST: _List = (b"NIL", NOBODY)
 
 
 def _list(bodies: list[bytes], longest: int, room: int, effort: Effort | None) -> _List:
-    """Return a list of which ``longest`` octets are read and hardly more than ``room`` written."""
+    """Return a list: ``longest`` octets are read, hardly more than ``room`` written."""
     body = bodies[0]
     if len(bodies) == 1 and len(body) <= LONGEST_QUOTED and body.isascii():
         usual = _usual_list(body)
