@@ -56,6 +56,12 @@ class Connection(Protocol):
     def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         """Run a statement; return all its rows."""
 
+    def tell(self, word: str) -> None:
+        """Tell other nodes of the database a word, when what the unit did is committed.
+
+        They may also hear of what was undone in the end.
+        """
+
     def damage(self) -> list[str]:
         """Return what is wrong with the database itself, below all tables, if it can tell."""
 
@@ -110,6 +116,14 @@ class Database(ABC):
         """Run the unit on one snapshot, which holds every write answered before.
 
         Fails with `Overloaded` when too much waits, and `StoreFailed`.
+        """
+
+    @abstractmethod
+    def hear(self, heard: Callable[[str | None], None]) -> None:
+        """Have each word given to it, on the reactor, that another node of the database tells.
+
+        None is given when words may have been missed.  A database that is all ours
+        tells nothing.
         """
 
     @abstractmethod

@@ -100,6 +100,9 @@ class SqliteDatabase(CrewedDatabase):
         """
         return SqliteDatabase(path, self._reactor, durable=False, readers=1, crew=self._crew)
 
+    def hear(self, heard: Callable[[str | None], None]) -> None:
+        """Hear nothing: nobody else has the file."""
+
     async def shrink(self) -> None:
         while await self.write(_shrink):
             pass

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredQueue, gatherResults
 from twisted.internet.interfaces import IReactorFromThreads
 
 from mailplat.mail.errors import DiskFull, OverQuota, StoreFailed
@@ -209,6 +209,34 @@ async def test_what_met_somebody_elses_change_runs_again(at_once: Open) -> None:
 
     assert await one.write(next_number) == 12
     assert await one.read(seen) == [11, 12]
+
+
+async def test_others_hear_a_word_when_it_is_committed(
+    postgres: Target, reactor: IReactorFromThreads
+) -> None:
+    """Whoever could not listen for a while hears that there may have been some."""
+    one, other = (PostgresDatabase(postgres, reactor, shared=True) for _ in range(2))
+    await opened(lambda: one)
+    await other.open()
+    words: DeferredQueue[str | None] = DeferredQueue()
+    other.hear(words.put)
+    assert await words.get() is None
+
+    def tell(db: Connection, word: str, number: int) -> None:
+        db.tell(word)
+        add(db, number)
+
+    await other.write(tell, "our own", 1)
+    await one.write(tell, "two words", 2)
+    assert await words.get() == "two words"
+    assert await other.read(seen) == [1, 2]
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+    await one.write(lambda db: db.all(ended))
+    assert await words.get() is None
+    await one.write(tell, "again", 3)
+    assert await words.get() == "again"
+    await one.close()
+    await other.close()
 
 
 async def test_a_second_server_is_kept_out(

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import attrs
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import Clock, deferLater
 
 from mailplat.files import Disk, Reserve
 from mailplat.interfaces import IBus, IMailStore
 from mailplat.mail.errors import DiskFull
+from mailplat.mail.events import AccountChanged
 from mailplat.mail.mailbox import Delivery, ModSeq, UidSet
 from mailplat.mail.people import AccountId
 from mailplat.sql import Connection, Database, Row, SqliteDatabase
-from mailplat.sql.postgres import PostgresDatabase
+from mailplat.sql.postgres import PostgresDatabase, Target
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.queries import audit
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
@@ -70,6 +71,33 @@ class TestIndexedStore(StoreContract):
         async with opened(database, bus) as store:
             yield store
             assert not await store.database.read(audit.audit, at_rest=False)
+
+
+async def test_what_another_node_does_is_told_here(
+    postgres: Target, reactor: IReactorFromThreads
+) -> None:
+    """Whatever was done while nobody listened is told too; other accounts are not."""
+    here, there = FakeBus(), FakeBus()
+    nodes = [PostgresDatabase(postgres, reactor, shared=True) for _ in range(2)]
+    async with opened(nodes[0], here) as store, opened(nodes[1], there) as other:
+        account = await other.open(ALICE)
+        await other.open(BOB)
+        [inbox] = await account.mailboxes()
+        ours = await store.open(ALICE)
+        events: DeferredQueue[AccountChanged] = DeferredQueue()
+        here.subscribe(AccountChanged, events.put)
+        await account.append(inbox.id, [HELLO])
+        told = await events.get()
+        assert told == AccountChanged(ALICE, there.events[-1].modseq, frozenset([inbox.id]))
+        assert [one.added for one in (await ours.changes(ModSeq(1))).mailboxes] == [
+            UidSet.of(1)
+        ]
+        await other.deliver([Delivery("1", BOB, HELLO)])
+        made = await account.create("Made")
+        assert (await events.get()).mailboxes == {made.id}
+        store._neighbours._told[ALICE] = told.modseq
+        store._neighbours.hear(None)
+        assert (await events.get()).mailboxes == {made.id}
 
 
 class Watched(FakeContent):

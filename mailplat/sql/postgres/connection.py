@@ -41,6 +41,7 @@ class PostgresConnection:
         self._rows = Transformer(native)
         self._prepared: dict[str, list[Prepared]] = {}
         self._names = 0
+        self.told: dict[str, None] = {}  # words of the transaction that is under way
 
     def run(self, sql: str) -> str:
         """Run one or more statements without values; return what the last was, as told."""
@@ -70,6 +71,9 @@ class PostgresConnection:
             return []
         self._rows.set_pgresult(result)
         return self._rows.load_rows(0, result.ntuples, tuple)
+
+    def tell(self, word: str) -> None:
+        self.told[word] = None
 
     def damage(self) -> list[str]:
         return []  # the server looks after its own files

@@ -14,6 +14,7 @@ from mailplat.sql.crews import CrewedDatabase
 from mailplat.sql.postgres.connection import PostgresConnection
 from mailplat.sql.postgres.group import Reader, Writer
 from mailplat.sql.postgres.line import Line
+from mailplat.sql.postgres.listener import Listener
 from mailplat.sql.postgres.opening import open_reader, open_writer
 from mailplat.sql.postgres.target import Target
 from mailplat.workers import Crew
@@ -67,13 +68,31 @@ class PostgresDatabase(CrewedDatabase):
             group=16,
             bench=self._make_reader,
         )
+        self._hearers = crew(reactor, "hear of others", threads=1, waiting=1)
+        self._listener: Listener | None = None
+
+    def hear(self, heard: Callable[[str | None], None]) -> None:
+        if not self._shared or self._listener:
+            return
+        reactor = self._reactor
+        line = Line(self._open_reader, self._patience, False, time.monotonic, time.sleep)
+        self._listener = Listener(
+            line, self.name, lambda word: reactor.callFromThread(heard, word)
+        )
+        self._hearers.ask(self._listener.run)
+
+    async def close(self) -> None:
+        if self._listener:
+            self._listener.stop()
+        await self._hearers.stop()
+        await super().close()
 
     async def shrink(self) -> None:
         """Leave that to the server's own vacuum."""
 
     def _make_writer(self) -> Writer:
         line = Line(self._open_writer, self._patience, True, time.monotonic, time.sleep)
-        return Writer(line, self.name, self._turn_bad)
+        return Writer(line, self.name, self._shared, self._turn_bad)
 
     def _make_reader(self) -> Reader:
         line = Line(self._open_reader, self._patience, False, time.monotonic, time.sleep)

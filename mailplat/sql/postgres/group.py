@@ -12,6 +12,7 @@ from mailplat.mail.errors import DiskFull, MailError, StoreFailed
 from mailplat.sql.database import UnusableDatabase
 from mailplat.sql.postgres.connection import PostgresConnection
 from mailplat.sql.postgres.line import Line
+from mailplat.sql.postgres.listener import tell
 from mailplat.sql.postgres.opening import TakenDatabase
 from mailplat.sql.units import refuse, run_apart, run_together
 from mailplat.workers import Job
@@ -31,8 +32,11 @@ class Writer:
     crashed may give it to another one.
     """
 
-    def __init__(self, line: Line, name: str, on_taken: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, line: Line, name: str, shared: bool, on_taken: Callable[[Exception], None]
+    ) -> None:
         self._line = line
+        self._shared = shared
         self._name = name
         self._on_taken = on_taken
         self._number = 0  # of the newest group
@@ -89,6 +93,8 @@ class Writer:
                 self._begin(connection)
                 for job in jobs:
                     run_apart(connection, job, LOST)
+            if self._shared:
+                tell(connection, self._name, connection.told)
             self._is_committing = True
             if run("COMMIT") != "COMMIT":
                 raise StoreFailed("the database did not commit, and didn't say why")
@@ -102,6 +108,7 @@ class Writer:
     def _begin(self, connection: PostgresConnection) -> None:
         self._number += 1
         self._is_committing = False
+        connection.told.clear()
         connection.run(
             "BEGIN ISOLATION LEVEL SERIALIZABLE; UPDATE commits"  # noqa: S608 - names of ours
             f" SET number = {self._number} WHERE writer = '{self._name}'"

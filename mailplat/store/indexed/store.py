@@ -23,6 +23,7 @@ from mailplat.store.indexed import queries
 from mailplat.store.indexed.account import IndexedAccount
 from mailplat.store.indexed.contents import SMALL, split
 from mailplat.store.indexed.elsewhere import Elsewhere, wrong_place
+from mailplat.store.indexed.neighbours import Neighbours
 from mailplat.store.indexed.queries.arrivals import Order, Stored
 from mailplat.store.indexed.queries.changes import Done
 from mailplat.store.indexed.queries.keys import Kept
@@ -74,6 +75,7 @@ class IndexedStore:
         self.showing: Showing | None = None
         if contents and IPlacedContents.providedBy(contents):
             self.showing = Showing(database, contents)
+        self._neighbours = Neighbours(database, bus, self.sweeper.open_here)
         self._copying = DeferredSemaphore(LARGE_AT_ONCE)
 
     async def prepare(self) -> None:
@@ -90,6 +92,7 @@ class IndexedStore:
         await self.sweeper.start()
         if self.showing:
             await self.showing.start()
+        self.database.hear(self._neighbours.hear)
 
     async def _insist_on_database(self) -> None:
         place, has_keys = await self.database.read(queries.keys.place)

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailplat.mail.errors import DiskFull, ShuttingDown
+from mailplat.mail.mailbox import ModSeq
 from mailplat.mail.people import AccountId
 from mailplat.sql import Database, Row
 from mailplat.store.indexed import queries
@@ -68,6 +69,14 @@ class Sweeper:
         """Keep from now on, as long as this object is held, what it could read."""
         self._open.setdefault(opened.id, WeakSet()).add(opened)
         finalize(opened, self._gone.add, opened.id).atexit = False
+
+    def open_here(self) -> dict[AccountId, ModSeq]:
+        """Return the accounts that are open, each with what the oldest object has seen."""
+        return {
+            account: min(one.opened_at for one in objects)
+            for account, objects in self._open.items()
+            if objects
+        }
 
     def catch_up(self) -> None:
         """Sweep behind the account objects that have gone.

@@ -80,16 +80,15 @@ def note_all(
 ) -> None:
     """Write down what was done to ranges of UIDs: account, mod-sequence, mailbox, first, last.
 
-    A later note of the same adds nothing.
+    A later note of the same adds nothing.  Other nodes of the database are told.
     """
-    bulk(
-        db,
-        "INSERT INTO store_changes VALUES {rows} ON CONFLICT DO NOTHING",
-        [
-            (account, modseq, mailbox, int(what), first, last)
-            for account, modseq, mailbox, first, last in ranges
-        ],
-    )
+    rows = [
+        (account, modseq, mailbox, int(what), first, last)
+        for account, modseq, mailbox, first, last in ranges
+    ]
+    bulk(db, "INSERT INTO store_changes VALUES {rows} ON CONFLICT DO NOTHING", rows)
+    for account, modseq, *_ in rows:
+        db.tell(f"{account} {modseq}")
 
 
 def account_modseq(db: Connection, account: AccountId) -> ModSeq | None:
