@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from mailplat.mail.errors import DiskFull, OverQuota, StoreFailed
 from mailplat.sql import Connection, UnusableDatabase
 from mailplat.sql.migrations import in_postgres
-from mailplat.sql.postgres import PostgresDatabase, Target, examine, opening
+from mailplat.sql.postgres import PostgresDatabase, Target, connection, examine, opening
 from mailplat.sql.postgres.connection import PostgresConnection
 from mailplat.sql.postgres.opening import TakenDatabase
 from mailplat.sql.postgres.statements import numbered
@@ -322,6 +322,44 @@ async def test_a_look_that_fails_leaves_the_others_alone(
     assert await gatherResults([looks[0], looks[2], looks[4]]) == [[1]] * 3
     await held
     await database.close()
+
+
+async def test_statements_are_prepared_once_and_forgotten_when_they_are_many(
+    at_once: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "STATEMENTS", 8)
+    database = await opened(at_once)
+
+    def unit(db: Connection, number: int) -> tuple[int, int]:
+        for _ in range(3):
+            for values in ((number, None), (None, number)):
+                sql = f"SELECT ?::BIGINT, ?::BIGINT, {number % 20}"
+                assert db.one(sql, values) == (*values, number % 20)
+        pairs = [(-number - n,) for n in range(5)]
+        db.executemany("INSERT INTO seen VALUES (?) ON CONFLICT DO NOTHING", pairs)
+        [[ours]] = db.all(
+            "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%::BIGINT%'"
+        )
+        return number, ours
+
+    found = [await database.write(unit, number) for number in range(40)]
+    assert [number for number, _ in found] == list(range(40))
+    assert 1 <= max(ours for _, ours in found) <= 8
+
+
+async def test_truth_and_views_of_octets_are_values_too(at_once: Open) -> None:
+    database = await opened(at_once)
+
+    def unit(db: Connection) -> list[tuple[object, ...]]:
+        octets = b"octets"
+        values = (True, False, 1.5, "t\u00e4xt", octets, memoryview(octets), bytearray(octets))
+        return db.all("SELECT ?, ?, ?, ?, ?, ?, ?", values)
+
+    assert await database.write(unit) == [
+        (1, 0, 1.5, "t\u00e4xt", b"octets", b"octets", b"octets")
+    ]
+    with pytest.raises(TypeError, match="a value of object"):
+        await database.write(lambda db: db.one("SELECT ?", (object(),)))
 
 
 # What can't be used.

@@ -111,16 +111,22 @@ class PostgresConnection:
         for prepared in variants:
             if prepared.takes(types):
                 return prepared.name
-        if self._names % STATEMENTS == STATEMENTS - 1:
-            self.run("DEALLOCATE ALL")
-            self._prepared = {sql: (variants := [])}
         self._names += 1
+        if not self._names % STATEMENTS:
+            self._forget_statements()
+            variants = self._prepared.setdefault(sql, [])
         name = b"statement%d" % self._names
         self._checked(self._pq.prepare(name, numbered(sql), types))
         told = self._checked(self._pq.describe_prepared(name))
         kinds = [told.param_type(number) or UNKNOWN for number in range(told.nparams)]
         variants.append(Prepared(name, kinds))
         return name
+
+    def _forget_statements(self) -> None:
+        """Let the server forget what was prepared, before that becomes too much."""
+        names = [one.name.decode() for some in self._prepared.values() for one in some]
+        self.run("; ".join(f"DEALLOCATE {name}" for name in names))
+        self._prepared.clear()
 
     def _checked(self, result: PGresult) -> PGresult:
         """Return the result of what went well, or raise what the server or libpq says."""

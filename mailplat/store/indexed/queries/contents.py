@@ -124,8 +124,9 @@ def _forget(db: Connection, emails: Sequence[Row], more: bool = False) -> Swept:
     keys: list[str] = []
     for account, email in emails:
         room -= db.execute(
-            "DELETE FROM store_contents WHERE piece IN (SELECT piece FROM store_contents"
-            " WHERE account = ? AND piece BETWEEN ? AND ? LIMIT ?)",
+            "DELETE FROM store_contents WHERE account = ?1 AND piece IN"
+            " (SELECT piece FROM store_contents"
+            " WHERE account = ?1 AND piece BETWEEN ?2 AND ?3 LIMIT ?4)",
             (account, email * PIECES, email * PIECES + PIECES - 1, room + 1),
         )
         if room < 0:  # there may be more of this one

@@ -1,11 +1,11 @@
 
--- The account leads every key, so that a distributed server can part the tables by it.
+-- The account is part of every key, so that a distributed server can part the tables by
+-- it, and leads where an account's rows are looked for; keys of deliveries lead their own,
+-- for they come and are forgotten in their order.
 -- Numbers of emails are the whole database's none the less: one server of ours writes.
 
 ALTER TABLE store_emails DROP CONSTRAINT store_emails_pkey, ADD PRIMARY KEY (account, email);
 ALTER TABLE store_contents DROP CONSTRAINT store_contents_pkey, ADD PRIMARY KEY (account, piece);
-ALTER TABLE store_deliveries
-    DROP CONSTRAINT store_deliveries_pkey, ADD PRIMARY KEY (account, key);
 
 -- Octets are kept as they are: squeezing what is mostly base64 gains nothing.
 
