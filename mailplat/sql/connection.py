@@ -63,6 +63,9 @@ class SqliteConnection:
     def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         return self.run(sql, values).fetchall()
 
+    def tables(self) -> set[str]:
+        return {name for [name] in self.all("SELECT name FROM sqlite_schema")}
+
     def tell(self, word: str) -> None:
         pass  # nobody else has the file
 

@@ -56,6 +56,9 @@ class Connection(Protocol):
     def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         """Run a statement; return all its rows."""
 
+    def tables(self) -> set[str]:
+        """Return the names of all tables."""
+
     def tell(self, word: str) -> None:
         """Tell other nodes of the database a word, when what the unit did is committed.
 

@@ -165,7 +165,7 @@ def _run_batch(db: Connection, room: str, step: Step, mark: str) -> bool:
 
 def outlook(db: Connection, room: str, steps: Sequence[Step]) -> Upgrade:
     """Return what `upgrade` would have to do, without doing it."""
-    tables = {name for [name] in db.all("SELECT name FROM sqlite_schema")}
+    tables = db.tables()
     number = _number(db, room) if "schema" in tables else 0
     is_halfway = "schema_progress" in tables and _mark(db, room) is not None
     to_run = steps[max(0, number - is_halfway) :]

@@ -24,6 +24,7 @@ from mailplat.testing.programs import NotStarted, wait_until
 PLACES = Path("/usr/lib/postgresql")  # where Debian puts them, each under its version
 ACCOUNTS = ("postgres", "nobody")  # who runs it for root, whom it refuses
 OWNER = "mailplat"
+RECOVERED_IN = 120  # seconds, on a busy machine
 CONFIGURATION = """
 listen_addresses = ''
 unix_socket_directories = '{folder}'
@@ -110,7 +111,7 @@ class PostgresServer:
                 start_new_session=True,
                 **_identity(),
             )
-        wait_until(self._answers, "start of PostgreSQL")
+        wait_until(self._answers, "start of PostgreSQL", RECOVERED_IN)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it: SIGINT in good order, SIGQUIT at once as `pg_ctl stop -m immediate` does."""
@@ -118,6 +119,10 @@ class PostgresServer:
         if child is not None:
             child.send_signal(how)
             child.wait(60)
+
+    def settle(self) -> None:
+        """Write down all that was changed, so that a crash is soon recovered from."""
+        self.run("CHECKPOINT")
 
     def restart(self) -> None:
         """Do as `pg_ctl restart -m immediate`: what was not durable is lost."""

@@ -186,7 +186,8 @@ async def contents_of(
 async def crash_under_load(
     server: PostgresServer, target: Target, reactor: IReactorFromThreads, rounds: int
 ) -> None:
-    database = PostgresDatabase(target, reactor)
+    server.settle()
+    database = PostgresDatabase(target, reactor, patience=120)
     await database.open()
     store = IndexedStore(IndexedStoreSettings(), database, FakeBus(), reactor)
     await store.prepare()

@@ -11,7 +11,14 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IReactorFromThreads
 
 from mailplat.mail.errors import Overloaded, OverQuota, ShuttingDown, StoreFailed
-from mailplat.sql import Connection, Database, SchemaTooNew, SqliteDatabase
+from mailplat.sql import (
+    Batches,
+    Connection,
+    Database,
+    SchemaTooNew,
+    SqliteDatabase,
+    outlook,
+)
 from mailplat.sql.migrations import in_postgres
 from mailplat.sql.postgres import PostgresDatabase
 from mailplat.testing.fixtures import async_yield_fixture
@@ -264,3 +271,23 @@ async def test_tables_of_a_later_version_are_refused(database: Database) -> None
     await database.migrate("tests", [*steps(database, TABLE), "CREATE TABLE more (a TEXT)"])
     with pytest.raises(SchemaTooNew, match="tests have number 2 and this version"):
         await database.migrate("tests", steps(database, TABLE))
+
+
+async def test_steps_in_batches_are_run_and_foreseen(database: Database) -> None:
+    for number in range(10):
+        await database.write(add, number)
+
+    def batch(db: Connection, mark: str) -> str | None:
+        first = int(mark or 0)
+        marked = "UPDATE seen SET octets = ? WHERE number BETWEEN ? AND ?"
+        db.execute(marked, (b"seen", first, first + 3))
+        return str(first + 4) if first + 4 < 10 else None
+
+    plan = [*steps(database, TABLE), Batches(batch, "seen")]
+    before = await database.read(outlook, "tests", plan)
+    assert (before.found, before.steps, before.rows) == (1, 1, 10)
+    await database.migrate("tests", plan)
+    octets = await database.read(lambda db: db.all("SELECT DISTINCT octets FROM seen"))
+    assert octets == [(b"seen",)]
+    after = await database.read(outlook, "tests", plan)
+    assert (after.found, after.steps, after.is_halfway) == (2, 0, False)

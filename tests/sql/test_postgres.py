@@ -156,7 +156,8 @@ async def test_a_unit_that_ends_every_connection_is_given_up(at_once: Open) -> N
 async def test_nobody_hears_of_a_server_that_comes_back(
     postgres: Target, postgres_server: PostgresServer, reactor: IReactorFromThreads
 ) -> None:
-    database = PostgresDatabase(postgres, reactor)
+    postgres_server.settle()
+    database = PostgresDatabase(postgres, reactor, patience=120)
     await opened(lambda: database)
     await database.write(add, 0)
     work = [database.write(add, number) for number in range(1, 200)]

@@ -21,7 +21,6 @@ from mailplat.app.config import Configuration
 from mailplat.app.foundation import Foundation
 from mailplat.app.keeping.chunks import CHUNK, held
 from mailplat.app.keeping.manifest import CONFIGURATION, STATE, Backup, KeptFile, Manifest
-from mailplat.app.tables import DatabaseSettings
 from mailplat.mail.errors import NotPermitted, StoreFailed, Unsupported
 from mailplat.portals.tls import TlsSettings
 from mailplat.sql import SqliteDatabase
@@ -107,9 +106,8 @@ class Maker:
     # Databases
 
     def _databases(self, journal: bool) -> Iterator[SqliteDatabase]:
-        url = self.configuration.table(DatabaseSettings).url
         if not isinstance(self.foundation.database, SqliteDatabase):
-            raise Unsupported(f"{url} is backed up by its own means, such as pg_dump")
+            raise Unsupported("PostgreSQL is backed up by its own means, such as pg_dump")
         yield self.foundation.database
         if journal and self.foundation.journal.path.exists():
             yield self.foundation.journal

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 from psycopg.adapt import Transformer
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq import DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGresult
 from psycopg.types.numeric import FloatBinaryDumper, Int8BinaryDumper
 from psycopg.types.string import BytesBinaryDumper, StrBinaryDumper
@@ -71,6 +71,10 @@ class PostgresConnection:
             return []
         self._rows.set_pgresult(result)
         return self._rows.load_rows(0, result.ntuples, tuple)
+
+    def tables(self) -> set[str]:
+        sql = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+        return {name for [name] in self.all(sql)}
 
     def tell(self, word: str) -> None:
         self.told[word] = None
@@ -134,7 +138,7 @@ class PostgresConnection:
             return result
         if result.status == ExecStatus.EMPTY_QUERY:
             return result
-        if self._pq.status != ConnStatus.OK:
+        if result.error_field(DiagnosticField.SQLSTATE) is None:  # the server didn't say it
             raise psycopg.OperationalError(result.get_error_message())
         raise errors.error_from_result(result)
 

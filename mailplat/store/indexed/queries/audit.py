@@ -119,7 +119,7 @@ RULES = {
     "a key belongs to no email of its account, or to one that has octets here too": f"""
         SELECT k.account, k.email, k.key FROM store_keys k
         LEFT JOIN store_emails e ON e.account = k.account AND e.email = k.email
-        LEFT JOIN store_contents c ON c.piece = k.email * {PIECES}
+        LEFT JOIN store_contents c ON c.account = k.account AND c.piece = k.email * {PIECES}
         WHERE e.email IS NULL OR c.piece IS NOT NULL OR k.key = ''
     """,  # noqa: S608
     "a key is that of two contents": """
