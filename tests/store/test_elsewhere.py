@@ -32,7 +32,7 @@ from mailplat.testing.contracts.accounts import ALICE, BIG, HELLO, octets, recor
 from mailplat.testing.contracts.store import StoreContract
 from mailplat.testing.fakes import FakeBus, FakeContent, FakeContents, new_message
 from mailplat.testing.fixtures import async_yield_fixture
-from mailplat.testing.workers import database_at_once
+from mailplat.testing.workers import CrewAtOnce, ReactorAtOnce, database_at_once
 from mailplat.workers import Workers
 
 BOB = AccountId("bob")
@@ -103,14 +103,14 @@ class TestStoreOnPostgresAndFiles(StoreContract):
 class House_:
     """A store whose every step is taken when a test says so, and what is in it."""
 
-    path: Path
+    path: Path | Target
     place: Any = attrs.field(factory=FakeContents)
     name: str = "files"
     database: Any = None
     store: Any = None
 
     async def start(self) -> IndexedStore:
-        self.database = database_at_once(self.path)
+        self.database = at_once(self.path)
         await self.database.open()
         settings = IndexedStoreSettings(contents=Instance(self.name))
         self.store = IndexedStore(settings, self.database, FakeBus(), Clock(), self.place)
@@ -131,9 +131,24 @@ class House_:
         assert sorted(self.place.kept) == sorted(set(await self.keys()))
 
 
+def at_once(path: Path | Target) -> Database:
+    if isinstance(path, Path):
+        return database_at_once(path)
+    return PostgresDatabase(path, ReactorAtOnce(), crew=CrewAtOnce)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Target:
+    """Where the database is."""
+    if request.param == "sqlite":
+        return tmp_path / "mail.db"
+    target: Target = request.getfixturevalue("postgres")
+    return target
+
+
 @async_yield_fixture
-async def house(tmp_path: Path) -> AsyncIterator[House_]:
-    house = House_(tmp_path / "mail.db")
+async def house(path: Path | Target) -> AsyncIterator[House_]:
+    house = House_(path)
     await house.start()
     yield house
     await house.stop()
@@ -257,14 +272,14 @@ async def test_a_content_that_is_lost_or_cut_is_said_to_be(house: House_) -> Non
 # Where the contents lie.
 
 
-async def test_contents_that_were_in_the_database_stay_readable(tmp_path: Path) -> None:
-    database = database_at_once(tmp_path / "mail.db")
+async def test_contents_that_were_in_the_database_stay_readable(path: Path | Target) -> None:
+    database = at_once(path)
     await database.open()
     store = IndexedStore(IndexedStoreSettings(), database, FakeBus(), Clock())
     await store.prepare()
     await store.deliver([Delivery("1", ALICE, HELLO), Delivery("2", ALICE, new_message(BIG))])
     await database.close()
-    house = House_(tmp_path / "mail.db")
+    house = House_(path)
     store = await house.start()
     await store.deliver([Delivery("3", ALICE, new_message(b"\r\nthree"))])
     account = await store.open(ALICE)
@@ -293,20 +308,20 @@ async def test_a_place_that_is_another_houses_is_left_alone(
     assert house.place.kept == there
 
 
-async def test_another_place_than_before_is_refused(house: House_, tmp_path: Path) -> None:
+async def test_another_place_than_before_is_refused(house: House_, path: Path | Target) -> None:
     await house.store.deliver([Delivery("1", ALICE, HELLO)])
     await house.stop()
-    other = House_(tmp_path / "mail.db", house.place, "other")
+    other = House_(path, house.place, "other")
     with pytest.raises(ConfigError, match=r"lie in \[contents.files\]"):
         await other.start()
     await other.database.close()
-    in_database = database_at_once(tmp_path / "mail.db")
+    in_database = at_once(path)
     await in_database.open()
     store = IndexedStore(IndexedStoreSettings(), in_database, FakeBus(), Clock())
     with pytest.raises(ConfigError, match=r"lie in \[contents.files\]"):
         await store.prepare()
     await in_database.close()
-    empty = House_(tmp_path / "mail.db", FakeContents())
+    empty = House_(path, FakeContents())
     with pytest.raises(ConfigError, match="neither the oldest nor the newest"):
         await empty.start()
     await empty.database.close()
