@@ -270,6 +270,8 @@ async def test_who_lost_the_database_to_another_ends(
 
     with pytest.raises(TakenDatabase):
         await database.write(lose_to_another)
+    with pytest.raises(TakenDatabase):
+        await database.write(add, 1)
     assert [type(error) for error in told] == [TakenDatabase]
 
 

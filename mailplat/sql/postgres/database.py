@@ -26,8 +26,8 @@ class PostgresDatabase(CrewedDatabase):
     """One database of a server, which nobody else of ours uses unless it is ``shared``.
 
     A server that goes away is waited for, and nobody hears of it who has the
-    ``patience`` (seconds).  ``on_bad`` is called on the reactor when another has
-    taken the database meanwhile.
+    ``patience`` (seconds).  ``on_bad`` is called on the reactor, once, when another
+    has taken the database meanwhile.
     """
 
     log = Logger()
@@ -52,6 +52,7 @@ class PostgresDatabase(CrewedDatabase):
         self._tell_bad = on_bad
         self._shared = shared
         self._patience = patience
+        self._is_bad = False
         self._writer = crew(
             reactor,
             "write to PostgreSQL",
@@ -105,5 +106,8 @@ class PostgresDatabase(CrewedDatabase):
         return open_reader(self.target, f"{self.name} reads")
 
     def _turn_bad(self, error: Exception) -> None:
+        if self._is_bad:
+            return
+        self._is_bad = True
         self.log.critical("{target}: {error}", target=str(self.target), error=str(error))
         self._reactor.callFromThread(self._tell_bad, error)
