@@ -125,6 +125,25 @@ async def test_it_is_said_where_nobody_can_find_it_out(
     assert await database.read(seen) == [1, 2]
 
 
+async def test_it_is_said_where_others_had_the_database_meanwhile(
+    at_once: Open, postgres: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = await opened(at_once)
+    cut_at_commit(monkeypatch, reached=True)
+    whole = opening.open_writer
+
+    def behind_others(*args: Any, **options: Any) -> PostgresConnection:
+        with psycopg.connect(postgres.url, autocommit=True) as other:
+            other.execute("DELETE FROM commits")
+        return whole(*args, **options)
+
+    monkeypatch.setattr("mailplat.sql.postgres.database.open_writer", behind_others)
+    with pytest.raises(StoreFailed, match="whether that was kept isn't known"):
+        await database.write(add, 1)
+    assert await database.write(add, 2) == 2
+    assert await database.read(seen) == [1, 2]
+
+
 # A server that goes away.
 
 
@@ -298,6 +317,18 @@ async def test_what_does_not_fit_on_the_disk_leaves_the_others_alone(
     await gatherResults([held, answers[0], answers[2]])
     assert await database.read(seen) == [1, 3]
     await database.close()
+
+
+async def test_a_group_that_could_not_begin_leaves_the_next_alone(
+    at_once: Open, postgres: Target
+) -> None:
+    database = await opened(at_once)
+    with psycopg.connect(postgres.url, autocommit=True) as other:
+        other.execute("ALTER TABLE commits RENAME TO away")
+        with pytest.raises(StoreFailed, match="commits"):
+            await database.write(add, 1)
+        other.execute("ALTER TABLE away RENAME TO commits")
+    assert await database.write(add, 1) == 1
 
 
 async def test_a_look_that_fails_leaves_the_others_alone(

@@ -40,6 +40,7 @@ class Writer:
         self._name = name
         self._on_taken = on_taken
         self._number = 0  # of the newest group
+        self._kept = 0  # the newest that is known to be committed
         self._is_committing = False
 
     def serve(self, jobs: Sequence[Job]) -> None:
@@ -86,8 +87,8 @@ class Writer:
 
     def _commit(self, connection: PostgresConnection, jobs: Sequence[Job]) -> None:
         run, lost = connection.run, True
-        self._begin(connection)
         try:
+            self._begin(connection)
             if not run_together(connection, jobs, LOST):
                 run("ROLLBACK")
                 self._begin(connection)
@@ -103,7 +104,7 @@ class Writer:
             if lost and not connection.native.closed:
                 with suppress(psycopg.Error):
                     run("ROLLBACK")
-        self._is_committing = False
+        self._is_committing, self._kept = False, self._number
 
     def _begin(self, connection: PostgresConnection) -> None:
         self._number += 1
@@ -134,8 +135,21 @@ class Writer:
                 if not self._line.has_broken(error):
                     raise
             else:
-                return row == (self._number,)
+                return self._is_newest(row[0] if row else 0)
         return False
+
+    def _is_newest(self, number: int) -> bool:
+        """Say whether the newest group is the last that was counted.
+
+        A row that has gone back was made anew after somebody else had the database, or
+        is that of a standby which had not heard of all.
+        """
+        if number < self._kept:
+            raise StoreFailed(
+                "others had the database since it was lost in a commit, and whether that"
+                " was kept isn't known"
+            )
+        return number == self._number
 
 
 class Reader:
