@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Collection, Mapping, Sequence
 
 from zope.interface import Interface
 
+from mailplat.mail.finding import Finding
 from mailplat.mail.mailbox import (
     MailboxId,
     ModSeq,
@@ -34,6 +35,24 @@ class ILifetime(Interface):
 
     def finish() -> Awaitable[None]:
         """Let go of everything; nobody asks any more, and the neighbours are still there."""
+
+
+# Of what keeps things.
+
+
+class IVerified(Interface):
+    """Facet of a store or directory: looks through what it keeps for what can't be right."""
+
+    def verify(
+        mend: bool, accounts: Collection[AccountId] | None = None
+    ) -> Awaitable[Sequence[Finding]]:
+        """Return what is wrong, of each kind at most a thousand.
+
+        With ``mend`` what can be put right without guessing is put right, and what was
+        done is told; no message is ever removed for it.  ``accounts`` are those that
+        there are, for whoever keeps something of each; None says nothing.  It is done
+        beside all other work, in units of work that hold up nobody.
+        """
 
 
 # Of a queue.

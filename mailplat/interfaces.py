@@ -67,6 +67,7 @@ from mailplat.facets import (  # one door for all: they are imported from here
     ISharing as ISharing,
     ISieveScripts as ISieveScripts,
     IStoredKeys as IStoredKeys,
+    IVerified as IVerified,
 )
 # isort: on
 

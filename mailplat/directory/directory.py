@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from pydantic import Field
@@ -15,13 +15,15 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailplat.directory import queries
+from mailplat.directory.audit import audit
 from mailplat.directory.memory import Remembered
 from mailplat.directory.passwords import Passwords
-from mailplat.interfaces import IBus, IDirectory, IDirectoryAdmin
+from mailplat.interfaces import IBus, IDirectory, IDirectoryAdmin, IVerified
 from mailplat.mail.address import Address, domain_of
 from mailplat.mail.errors import BadAddress
 from mailplat.mail.events import CredentialsChanged
-from mailplat.mail.people import Account, Alias, Domain, Place
+from mailplat.mail.finding import Finding
+from mailplat.mail.people import Account, AccountId, Alias, Domain, Place
 from mailplat.plugin import Settings
 from mailplat.sql import Database, steps_of
 from mailplat.workers import Workers
@@ -39,7 +41,7 @@ class DirectorySettings(Settings):
     )
 
 
-@implementer(IDirectory, IDirectoryAdmin, ICredentialsChecker)
+@implementer(IDirectory, IDirectoryAdmin, IVerified, ICredentialsChecker)
 class Directory:
     """Domains, accounts and aliases, with the passwords that prove who is who.
 
@@ -98,6 +100,11 @@ class Directory:
                 "{address} leads in a circle by {circle}", address=address, circle=circle
             )
         return way.places
+
+    async def verify(
+        self, mend: bool, accounts: Collection[AccountId] | None = None
+    ) -> Sequence[Finding]:
+        return await self._database.read(audit)
 
     # Proving.
 

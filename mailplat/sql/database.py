@@ -133,6 +133,10 @@ class Database(ABC):
     async def shrink(self) -> None:
         """Give space that has long been free back to the disk; for a quiet hour."""
 
+    async def examine(self) -> Sequence[str]:
+        """Return what is wrong with the database below all tables, if it can tell."""
+        return await self.read(damage_of)
+
     @abstractmethod
     async def close(self) -> None:
         """Take no more units, finish those that wait, and let go of the database."""
@@ -146,6 +150,11 @@ class Database(ABC):
         """
         while await self.write(upgrade, room, steps):
             pass
+
+
+def damage_of(db: Connection) -> list[str]:
+    """Return what is wrong with the database below all tables, if it can tell."""
+    return db.damage()
 
 
 class UnusableDatabase(StoreFailed):

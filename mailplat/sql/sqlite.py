@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from mailplat.mail.errors import StoreFailed
 from mailplat.sql.checksums import is_changed_page, words_of
 from mailplat.sql.connection import SqliteConnection, open_reader, open_writer
 from mailplat.sql.crews import CrewedDatabase
-from mailplat.sql.database import Connection, UnusableDatabase
+from mailplat.sql.database import Connection, UnusableDatabase, damage_of
+from mailplat.sql.examining import changed_pages
 from mailplat.sql.frozen import Frozen, freeze
 from mailplat.sql.group import Alone, Reader, Writer, is_full
 from mailplat.workers import Crew
@@ -92,6 +93,19 @@ class SqliteDatabase(CrewedDatabase):
         if unclean and self.path.stat().st_size < EXAMINED:
             examined = Deferred.fromCoroutine(self._examine())
             examined.addErrback(lambda failure: self.log.failure("not examined", failure))
+
+    async def examine(self) -> Sequence[str]:
+        """Look at all pages, and at what they make; return what is wrong, in words."""
+        found: list[str] = []
+        first = 1
+        while first:
+            changed, first = await self.read(changed_pages, first)  # type: ignore[arg-type]
+            found += [f"page {number} has changed since it was written" for number in changed]
+        try:
+            found += await self.read(damage_of)
+        except StoreFailed as problem:
+            found.append(str(problem))
+        return found
 
     def at(self, path: Path) -> SqliteDatabase:
         """Return another file, still to be opened, by the same kind of threads.

@@ -1,4 +1,4 @@
-"""``mailplat backup`` and ``restore``."""
+"""``mailplat backup``, ``restore`` and ``verify``."""
 
 from __future__ import annotations
 
@@ -104,6 +104,31 @@ def restore(context: click.Context, /, target: Path, as_json: bool, **chosen: An
         for line in _lines(result):
             click.echo(line)
     if any(box["failed"] for box in result.get("mailboxes", ())):
+        sys.exit(1)
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Mend what can be mended without guessing.")
+@as_json
+@on_a_house
+def verify(office: Office, repair: bool, as_json: bool) -> None:
+    """Look for what is wrong with what is kept, beside a server or without one.
+
+    The exit status is 0 where nothing is wrong, or nothing any more.  No message is ever
+    removed.
+    """
+    found = office.call("house.verify", mend=repair)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        for one in found["findings"]:
+            click.echo(one["text"])
+        if found["more"]:
+            click.echo(f"and {found['more']} more")
+        click.echo(
+            f"{found['mended']} mended, {found['left']} left" if found["findings"] else "sound"
+        )
+    if found["left"]:
         sys.exit(1)
 
 

@@ -31,6 +31,7 @@ OPERATIONS: dict[str, Operation] = {
     "domain.remove": addresses.remove_domain,
     "house.backup": keeping.backup,
     "house.restore": keeping.restore_account,
+    "house.verify": keeping.verify,
     "message.explain": messages.explain,
     "mime.list": mime.list_types,
     "mime.show": mime.show_type,

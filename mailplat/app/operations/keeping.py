@@ -1,14 +1,20 @@
-"""Backups: making one, and putting one account's mail back."""
+"""Keeping a house safe: backups, putting mail back, and looking for what is wrong."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from mailplat.app.keeping.making import Maker, taking_turns
 from mailplat.app.keeping.manifest import Backup
 from mailplat.app.keeping.single import Restorer
 from mailplat.app.operations.desk import Desk
+from mailplat.interfaces import IDirectoryAdmin, IMailStore, IVerified
+from mailplat.mail.finding import Finding
+
+MOST = 1000  # findings that are told
 
 
 async def backup(
@@ -42,3 +48,25 @@ async def restore_account(
     manifest = await desk.ground.workers.files.ask(kept.manifest, generation)
     restorer = Restorer(desk.tree.configuration, desk.ground, desk.tree, kept)
     return await restorer.restore(manifest, account, mailbox, into)
+
+
+async def verify(desk: Desk, mend: bool = False) -> dict[str, Any]:
+    """Look through all that is kept for what can't be right, and mend what can be."""
+    damage = await desk.ground.database.examine()
+    found = [Finding("the database is damaged", detail=words) for words in damage]
+    directory = desk.directory
+    if IVerified.providedBy(directory):
+        found += await directory.verify(mend)
+    accounts = None
+    if IDirectoryAdmin.providedBy(directory):
+        accounts = {account.id for account in await desk.people.accounts()}
+    store = desk.tree.find(IMailStore)
+    if IVerified.providedBy(store):
+        found += await store.verify(mend, accounts)
+    told = found[:MOST]
+    return {
+        "findings": [{**attrs.asdict(one), "text": str(one)} for one in told],
+        "more": len(found) - len(told),
+        "mended": sum(bool(one.mended) for one in found),
+        "left": sum(not one.mended for one in found),
+    }

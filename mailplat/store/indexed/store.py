@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -11,9 +11,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mailplat.interfaces import IBus, IContentStore, IMailStore, IPlacedContents
+from mailplat.interfaces import IBus, IContentStore, IMailStore, IPlacedContents, IVerified
 from mailplat.mail.content import Content, whole
 from mailplat.mail.events import AccountChanged
+from mailplat.mail.finding import Finding
 from mailplat.mail.mailbox import Delivery, NewMessage, Outcome
 from mailplat.mail.people import AccountId
 from mailplat.mail.status import DELIVERED
@@ -21,6 +22,7 @@ from mailplat.plugin import ConfigError, Instance, Settings
 from mailplat.sql import Database, steps_of
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.account import IndexedAccount
+from mailplat.store.indexed.auditor import Auditor
 from mailplat.store.indexed.contents import SMALL, split
 from mailplat.store.indexed.elsewhere import Elsewhere, wrong_place
 from mailplat.store.indexed.neighbours import Neighbours
@@ -48,7 +50,7 @@ class IndexedStoreSettings(Settings):
     )
 
 
-@implementer(IMailStore)
+@implementer(IMailStore, IVerified)
 class IndexedStore:
     """Every account's mail, indexed in a database; octets lie there too, or elsewhere.
 
@@ -125,6 +127,16 @@ class IndexedStore:
         await self.sweeper.remove(account)
         if self.showing:
             await self.showing.removed(account)
+
+    async def verify(
+        self, mend: bool, accounts: Collection[AccountId] | None = None
+    ) -> Sequence[Finding]:
+        auditor = Auditor(self.database, self.now(), self.elsewhere)
+        await auditor.look(mend, accounts)
+        for account in auditor.touched:
+            modseq, boxes = await self.database.read(queries.examining.state_of, account)
+            self._bus.publish([AccountChanged(account, modseq, boxes)])
+        return auditor.findings
 
     def now(self) -> float:
         """Return the time that what happens now is kept under, in seconds since 1970."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from mailplat.sql import Connection
+from typing import Any
+
+from mailplat.mail.mailbox import Role
+from mailplat.sql import Connection, Row
 from mailplat.store.indexed.queries.contents import PIECES
 
 OF_ACCOUNTS = (
@@ -19,6 +22,8 @@ OF_ACCOUNTS = (
     "joined_threads",
     "changes",
 )
+
+ROLES = ", ".join(f"'{role.value}'" for role in Role)
 
 RULES = {
     "an account has numbers or mod-sequences out of their bounds": """
@@ -42,6 +47,9 @@ RULES = {
         WHERE m.mailbox NOT BETWEEN 1 AND a.number OR m.modseq NOT BETWEEN 1 AND a.modseq
         OR m.uid_validity NOT BETWEEN 1 AND a.uid_validity
     """,
+    "a mailbox has a role that nobody knows": f"""
+        SELECT account, mailbox, role FROM store_mailboxes WHERE role NOT IN ({ROLES})
+    """,  # noqa: S608 - they stand in the enumeration
     "a mailbox lies in one that is not there": """
         SELECT account, name FROM store_mailboxes m WHERE name LIKE '%/%' AND NOT EXISTS (
             SELECT 1 FROM store_mailboxes above WHERE above.account = m.account
@@ -80,8 +88,9 @@ RULES = {
     "an email has other places than it counts, or none and is not waiting to be swept": """
         SELECT e.account, e.email, e.places FROM store_emails e
         LEFT JOIN store_unnamed u ON u.account = e.account AND u.email = e.email
-        WHERE e.places <> (SELECT count(*) FROM store_messages m
-            WHERE m.account = e.account AND m.email = e.email)
+        LEFT JOIN (SELECT account, email, count(*) AS places FROM store_messages
+            GROUP BY account, email) m ON m.account = e.account AND m.email = e.email
+        WHERE e.places <> coalesce(m.places, 0)
         OR (e.places = 0) <> (u.email IS NOT NULL)
     """,
     "an email has a number that was not given": """
@@ -144,8 +153,8 @@ RULES = {
             WHERE c.account = m.account AND c.mailbox = m.mailbox AND c.modseq = m.modseq)
     """,
     "a message is there though a change says that it was removed": """
-        SELECT m.account, m.mailbox, m.uid FROM store_messages m
-        JOIN store_changes c ON c.account = m.account AND c.mailbox = m.mailbox
+        SELECT m.account, m.mailbox, m.uid FROM store_changes c
+        CROSS JOIN store_messages m WHERE m.account = c.account AND m.mailbox = c.mailbox
         AND c.what = 6 AND m.uid BETWEEN c.first AND c.last
     """,
     "a mailbox is there though a change says that it has gone": """
@@ -172,6 +181,30 @@ LEFTOVERS = {
     "octets wait to be swept": "SELECT account, email FROM store_unnamed",
     "an account is not wholly forgotten": "SELECT account FROM store_removals",
 }
+
+
+MOST = 1000  # rows of one rule that are told
+
+
+SUBJECTS = {
+    "a message": ("account", "mailbox", "uid"),
+    "a mailbox": ("account", "mailbox"),
+    "an email": ("account", "email"),
+}
+"""What the rows of a rule begin with, by what its name begins with; else the account."""
+
+
+def subject_of(rule: str, row: Row) -> dict[str, Any]:
+    """Return what a rule's row is about, by the names of columns."""
+    columns = next(
+        (names for of, names in SUBJECTS.items() if rule.startswith(of)), ("account",)
+    )
+    return dict(zip(columns, row, strict=False))
+
+
+def broken(db: Connection, rule: str) -> list[Row]:
+    """Return rows by which a rule is broken, some of them if there are very many."""
+    return db.all(f"SELECT * FROM ({RULES[rule]}) AS wrong LIMIT {MOST}")  # noqa: S608
 
 
 def audit(db: Connection, *, at_rest: bool = True) -> list[str]:
