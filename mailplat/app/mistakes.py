@@ -11,6 +11,7 @@ import attrs
 from pydantic_core import ErrorDetails
 
 from mailplat.app import toml
+from mailplat.app.changed import what_became_of
 from mailplat.plugin import Settings
 
 
@@ -110,6 +111,8 @@ def explained(
     ):
         path = path[:-1]
     match detail["type"]:
+        case "extra_forbidden" if became := what_became_of(path):
+            return path, became
         case "extra_forbidden" if len(detail["loc"]) == 1:
             return path, f"there is no such key{nearest(str(path[-1]), known)}"
         case "extra_forbidden":

@@ -1,4 +1,4 @@
-"""``mailplat backup``, ``restore`` and ``verify``."""
+"""``mailplat backup``, ``restore``, ``verify`` and ``upgrade``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from mailplat.app import config
+from mailplat.app import config, upgrading
 from mailplat.app.cli.commands import as_json, configuration_file, fail, on_a_house
 from mailplat.app.cli.places import Office
 from mailplat.app.control import OperationFailed
@@ -18,6 +18,7 @@ from mailplat.app.keeping.restoring import insist_on_sound
 from mailplat.app.keeping.restoring import restore as put_back
 from mailplat.app.lock import Locked
 from mailplat.app.mistakes import BadConfiguration
+from mailplat.app.registry import discover
 from mailplat.mail.errors import MailError
 from mailplat.plugin import size_text
 
@@ -129,6 +130,25 @@ def verify(office: Office, repair: bool, as_json: bool) -> None:
             f"{found['mended']} mended, {found['left']} left" if found["findings"] else "sound"
         )
     if found["left"]:
+        sys.exit(1)
+
+
+@click.command()
+@click.option("--check", "is_check", is_flag=True, required=True, help="Say it, do nothing.")
+@as_json
+@click.pass_context
+def upgrade(context: click.Context, /, is_check: bool, as_json: bool) -> None:
+    """Say what this version would change when it starts: tables, and the configuration.
+
+    A server of an earlier version may be running meanwhile.  The upgrade itself is done
+    by the start.  The exit status is 1 where this version would not start.
+    """
+    found = upgrading.look(configuration_file(context), discover())
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), indent=2))
+    else:
+        click.echo("\n".join(found.lines()))
+    if found.problems:
         sys.exit(1)
 
 
