@@ -7,12 +7,14 @@ from pathlib import Path
 
 import apsw
 
+from mailplat.files import Disk
 from mailplat.sql.checksums import CHECKED, has_checksums, wants_checksums, words_of
 from mailplat.sql.database import Row, UnusableDatabase, Value
 from mailplat.sql.disks import refuse_foreign_disk
 
 APPLICATION = int.from_bytes(b"mlpt")  # SQLite's application_id, in the file's header
 FORMAT = 1  # SQLite's user_version: how the `schema` table itself is written
+PAGE = 4096  # octets, as SQLite makes them by itself
 STATEMENTS = 512  # prepared statements kept by each connection
 
 WRITER = (
@@ -81,14 +83,16 @@ def open_writer(path: Path, *, durable: bool, vfs: str | None = None) -> SqliteC
     """Open, and if need be make, the file for its one writing connection.
 
     Raises `UnusableDatabase` for a file that can't be opened, lies on a network
-    file system, is not ours, or was written by a later version.
+    file system, is not ours, is cut off, or was written by a later version.
     """
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     synchronous = f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}"
     try:
         refuse_foreign_disk(path)
+        if vfs is None and not path.exists():
+            _make(path)
         if vfs is None:
-            path.touch(mode=0o600)
+            _refuse_cut_off(path)
         return _open(path, flags, vfs, (*WRITER, *ALL, synchronous), _claim)
     except (apsw.Error, OSError) as error:
         raise UnusableDatabase(f"{path} can't be opened: {words_of(error)}") from error
@@ -127,6 +131,37 @@ def _open(
         native.close()
         raise
     return connection
+
+
+def _make(path: Path) -> None:
+    """Make a file that is a database as soon as it has its name.
+
+    So one without octets has lost them, and is not taken for a new one.
+    """
+    disk = Disk()
+    new = path.with_name(f".{path.name}.new")
+    disk.unlink(new)
+    new.touch(mode=0o600)
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    _open(new, flags, None, ("PRAGMA auto_vacuum = INCREMENTAL",), _claim).close()
+    disk.rename(new, path)
+    disk.sync_folder(path.parent)
+
+
+def _refuse_cut_off(path: Path) -> None:
+    """Refuse a file that has lost its end and that SQLite would take as it is.
+
+    One without a whole page would be a new one, and a page that is there in part would
+    end in zeros.  With a log beside it the rest may be there.
+    """
+    size = path.stat().st_size
+    log = path.with_name(f"{path.name}-wal")
+    has_log = log.exists() and log.stat().st_size > 0
+    if size < PAGE or (size % PAGE and not has_log):
+        raise UnusableDatabase(
+            f"{path} is cut off: it has {size} octets.  Restore a backup; where there was"
+            " never anything in it, remove it"
+        )
 
 
 def _refuse_unchecked(native: apsw.Connection) -> None:

@@ -94,3 +94,18 @@ async def test_they_outlive_a_crash(tmp_path: Path) -> None:
     assert reader.all("PRAGMA integrity_check") == [("ok",)]
     reader.close()
     assert apsw.vfs_names()[0] == "unix"
+
+
+@pytest.mark.parametrize("octets", [0, 1, 511, 2000, 4095, 8191])
+async def test_a_file_that_lost_its_end_is_not_taken_for_a_new_one(
+    tmp_path: Path, octets: int
+) -> None:
+    await made(path := tmp_path / "mail.db")
+    path.write_bytes(path.read_bytes()[:octets])
+    with pytest.raises(UnusableDatabase, match=f"is cut off: it has {octets} octets"):
+        open_writer(path, durable=True)
+    assert path.stat().st_size == octets
+    path.unlink()
+    open_writer(path, durable=True).close()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in tmp_path.iterdir()] == ["mail.db"]

@@ -84,6 +84,8 @@ async def play_and_check(path: Path, trouble: Trouble) -> bool:
         with suppress(StoreFailed, DiskFull):
             await play(database, there, gone)
         await database.close()
+    if path.exists() and not path.stat().st_size:
+        path.unlink()  # SQLite had only made it; without a `vfs` there is no such moment
     await check(path, there, gone)
     return trouble.was_met
 

@@ -148,7 +148,7 @@ async def test_what_is_not_ours_is_refused(tmp_path: Path) -> None:
     other.execute("CREATE TABLE theirs (a)")
     other.close()
     assert "another program" in await refused(tmp_path / "other.db")
-    (tmp_path / "text").write_bytes(b"no database at all" * 100)
+    (tmp_path / "text").write_bytes(b"no database at all" * 2048)
     assert "not a database" in await refused(tmp_path / "text")
     assert "can't be opened" in await refused(tmp_path / "missing" / "mail.db")
 

@@ -1,0 +1,205 @@
+"""A file whose bits have flipped, or whose end is gone, never answers wrongly in silence.
+
+Each case ends in one of these ways.  Anything else fails, as would a process that
+crashes or hangs:
+
+- refused: the file can't be opened, and words say why;
+- found: `verify` tells of it, or whoever reads gets an error with words;
+- nothing: all rows are as they were, and the flipped bit was in no page that has a use.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.task import Clock
+
+from mailplat.bus import Bus
+from mailplat.directory import audit as people
+from mailplat.mail.content import Octets
+from mailplat.mail.errors import StoreFailed
+from mailplat.mail.mailbox import (
+    SEEN,
+    Change,
+    Delivery,
+    FlagChange,
+    NewMessage,
+    Placement,
+    UidSet,
+)
+from mailplat.mail.people import AccountId
+from mailplat.mail.summary import summarise
+from mailplat.sql import Connection, SqliteDatabase, UnusableDatabase, steps_of
+from mailplat.store.indexed.queries import audit
+from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
+from mailplat.testing.fixtures import async_yield_fixture
+from mailplat.testing.workers import database_at_once
+
+ROOMS = {"directory": "mailplat.directory", "store": "mailplat.store.indexed"}
+SECONDS = 10  # that one case may take
+PAGE = 4096
+
+
+def message(number: int) -> NewMessage:
+    head = f"Subject: {number}\r\nMessage-ID: <{number}@x>\r\nReferences: <{number // 4}@x>\r\n"
+    size = 150_000 if number % 20 == 7 else 300 * (number % 11 + 1)
+    octets = head.encode() + b"\r\n" + random.Random(number).randbytes(size)
+    return NewMessage(Octets(octets), summarise(octets))
+
+
+@async_yield_fixture
+async def sound(tmp_path: Path) -> AsyncIterator[Path]:
+    """Return a file with mail in use, flags, expunged messages and free pages."""
+    clock: Any = Clock()
+    database = database_at_once(tmp_path / "sound.db")
+    await database.open()
+    for room, package in ROOMS.items():
+        await database.migrate(room, steps_of(package))
+    store = IndexedStore(IndexedStoreSettings(), database, Bus(clock), clock)
+    await store.prepare()
+    for number in range(60):
+        account = AccountId("alice" if number % 3 else "bob")
+        place = Placement("Work" if number % 5 else "INBOX", create=True)
+        await store.deliver([Delivery(str(number), account, message(number), (place,))])
+    mail = await store.open(AccountId("alice"))
+    for box in await mail.mailboxes():
+        await mail.flag(box.id, UidSet(((1, 4),)), FlagChange(Change.ADD, frozenset({SEEN})))
+        await mail.expunge(box.id, UidSet(((2, 3),)))
+    store.finish()
+    await database.close()
+    yield tmp_path / "sound.db"
+
+
+# What happens to a file ------------------------------------------------------
+
+
+def flip(octets: bytearray, luck: random.Random) -> bytearray:
+    octets[luck.randrange(len(octets))] ^= 1 << luck.randrange(8)
+    return octets
+
+
+def flip_some(octets: bytearray, luck: random.Random) -> bytearray:
+    for _ in range(luck.randrange(2, 20)):
+        flip(octets, luck)
+    return octets
+
+
+def flip_in_front(octets: bytearray, luck: random.Random) -> bytearray:
+    """The header of the file, and the front of its schema."""
+    octets[luck.randrange(200)] ^= 1 << luck.randrange(8)
+    return octets
+
+
+def cut(octets: bytearray, luck: random.Random) -> bytearray:
+    return octets[: luck.randrange(len(octets))]
+
+
+def cut_pages(octets: bytearray, luck: random.Random) -> bytearray:
+    return octets[: luck.randrange(len(octets) // PAGE) * PAGE]
+
+
+def zero_page(octets: bytearray, luck: random.Random) -> bytearray:
+    """What a disk gives back for a block that it has lost, or never wrote."""
+    at = luck.randrange(len(octets) // PAGE) * PAGE
+    octets[at : at + PAGE] = bytes(PAGE)
+    return octets
+
+
+def swap_pages(octets: bytearray, luck: random.Random) -> bytearray:
+    """What comes of a write that went to another place."""
+    at, other = (luck.randrange(len(octets) // PAGE) * PAGE for _ in range(2))
+    octets[at : at + PAGE] = octets[other : other + PAGE]
+    return octets
+
+
+HARM: dict[str, Callable[[bytearray, random.Random], bytearray]] = {
+    "one bit": flip,
+    "some bits": flip_some,
+    "one bit in front": flip_in_front,
+    "zero page": zero_page,
+    "swapped": swap_pages,
+    "cut": cut,
+    "cut at a page": cut_pages,
+}
+
+
+# What is seen of it ----------------------------------------------------------
+
+
+def rows(db: Connection) -> list[Any]:
+    tables = [name for [name] in db.all("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    return [(name, db.all(f"SELECT * FROM {name}")) for name in sorted(tables)]
+
+
+async def findings(database: SqliteDatabase) -> list[str]:
+    found = list(await database.examine())
+    found += map(str, await database.read(people.audit))
+    for rule in audit.RULES:
+        found += [rule for _ in await database.read(audit.broken, rule)]
+    return found
+
+
+async def outcome(path: Path, before: list[Any]) -> str:
+    database = database_at_once(path)
+    try:
+        await database.open()
+        for room, package in ROOMS.items():
+            await database.migrate(room, steps_of(package))
+        if await findings(database):
+            return "found"
+        return "nothing" if await database.read(rows) == before else "SILENT"
+    except UnusableDatabase:
+        return "refused"
+    except StoreFailed:
+        return "found"
+    finally:
+        await database.close()
+
+
+def cases(count: int, seed: int) -> Iterator[tuple[int, str]]:
+    names = list(HARM)
+    for number in range(count):
+        yield seed + number, names[number % len(names)]
+
+
+async def harmed(sound: Path, count: int, seed: int) -> dict[str, Counter[str]]:
+    whole = sound.read_bytes()
+    database = database_at_once(sound)
+    await database.open()
+    before = await database.read(rows)
+    assert not await findings(database)
+    await database.close()
+    path = sound.with_name("harmed.db")
+    found: dict[str, Counter[str]] = {name: Counter() for name in HARM}
+    for number, name in cases(count, seed):
+        for left in path.parent.glob("harmed.db*"):
+            left.unlink()
+        path.write_bytes(HARM[name](bytearray(whole), random.Random(number)))
+        began = time.monotonic()
+        came = await outcome(path, before)
+        assert time.monotonic() - began < SECONDS, (name, number)
+        if came == "SILENT":
+            shutil.copy(path, path.with_name(f"silent-{number}.db"))
+        found[name][came] += 1
+    for name, counts in found.items():
+        print(f"{name:20}", dict(counts))
+    return found
+
+
+async def test_no_harm_is_silent(sound: Path) -> None:
+    found = await harmed(sound, 200, 0)
+    assert not any(counts["SILENT"] for counts in found.values()), found
+
+
+@pytest.mark.long
+async def test_no_harm_of_ten_thousand_is_silent(sound: Path) -> None:
+    """About ten minutes."""
+    found = await harmed(sound, 10_000, 1_000_000)
+    assert not any(counts["SILENT"] for counts in found.values()), found
