@@ -17,6 +17,10 @@ FORMAT = 1  # SQLite's user_version: how the `schema` table itself is written
 PAGE = 4096  # octets, as SQLite makes them by itself
 STATEMENTS = 512  # prepared statements kept by each connection
 
+MAKER = (
+    "PRAGMA journal_mode = MEMORY",  # what is left half made is made again
+    "PRAGMA auto_vacuum = INCREMENTAL",
+)
 WRITER = (
     "PRAGMA busy_timeout = 5000",
     "PRAGMA auto_vacuum = INCREMENTAL",
@@ -143,7 +147,7 @@ def _make(path: Path) -> None:
     disk.unlink(new)
     new.touch(mode=0o600)
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    _open(new, flags, None, ("PRAGMA auto_vacuum = INCREMENTAL",), _claim).close()
+    _open(new, flags, None, MAKER, _claim).close()
     disk.rename(new, path)
     disk.sync_folder(path.parent)
 

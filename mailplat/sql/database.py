@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, TypeAlias, T
 
 from twisted.internet.defer import Deferred
 
-from mailplat.mail.errors import StoreFailed
+from mailplat.mail.errors import MailError, StoreFailed
 from mailplat.sql.migrations import Step, upgrade
 
 P = ParamSpec("P")
@@ -146,10 +146,18 @@ class Database(ABC):
 
         Scripts that lack are one transaction, and of a step in batches each batch is one
         (see `mailplat.sql.migrations.Batches`).  Raises `SchemaTooNew` when a later
-        version of mailplat has been here.
+        version of mailplat has been here, and `UnusableDatabase` when the tables are not
+        those that their number promises.
         """
-        while await self.write(upgrade, room, steps):
-            pass
+        try:
+            while await self.write(upgrade, room, steps):
+                pass
+        except MailError:
+            raise
+        except Exception as error:
+            raise UnusableDatabase(
+                f"the tables of {room} can't be brought up to date: {error}"
+            ) from error
 
 
 def damage_of(db: Connection) -> list[str]:

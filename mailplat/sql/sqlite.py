@@ -18,7 +18,7 @@ from mailplat.sql.checksums import is_changed_page, words_of
 from mailplat.sql.connection import SqliteConnection, open_reader, open_writer
 from mailplat.sql.crews import CrewedDatabase
 from mailplat.sql.database import Connection, UnusableDatabase, damage_of
-from mailplat.sql.examining import changed_pages
+from mailplat.sql.examining import changed_pages, in_use
 from mailplat.sql.frozen import Frozen, freeze
 from mailplat.sql.group import Alone, Reader, Writer, is_full
 from mailplat.workers import Crew
@@ -97,11 +97,15 @@ class SqliteDatabase(CrewedDatabase):
     async def examine(self) -> Sequence[str]:
         """Look at all pages, and at what they make; return what is wrong, in words."""
         found: list[str] = []
+        empty: list[int] = []
         first = 1
         while first:
-            changed, first = await self.read(changed_pages, first)  # type: ignore[arg-type]
+            changed, more, first = await self.read(changed_pages, first)  # type: ignore[arg-type]
             found += [f"page {number} has changed since it was written" for number in changed]
+            empty += more
         try:
+            lost = await self.read(in_use, empty) if empty else []  # type: ignore[arg-type]
+            found += [f"page {number} is empty" for number in lost]
             found += await self.read(damage_of)
         except StoreFailed as problem:
             found.append(str(problem))
