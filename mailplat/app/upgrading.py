@@ -54,6 +54,7 @@ def look(file: Path, registry: Registry) -> Outlook:
     """Return what this version would change for the house of a configuration file.
 
     A server of another version may be running: nothing is written, and nobody waits.
+    Tables on PostgreSQL are not looked at.
     """
     try:
         configuration = config.read(file, registry)
@@ -84,7 +85,10 @@ def _in_usual_places(state: Path) -> tuple[Upgrade, ...]:
 def _databases(configuration: Configuration) -> dict[Path, dict[str, str]]:
     state = configuration.house.state
     url = configuration.table(DatabaseSettings).url
-    return {state / url.removeprefix("sqlite:"): ROOMS, state / "journal.db": JOURNAL}
+    journal = {state / "journal.db": JOURNAL}
+    if not url.startswith("sqlite:"):  # its server says itself what is in it
+        return journal
+    return {state / url.removeprefix("sqlite:"): ROOMS, **journal}
 
 
 def _outlooks(path: Path, rooms: dict[str, str]) -> list[Upgrade]:

@@ -313,6 +313,51 @@ def test_names_lead_nowhere_else(name: str) -> None:
         KeptFile(name, 0, "", 0o600, 0, ()).path  # noqa: B018
 
 
+# Contents in files ---------------------------------------------------------
+
+
+@pytest.fixture
+def filed(mailplat_house: Callable[..., MemoryHouse]) -> MemoryHouse:
+    house = mailplat_house(
+        '[store.main]\nuse = "indexed"\ncontents = "files"\n\n[contents.files]\nuse = "files"'
+    )
+    house.add_account(BOB)
+    for number in range(20):
+        deliver(house, number)
+    house.tree.configuration.source.file.write_text("")
+    return house
+
+
+def test_contents_in_files_are_kept_and_put_back(filed: MemoryHouse, tmp_path: Path) -> None:
+    back_up(filed, tmp_path / "kept")
+    deliver(filed, 20)
+    again = back_up(filed, tmp_path / "kept", journal=False)
+    assert again["files"] >= 21
+    kept = Backup(tmp_path / "kept")
+    names = [file.name for file in kept.manifest().files]
+    assert sum(name.startswith("state/contents/") for name in names) >= 21
+    restore(kept, kept.manifest(), tmp_path / "new")
+    here = filed.foundation.state / "contents"
+    there = tmp_path / "new" / "contents"
+    for path in here.rglob("*"):
+        if path.is_file() and not path.name.startswith("."):
+            assert (there / path.relative_to(here)).read_bytes() == path.read_bytes()
+    found = filed.operate("house.restore", target=str(tmp_path / "kept"), account=BOB)
+    assert found["mailboxes"] == [{"mailbox": "Restored/INBOX", "messages": 21, "failed": []}]
+    assert len(filed.do(look(filed, "Restored/INBOX")).uids) == 21
+    assert len(filed.messages(BOB)) == 21
+
+
+def test_octets_that_lie_elsewhere_are_looked_at(filed: MemoryHouse) -> None:
+    assert filed.operate("house.verify")["findings"] == []
+    files = [one for one in (filed.foundation.state / "contents").rglob("*") if one.is_file()]
+    lost = max(files, key=lambda one: one.stat().st_size)
+    lost.unlink()
+    [found] = filed.operate("house.verify", mend=True)["findings"]
+    assert (found["mailbox"], found["mended"]) == ("INBOX", "")
+    assert "its octets can't be read" in found["detail"]
+
+
 # One account ---------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from mailplat.app.foundation import Foundation, IReactor, the_reactor
 from mailplat.app.lock import Lock, Locked, NoStateFolder
 from mailplat.app.operations import OPERATIONS, Desk
 from mailplat.app.registry import discover
-from mailplat.app.tables import DIRECTORY, STORES
+from mailplat.app.tables import CONTENTS, DIRECTORY, STORES
 from mailplat.app.wiring import build
 
 VARIABLE = "MAILPLAT_CONFIG"
@@ -120,7 +120,7 @@ async def run_alone(
     foundation = Foundation.lay(configuration, reactor, lock)
     try:
         await foundation.open()
-        tree = build(configuration.only(STORES, DIRECTORY), foundation)
+        tree = build(configuration.only(CONTENTS, STORES, DIRECTORY), foundation)
         try:
             await tree.prepare()
             desk = Desk(tree, repeated=repeated, foundation=foundation)

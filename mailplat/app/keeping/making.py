@@ -20,7 +20,15 @@ import mailplat
 from mailplat.app.config import Configuration
 from mailplat.app.foundation import Foundation
 from mailplat.app.keeping.chunks import CHUNK, held
-from mailplat.app.keeping.manifest import CONFIGURATION, STATE, Backup, KeptFile, Manifest
+from mailplat.app.keeping.manifest import (
+    CONFIGURATION,
+    OUTSIDE,
+    STATE,
+    Backup,
+    KeptFile,
+    Manifest,
+)
+from mailplat.app.tables import CONTENTS
 from mailplat.mail.errors import NotPermitted, StoreFailed, Unsupported
 from mailplat.portals.tls import TlsSettings
 from mailplat.sql import SqliteDatabase
@@ -143,6 +151,10 @@ class Maker:
         passing = {path.with_name(path.name + end) for path in databases for end in _ENDS}
         passing |= {state / name for name in PASSING}
         yield from _below(state, STATE, passing)
+        for entry in self.configuration.entries_of(CONTENTS):
+            folder = state / getattr(entry.settings, "folder", state)
+            if not folder.is_relative_to(state):
+                yield from _below(folder, f"{OUTSIDE}/{entry.name}", set())
         source = self.configuration.source.file
         for path in sorted(source.parent.iterdir()):
             if path == source or path.suffix in BESIDE:

@@ -19,7 +19,8 @@ FORMAT = 1
 CHUNKS = "chunks"
 GENERATIONS = "generations"
 NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(?:-\d+)?")
-STATE, CONFIGURATION = "state", "config"  # the folders that names of files begin with
+STATE, CONFIGURATION, OUTSIDE = "state", "config", "contents"
+"""What names of files begin with: contents are outside where they lie in no state folder."""
 
 
 @attrs.frozen

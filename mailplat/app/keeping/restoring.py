@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mailplat.app.keeping.chunks import Damaged
-from mailplat.app.keeping.manifest import CONFIGURATION, STATE, Backup, Manifest
+from mailplat.app.keeping.manifest import CONFIGURATION, OUTSIDE, STATE, Backup, Manifest
 from mailplat.app.lock import Lock
 from mailplat.mail.errors import NotPermitted, StoreFailed
 from mailplat.sql.connection import SqliteConnection, open_writer
@@ -70,9 +70,10 @@ def put_aside(backup: Backup, manifest: Manifest, folder: Path) -> None:
     """Write all files of a generation into a folder; the state folder's own to its top."""
     for file in manifest.files:
         top, *rest = file.path.parts
-        if top not in (STATE, CONFIGURATION):
+        places = {STATE: [], CONFIGURATION: [BESIDE], OUTSIDE: [BESIDE, OUTSIDE]}
+        if top not in places:
             raise Damaged(f"nobody knows what {file.name} belongs to")
-        backup.put(file, folder.joinpath(*([BESIDE] if top == CONFIGURATION else []), *rest))
+        backup.put(file, folder.joinpath(*places[top], *rest))
 
 
 def databases_in(folder: Path) -> list[Path]:

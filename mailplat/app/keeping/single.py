@@ -16,7 +16,7 @@ from mailplat.app.foundation import Foundation
 from mailplat.app.keeping.manifest import Backup, Manifest
 from mailplat.app.keeping.restoring import insist_on_sound, put_aside
 from mailplat.app.lock import Lock, Locked
-from mailplat.app.tables import DIRECTORY, STORES
+from mailplat.app.tables import CONTENTS, DIRECTORY, STORES
 from mailplat.app.tree import Tree
 from mailplat.app.wiring import build
 from mailplat.bus import Bus
@@ -138,6 +138,13 @@ class Restorer:
         here = self.foundation
         if not isinstance(here.database, SqliteDatabase):
             raise Unsupported("single accounts are put back where the database is SQLite's")
+        for entry in self.configuration.entries_of(CONTENTS):
+            place = getattr(entry.settings, "folder", None)
+            if place is None or Path(place).is_absolute():  # those of now would be tidied up
+                raise Unsupported(
+                    f"the contents of [contents.{entry.name}] do not lie in the state folder:"
+                    " restore the whole house elsewhere, and fetch them from there"
+                )
         ground = attrs.evolve(
             here,
             state=folder,
@@ -148,7 +155,8 @@ class Restorer:
         )
         try:
             await ground.database.open()
-            tree = build(_at(self.configuration.only(STORES, DIRECTORY), folder), ground)
+            rooms = self.configuration.only(CONTENTS, STORES, DIRECTORY)
+            tree = build(_at(rooms, folder), ground)
             try:
                 await tree.prepare()
                 yield tree
