@@ -14,7 +14,7 @@ import attrs
 from mailplat.files import Disk
 from mailplat.mail.errors import AlreadyExists, InUse, StoreFailed
 
-CHUNK = 1 << 18  # octets; 64 pages of a database
+CHUNK = 1 << 17  # octets; 32 pages of a database
 
 
 class Damaged(StoreFailed):

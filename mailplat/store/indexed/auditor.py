@@ -55,7 +55,7 @@ class Auditor:
     async def _broken(self, rule: str, tell: bool = True) -> Sequence[Row]:
         try:
             return await self.database.read(audit.broken, rule)
-        except MailError as problem:
+        except Exception as problem:  # noqa: BLE001 - damage may do anything
             if tell:
                 self.findings.append(Finding(f"can't tell whether {rule}", detail=str(problem)))
             return []
@@ -128,7 +128,7 @@ class Auditor:
         while True:
             try:
                 rows, last = await self.database.read(examining.doubtful, behind)
-            except MailError:
+            except Exception:  # noqa: BLE001 - damage may do anything
                 rows, last = await self._one_by_one(behind)
             for email, account, problem, before in rows:
                 await self._note_email(email, account, problem, before, mend)
@@ -173,7 +173,7 @@ class Auditor:
             try:
                 rows, _ = await self.database.read(examining.doubtful, number - 1, 1)
                 found += rows
-            except MailError as problem:
+            except Exception as problem:  # noqa: BLE001 - damage may do anything
                 account = await self._account_of(number)
                 found.append((number, account, f"it can't be read: {problem}", None))
         return found, numbers[-1] if len(numbers) == examining.AT_ONCE else 0
