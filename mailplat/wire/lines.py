@@ -10,7 +10,19 @@ from mailplat.mail.errors import BareLineEnd, LineTooLong
 
 CRLF = b"\r\n"
 FORBIDDEN = re.compile(rb"[\r\n\0]")
+FOREIGN = re.compile(
+    rb"(?:GET|POST|HEAD|PUT|DELETE|CONNECT|OPTIONS|PATCH|TRACE|PRI) |[!-9;-~]++:",
+    re.IGNORECASE,
+)
 DISCARDED = 65536  # octets of an over-long line that are read to find its end
+
+
+def is_foreign(line: bytes) -> bool:
+    """Say whether a line belongs to HTTP, or is a header field: no mail client says that.
+
+    A browser that was sent to a port of ours would say its commands behind them.
+    """
+    return FOREIGN.match(line) is not None
 
 
 @attrs.define

@@ -15,7 +15,7 @@ import attrs
 from mailplat.mail.errors import BadParameter, LineTooLong, MailError, UnknownCommand
 from mailplat.mail.limits import Limits
 from mailplat.wire.engine import After
-from mailplat.wire.lines import CRLF, Lines
+from mailplat.wire.lines import CRLF, Lines, is_foreign
 
 REPLY_LINE = 512  # octets of a reply's first line, CRLF included (RFC 2449 section 4)
 
@@ -395,7 +395,7 @@ class Pop3Engine:
     long, all others stay within ``limits.pop3_line``.
     """
 
-    __slots__ = ("_challenged", "_limit", "_lines", "after", "complaint")
+    __slots__ = ("_challenged", "_leaving", "_limit", "_lines", "after", "complaint")
 
     in_content = False  # nothing that clients say is long
 
@@ -405,6 +405,7 @@ class Pop3Engine:
         self._limit = limits.pop3_line
         self._lines = Lines(limits.sasl_line)
         self._challenged = False
+        self._leaving = False  # after the next reply
 
     @property
     def held(self) -> int:
@@ -425,9 +426,16 @@ class Pop3Engine:
                 return SaslLine(line)
             if len(line) + 2 > self._limit and line[:5].upper() != b"AUTH ":
                 raise LineTooLong(f"a command of over {self._limit} octets")
-            return _parsed(line)
+            return self._command(line)
         except MailError as error:
             return Wrong(error)
+
+    def _command(self, line: bytes) -> Command:
+        try:
+            return _parsed(line)
+        except UnknownCommand:
+            self._leaving = is_foreign(line)
+            raise
 
     def send(self, reply: object) -> bytes:
         """Return the octets that say ``reply``, which is a `Reply`.
@@ -450,14 +458,14 @@ class Pop3Engine:
                 self.after = After.CLOSE
                 return _first_line("-ERR", "", "Something stood behind STLS")
             case Ok(text, after):
-                self.after = self._unless_endless(after)
+                self.after = self._unless_leaving(after)
                 return _first_line("+OK", "", text)
             case Err(text, code, after):
-                self.after = self._unless_endless(after)
+                self.after = self._unless_leaving(after)
                 self.complaint = text if self.after is After.CLOSE else ""
                 return _first_line("-ERR", code, text)
             case _:
                 raise TypeError(f"no reply of POP3: {reply!r}")
 
-    def _unless_endless(self, after: After) -> After:
-        return After.CLOSE if self._lines.endless else after
+    def _unless_leaving(self, after: After) -> After:
+        return After.CLOSE if self._leaving or self._lines.endless else after

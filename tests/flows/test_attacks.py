@@ -233,6 +233,12 @@ def test_http(house: House) -> None:
         assert client.rest() == ["500 5.5.1 Unknown command"]
 
 
+def test_http_to_pop3(house: House) -> None:
+    with dial(house, service="pop3", greeting="+OK") as client:
+        client.line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nUSER ann@example.org\r\n")
+        assert client.rest() == ["-ERR Unknown command"]
+
+
 # What must not cost much.
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mailplat.mail.errors import BadSyntax, BareLineEnd, LineTooLong
 from mailplat.testing.cuts import same_however_cut
 from mailplat.wire import lines
-from mailplat.wire.lines import Lines
+from mailplat.wire.lines import Lines, is_foreign
 
 LIMIT = 6
 WORDS = [b"a", b" ", b"\r", b"\n", b"\0", b"\r\n", b"\n\r", b"NOOP\r\n", b"x" * (LIMIT + 1)]
@@ -108,3 +108,22 @@ def test_what_has_been_given_out_is_kept_no_longer() -> None:
     while reader.next_line():
         pass
     assert reader == Lines(2048)
+
+
+@pytest.mark.parametrize(
+    ("line", "foreign"),
+    [
+        (b"GET / HTTP/1.1", True),
+        (b"post /x HTTP/1.0", True),
+        (b"CONNECT mx:25 HTTP/1.1", True),
+        (b"Host: example.org", True),
+        (b"Content-Type: text/plain", True),
+        (b"MAIL FROM:<a@b>", False),
+        (b"RCPT TO:<a@b>", False),
+        (b"EHLO [IPv6:::1]", False),
+        (b"GETAWAY", False),
+        (b"", False),
+    ],
+)
+def test_what_belongs_to_http(line: bytes, foreign: bool) -> None:
+    assert is_foreign(line) is foreign

@@ -140,18 +140,9 @@ _NAME = re.compile(
     rb"[!-~\x80-\xff](?:[ -~\x80-\xff]{0,253}[!-~\x80-\xff])?"
 )  # as peers say it
 _VERB = re.compile(rb"([A-Za-z0-9]++)(?: ++(.*+))?+", re.DOTALL)
-_FOREIGN = re.compile(
-    rb"(?:GET|POST|HEAD|PUT|DELETE|CONNECT|OPTIONS|PATCH|TRACE|PRI) |[!-9;-~]++:",
-    re.IGNORECASE,
-)
 
 SIZE_DIGITS = 20  # RFC 1870 section 3
 _BODIES = {b"7BIT": Body.SEVEN_BIT, b"8BITMIME": Body.EIGHT_BIT}
-
-
-def is_foreign(line: bytes) -> bool:
-    """Say whether a line belongs to HTTP, or is a header field: no mail client says that."""
-    return _FOREIGN.match(line) is not None
 
 
 def read(line: bytes, offer: Offer, *, extended: bool) -> Command:

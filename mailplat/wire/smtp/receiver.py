@@ -17,7 +17,7 @@ from mailplat.mail.errors import (
 )
 from mailplat.mail.limits import Limits
 from mailplat.wire.engine import After
-from mailplat.wire.lines import Lines
+from mailplat.wire.lines import Lines, is_foreign
 from mailplat.wire.replies import Moment
 from mailplat.wire.sasl import response
 from mailplat.wire.smtp.commands import (
@@ -33,7 +33,6 @@ from mailplat.wire.smtp.commands import (
     Rset,
     StartTls,
     Verify,
-    is_foreign,
     read,
 )
 from mailplat.wire.smtp.data import Body, DotReader, EndOfData

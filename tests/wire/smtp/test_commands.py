@@ -24,7 +24,6 @@ from mailplat.wire.smtp.commands import (
     Rset,
     StartTls,
     Verify,
-    is_foreign,
     read,
 )
 
@@ -175,25 +174,6 @@ def test_lmtp_has_its_own_greeting() -> None:
     for verb in (b"EHLO", b"HELO"):
         with pytest.raises(errors.UnknownCommand):
             command(verb + b" client", lmtp)
-
-
-@pytest.mark.parametrize(
-    ("line", "foreign"),
-    [
-        (b"GET / HTTP/1.1", True),
-        (b"post /x HTTP/1.0", True),
-        (b"CONNECT mx:25 HTTP/1.1", True),
-        (b"Host: example.org", True),
-        (b"Content-Type: text/plain", True),
-        (b"MAIL FROM:<a@b>", False),
-        (b"RCPT TO:<a@b>", False),
-        (b"EHLO [IPv6:::1]", False),
-        (b"GETAWAY", False),
-        (b"", False),
-    ],
-)
-def test_what_belongs_to_http(line: bytes, foreign: bool) -> None:
-    assert is_foreign(line) is foreign
 
 
 def test_the_offer_is_what_ehlo_says() -> None:
