@@ -119,7 +119,7 @@ async def append(folder: Path, reactor: Any) -> Sample:
     contents = ContentFiles(ContentFilesSettings(), house, workers, Disk())
     await contents.prepare()
     settings = IndexedStoreSettings(contents=Instance("files"))
-    store = IndexedStore(settings, database, Bus(reactor), reactor, contents)
+    store = IndexedStore(settings, database, Bus(reactor), reactor, reactor, contents)
     await store.prepare()
     accounts = [await store.open(AccountId(f"a{n}")) for n in range(CALLERS)]
     messages = [new_message(letter(n)) for n in range(WARM + MESSAGES)]

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import attrs
 from twisted.internet.interfaces import IProtocolFactory
@@ -80,6 +80,17 @@ class House:
 
     hostname: str  # what we call ourselves in greetings and trace fields
     state: Path  # the folder that everything durable lies in
+
+
+class WallClock(Protocol):
+    """Tells the date.
+
+    It jumps when somebody sets it: whoever waits or measures asks for an
+    ``IReactorTime`` instead, whose seconds only ever go on, and mean no date.
+    """
+
+    def seconds(self) -> float:
+        """Return the seconds since 1970 (UTC)."""
 
 
 # The message.

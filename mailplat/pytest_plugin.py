@@ -247,6 +247,7 @@ def mailplat_house(tmp_path: Path) -> Iterator[Callable[..., MemoryHouse]]:
             database=database_at_once(state / "mail.db", durable=False),
             journal=database_at_once(state / "journal.db", durable=False),
             bus=Bus(clock),
+            wall=clock,
         )
         tree = _tree(tmp_path, folder, foundation, configuration_text(more, **chains))
         house = MemoryHouse(tree, foundation, clock)

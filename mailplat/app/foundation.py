@@ -12,12 +12,13 @@ from twisted.internet.interfaces import (
     IReactorSocket,
 )
 
+from mailplat.app.clocks import SystemClock
 from mailplat.app.config import Configuration
 from mailplat.app.databases import make_database
 from mailplat.app.lock import Lock
 from mailplat.bus import Bus
 from mailplat.files import Disk
-from mailplat.interfaces import IBus
+from mailplat.interfaces import IBus, WallClock
 from mailplat.sql import Database, SqliteDatabase
 from mailplat.workers import IReactorOfWorkers, Workers
 
@@ -49,6 +50,7 @@ class Foundation:
     database: Database
     journal: SqliteDatabase
     bus: IBus
+    wall: WallClock = SystemClock()
 
     @classmethod
     def lay(

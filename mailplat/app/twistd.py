@@ -10,6 +10,7 @@ from twisted.python import usage
 
 from mailplat.app import config, newhouse
 from mailplat.app.cli.places import WHERE_ELSE, NoConfiguration, find_config
+from mailplat.app.clocks import go_by_the_steady_clock
 from mailplat.app.config import Configuration
 from mailplat.app.foundation import the_reactor
 from mailplat.app.logs import LogWriter
@@ -46,7 +47,9 @@ def makeService(options: Options) -> IService:  # noqa: N802 - Twisted's name
     except (NotMade, BadConfiguration, OSError) as problem:
         end_with(problem)
     first = FIRST_HOUSE if file == FIRST_HOUSE.config else None
-    return MailService(configuration, the_reactor(), writer, first)
+    reactor = the_reactor()
+    go_by_the_steady_clock(reactor)
+    return MailService(configuration, reactor, writer, first)
 
 
 def the_log(configuration: Configuration) -> LogWriter:

@@ -26,7 +26,7 @@ from mailplat.app.tables import (
 )
 from mailplat.app.tree import Tree
 from mailplat.files import Disk, Spool
-from mailplat.interfaces import House, IBus, IMediaTypes, IPipeline, ITextReader
+from mailplat.interfaces import House, IBus, IMediaTypes, IPipeline, ITextReader, WallClock
 from mailplat.journal.journal import Journal, JournalFile, JournalSettings
 from mailplat.mail.limits import Limits
 from mailplat.pipeline.judge import Judge
@@ -54,6 +54,7 @@ def build(
         House: House(configuration.house.hostname, foundation.state),
         Limits: configuration.table(LimitsSettings).limits(),
         IReactorTime: foundation.reactor,
+        WallClock: foundation.wall,
         Workers: foundation.workers,
         Disk: foundation.disk,
         Database: foundation.database,
@@ -236,7 +237,7 @@ def _spool(
 
 
 KINDS: dict[object, object] = dict.fromkeys(
-    (House, Limits, IReactorTime, Workers, Disk, Database, JournalFile, IBus)
+    (House, Limits, IReactorTime, WallClock, Workers, Disk, Database, JournalFile, IBus)
 )
 """What a foundation brings, for a plan that is only looked at."""
 

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from mailplat.interfaces import IBus
+from mailplat.interfaces import IBus, WallClock
 from mailplat.journal import queries
 from mailplat.journal.records import Row, read, row_of
 from mailplat.mail.errors import StoreFailed
@@ -57,11 +57,13 @@ class Journal:
         database: JournalFile,
         bus: IBus,
         clock: IReactorTime,
+        wall: WallClock,
     ) -> None:
         self._keep = settings.keep.total_seconds()
         self._database = database
         self._bus = bus
         self._clock = clock
+        self._wall = wall
         self._waiting: deque[Row] = deque()
         self._size = 0  # characters of what waits
         self._lost = 0
@@ -153,7 +155,7 @@ class Journal:
         work.addErrback(lambda failure: self.log.failure("nothing expired", failure))
 
     async def _forget_old(self) -> None:
-        before = self._clock.seconds() - self._keep
+        before = self._wall.seconds() - self._keep
         while await self._database.write(queries.expire, before) == queries.AT_ONCE:
             pass
 

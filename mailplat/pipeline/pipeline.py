@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mailplat.interfaces import IBus, IDeliveryAgent, IDirectory, IPipeline
+from mailplat.interfaces import IBus, IDeliveryAgent, IDirectory, IPipeline, WallClock
 from mailplat.mail.address import Address
 from mailplat.mail.content import FIRST_LOOK, Content
 from mailplat.mail.draft import run_here
@@ -64,7 +63,7 @@ class Pipeline:
         directory: IDirectory,
         agent: IDeliveryAgent,
         bus: IBus,
-        clock: IReactorTime,
+        wall: WallClock,
         limits: Limits,
     ) -> None:
         self._policies = {
@@ -76,7 +75,7 @@ class Pipeline:
         self._directory = directory
         self._agent = agent
         self._bus = bus
-        self._clock = clock
+        self._wall = wall
         self._limits = limits
 
     # The envelope.
@@ -230,7 +229,7 @@ class Pipeline:
         transit.original.close()
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock.seconds(), UTC)
+        return datetime.fromtimestamp(self._wall.seconds(), UTC)
 
 
 def _merge(transit: Transit, verdict: Verdict) -> None:

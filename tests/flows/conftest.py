@@ -140,7 +140,7 @@ class Scene:
             await database.open()
             if contents:
                 await contents.prepare()
-            store = IndexedStore(settings, database, bus, clock, contents)
+            store = IndexedStore(settings, database, bus, clock, clock, contents)
             await store.prepare()
             yield cls(database, store, bus, clock, contents)
         finally:
@@ -180,6 +180,7 @@ class Scene:
             logins=OpenDoor(),
             attendance=Attendance(self.clock),
             clock=self.clock,
+            wall=self.clock,
             limits=Limits(),
             doorkeeper=Doorkeeper(Limits(), self.clock),
         )

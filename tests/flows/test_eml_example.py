@@ -91,7 +91,7 @@ class TestStoreOnEml(StoreContract):
         database = SqliteDatabase(tmp_path / "mail.db", reactor)
         await database.open()
         settings = IndexedStoreSettings(contents=Instance("eml"))
-        store = IndexedStore(settings, database, bus, Clock(), contents)
+        store = IndexedStore(settings, database, bus, Clock(), Clock(), contents)
         await store.prepare()
         yield store
         store.finish()

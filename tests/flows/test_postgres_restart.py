@@ -189,7 +189,7 @@ async def crash_under_load(
     server.settle()
     database = PostgresDatabase(target, reactor, patience=120)
     await database.open()
-    store = IndexedStore(IndexedStoreSettings(), database, FakeBus(), reactor)
+    store = IndexedStore(IndexedStoreSettings(), database, FakeBus(), reactor, reactor)
     await store.prepare()
     load = Load()
     people = [

@@ -60,7 +60,8 @@ class Around:
 
     def journal(self, **settings: Any) -> Journal:
         database = database_at_once(self.path, durable=False)
-        return Journal(JournalSettings(**settings), JournalFile(database), self.bus, self.clock)
+        file = JournalFile(database)
+        return Journal(JournalSettings(**settings), file, self.bus, self.clock, self.clock)
 
     def settle(self, **changes: Any) -> MessageRecord:
         record = attrs.evolve(RECORD, **changes)
@@ -211,7 +212,7 @@ async def test_a_file_that_is_no_journal_keeps_nobody_from_anything(around: Arou
 async def test_it_writes_in_a_thread(tmp_path: Path, reactor: Any) -> None:
     bus = FakeBus()
     database = SqliteDatabase(tmp_path / "journal.db", reactor, durable=False)
-    journal = Journal(JournalSettings(), JournalFile(database), bus, reactor)
+    journal = Journal(JournalSettings(), JournalFile(database), bus, reactor, reactor)
     await journal.prepare()
     bus.publish([MessageSettled(RECORD)])
     assert await journal.find("0199") == [RECORD]

@@ -56,7 +56,7 @@ async def on_files(
         ContentFilesSettings(**settings), House("mail.example.org", folder), workers, Disk()
     )
     await contents.prepare()
-    store = IndexedStore(FILES, database, bus, clock, contents)
+    store = IndexedStore(FILES, database, bus, clock, clock, contents)
     await store.prepare()
     yield store
     assert not await database.read(audit, at_rest=False)
@@ -113,7 +113,9 @@ class House_:
         self.database = at_once(self.path)
         await self.database.open()
         settings = IndexedStoreSettings(contents=Instance(self.name))
-        self.store = IndexedStore(settings, self.database, FakeBus(), Clock(), self.place)
+        self.store = IndexedStore(
+            settings, self.database, FakeBus(), Clock(), Clock(), self.place
+        )
         await self.store.prepare()
         return self.store
 
@@ -275,7 +277,7 @@ async def test_a_content_that_is_lost_or_cut_is_said_to_be(house: House_) -> Non
 async def test_contents_that_were_in_the_database_stay_readable(path: Path | Target) -> None:
     database = at_once(path)
     await database.open()
-    store = IndexedStore(IndexedStoreSettings(), database, FakeBus(), Clock())
+    store = IndexedStore(IndexedStoreSettings(), database, FakeBus(), Clock(), Clock())
     await store.prepare()
     await store.deliver([Delivery("1", ALICE, HELLO), Delivery("2", ALICE, new_message(BIG))])
     await database.close()
@@ -317,7 +319,7 @@ async def test_another_place_than_before_is_refused(house: House_, path: Path | 
     await other.database.close()
     in_database = at_once(path)
     await in_database.open()
-    store = IndexedStore(IndexedStoreSettings(), in_database, FakeBus(), Clock())
+    store = IndexedStore(IndexedStoreSettings(), in_database, FakeBus(), Clock(), Clock())
     with pytest.raises(ConfigError, match=r"lie in \[contents.files\]"):
         await store.prepare()
     await in_database.close()

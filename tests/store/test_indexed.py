@@ -41,7 +41,7 @@ async def opened(database: Database, bus: IBus) -> AsyncIterator[IndexedStore]:
     clock = Clock()
     clock.advance(1_700_000_000)
     await database.open()
-    store = IndexedStore(IndexedStoreSettings(), database, bus, clock)
+    store = IndexedStore(IndexedStoreSettings(), database, bus, clock, clock)
     await store.prepare()
     yield store
     store.finish()
@@ -333,7 +333,7 @@ async def test_the_reserve_is_for_who_deletes_and_not_for_what_could_not_be_kept
         reserve = Reserve(Disk(), tmp_path / "reserve", 1_000_000)
         database = database_at_once(tmp_path / "mail.db", vfs=vfs.name, reserve=reserve)
         await database.open()
-        store = IndexedStore(IndexedStoreSettings(), database, FakeBus(), Clock())
+        store = IndexedStore(IndexedStoreSettings(), database, FakeBus(), Clock(), Clock())
         await store.prepare()
         account = await store.open(ALICE)
         [inbox] = await account.mailboxes()

@@ -104,7 +104,9 @@ class Race:
         self.place = kind(turns=self.turns)
         self.database = database_at_once(path / f"{seed}.db")
         settings = IndexedStoreSettings(contents=Instance("slow"))
-        self.store = IndexedStore(settings, self.database, FakeBus(), Clock(), self.place)
+        self.store = IndexedStore(
+            settings, self.database, FakeBus(), Clock(), Clock(), self.place
+        )
         self.numbers = itertools.count()
 
     async def start(self) -> None:

@@ -89,7 +89,9 @@ class Scene:
         self.database = database_at_once(self.path)
         await self.database.open()
         settings = IndexedStoreSettings(contents=Instance("maildir"))
-        self.store = IndexedStore(settings, self.database, FakeBus(), Clock(), self.place)
+        self.store = IndexedStore(
+            settings, self.database, FakeBus(), Clock(), Clock(), self.place
+        )
         await self.store.prepare()
 
     async def stop(self) -> None:
@@ -223,7 +225,7 @@ async def test_it_is_the_same_on_postgres(reactor: Any, postgres: Target) -> Non
     database = PostgresDatabase(postgres, reactor)
     await database.open()
     settings = IndexedStoreSettings(contents=Instance("maildir"))
-    store = IndexedStore(settings, database, FakeBus(), Clock(), place)
+    store = IndexedStore(settings, database, FakeBus(), Clock(), Clock(), place)
     await store.prepare()
     scene = Scene(Path(), place, database, store)
     account = await store.open(ALICE)

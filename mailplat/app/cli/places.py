@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from mailplat.app import config
+from mailplat.app.clocks import go_by_the_steady_clock
 from mailplat.app.config import Configuration
 from mailplat.app.control import Caller, OperationFailed, problem_text
 from mailplat.app.foundation import Foundation, IReactor, the_reactor
@@ -90,6 +91,7 @@ class Office:
         except NoStateFolder as problem:
             raise OperationFailed(str(problem)) from None
         reactor = the_reactor()
+        go_by_the_steady_clock(reactor)
         found: list[Any] = []
 
         def run() -> None:

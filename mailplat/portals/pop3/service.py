@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from mailplat.interfaces import House, IMailStore
+from mailplat.interfaces import House, IMailStore, WallClock
 from mailplat.mail.errors import NotPermitted
 from mailplat.mail.limits import Limits
 from mailplat.mail.mailbox import INBOX, proper_name
@@ -111,6 +111,7 @@ class Pop3Portal(LinePortal):
         logins: Logins,
         attendance: Attendance,
         clock: IReactorTime,
+        wall: WallClock,
         limits: Limits,
         doorkeeper: Doorkeeper,
         certificates: Certificates | None = None,
@@ -129,7 +130,7 @@ class Pop3Portal(LinePortal):
             hostname=house.hostname,
             limits=limits,
             logins=logins,
-            maildrops=Maildrops(store, _removal(settings.on_delete), keeps, clock.seconds),
+            maildrops=Maildrops(store, _removal(settings.on_delete), keeps, wall.seconds),
             attendance=attendance,
             tls=settings.tls == "starttls",
             user_command=settings.user_command,

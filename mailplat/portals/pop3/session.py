@@ -93,7 +93,7 @@ class Rules:
     to_the_end: Callable[[Coroutine[Any, Any, None]], Awaitable[None]]
     """Waits for work that goes on even where the waiting is cancelled."""
     tell: Callable[[Visit], None]
-    seconds: Callable[[], float]
+    seconds: Callable[[], float]  # the steady clock
 
 
 class Pop3Session:

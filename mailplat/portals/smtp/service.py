@@ -9,7 +9,7 @@ from pydantic import Field
 from twisted.internet.interfaces import IReactorTime
 
 from mailplat.files import Spool
-from mailplat.interfaces import House, IPipeline
+from mailplat.interfaces import House, IPipeline, WallClock
 from mailplat.mail.limits import Limits
 from mailplat.plugin import Instance, InstanceName
 from mailplat.portals.connection import Connection
@@ -70,6 +70,7 @@ class SmtpPortal(LinePortal):
         logins: Logins,
         spool: Spool,
         clock: IReactorTime,
+        wall: WallClock,
         limits: Limits,
         doorkeeper: Doorkeeper,
         certificates: Certificates | None = None,
@@ -93,7 +94,7 @@ class SmtpPortal(LinePortal):
             login=settings.login,
             lmtp=self.lmtp,
             starttls=settings.tls == "starttls",
-            seconds=clock.seconds,
+            seconds=wall.seconds,
             random=os.urandom,
             crowded=lambda: self.crowded,
         )

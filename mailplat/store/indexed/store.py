@@ -11,7 +11,14 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mailplat.interfaces import IBus, IContentStore, IMailStore, IPlacedContents, IVerified
+from mailplat.interfaces import (
+    IBus,
+    IContentStore,
+    IMailStore,
+    IPlacedContents,
+    IVerified,
+    WallClock,
+)
 from mailplat.mail.content import Content, whole
 from mailplat.mail.events import AccountChanged
 from mailplat.mail.finding import Finding
@@ -66,14 +73,15 @@ class IndexedStore:
         database: Database,
         bus: IBus,
         clock: IReactorTime,
+        wall: WallClock,
         contents: IContentStore | None = None,
     ) -> None:
         self.database = database
         self._bus = bus
-        self._clock = clock
+        self._wall = wall
         name = str(settings.contents)
         self.elsewhere = Elsewhere(database, contents, name) if contents else None
-        self.sweeper = Sweeper(database, clock, self.elsewhere)
+        self.sweeper = Sweeper(database, clock, wall, self.elsewhere)
         self.showing: Showing | None = None
         if contents and IPlacedContents.providedBy(contents):
             self.showing = Showing(database, contents)
@@ -140,7 +148,7 @@ class IndexedStore:
 
     def now(self) -> float:
         """Return the time that what happens now is kept under, in seconds since 1970."""
-        return self._clock.seconds()
+        return self._wall.seconds()
 
     def commit(
         self,

@@ -12,6 +12,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from mailplat.interfaces import WallClock
 from mailplat.mail.errors import DiskFull, ShuttingDown
 from mailplat.mail.mailbox import ModSeq
 from mailplat.mail.people import AccountId
@@ -34,11 +35,15 @@ class Sweeper:
     log = Logger()
 
     def __init__(
-        self, database: Database, clock: IReactorTime, elsewhere: Elsewhere | None
+        self,
+        database: Database,
+        clock: IReactorTime,
+        wall: WallClock,
+        elsewhere: Elsewhere | None,
     ) -> None:
         self._database = database
         self._elsewhere = elsewhere
-        self._clock = clock
+        self._wall = wall
         self._open: dict[AccountId, WeakSet[IndexedAccount]] = {}
         self._gone: set[AccountId] = set()  # those of which an object has gone
         self._held: set[AccountId] = set()  # those that may have something to be swept
@@ -147,7 +152,7 @@ class Sweeper:
         behind: str | None = ""
         while self._tidying.running and behind is not None:
             behind = await self._database.write(queries.changes.forget_changes, behind)
-        before = self._clock.seconds() - KEPT_KEYS
+        before = self._wall.seconds() - KEPT_KEYS
         at: Row | None = ("", "")
         while self._tidying.running and at:
             at = await self._database.write(queries.tidying.forget_keys, at, before)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from weakref import WeakSet
 
-from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from mailplat.interfaces import IBus, IMailStore
+from mailplat.interfaces import IBus, IMailStore, WallClock
 from mailplat.mail.content import whole
 from mailplat.mail.events import AccountChanged
 from mailplat.mail.mailbox import (
@@ -29,14 +28,14 @@ from mailplat.store.memory.mail import Mail, Message
 class MemoryStore:
     """Every account's mail, as long as the process lives."""
 
-    def __init__(self, bus: IBus, clock: IReactorTime) -> None:
+    def __init__(self, bus: IBus, wall: WallClock) -> None:
         self._bus = bus
-        self._clock = clock
+        self._wall = wall
         self._mails: dict[AccountId, Mail] = {}
         self._opened: WeakSet[MemoryAccount] = WeakSet()
 
     def now(self) -> float:
-        return self._clock.seconds()
+        return self._wall.seconds()
 
     async def open(self, account: AccountId) -> MemoryAccount:
         opened = MemoryAccount(self, self.mail(account))

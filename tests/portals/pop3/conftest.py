@@ -148,6 +148,7 @@ class Scene:
             logins=self.logins,
             attendance=self.attendance,
             clock=self.clock,
+            wall=self.clock,
             limits=self.limits,
             doorkeeper=Doorkeeper(self.limits, self.clock),
             certificates=certificates,
@@ -180,7 +181,7 @@ async def scene(request: Any, tmp_path: Path) -> AsyncIterator[Scene]:
     logins = Logins(LoginSettings(), people, bus, clock, Doorkeeper(limits, clock))
     database = database_at_once(tmp_path / "mail.db")
     await database.open()
-    indexed = IndexedStore(IndexedStoreSettings(), database, bus, clock)
+    indexed = IndexedStore(IndexedStoreSettings(), database, bus, clock, clock)
     await indexed.prepare()
     memory = MemoryStore(bus, clock)
     store = indexed if getattr(request, "param", "memory") == "sqlite" else memory

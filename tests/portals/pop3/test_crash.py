@@ -27,7 +27,7 @@ TRASH = "Trash"
 
 async def opened(database: SqliteDatabase) -> IndexedStore:
     await database.open()
-    store = IndexedStore(IndexedStoreSettings(), database, FakeBus(), Clock())
+    store = IndexedStore(IndexedStoreSettings(), database, FakeBus(), Clock(), Clock())
     await store.prepare()
     return store
 
