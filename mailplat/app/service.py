@@ -209,6 +209,7 @@ class MailService(Service):
         if self._failed or not self.running:
             return
         self._notifier.reloading()
+        self._foundation.workers.renew()
         self._reopen_log()
         try:
             with self._beside.renewed():

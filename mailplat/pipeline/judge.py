@@ -75,7 +75,7 @@ class Judge:
                 answer = await within(answer, self.timeout, self.clock)
             verdict = checked(answer)
             if stage is Stage.CONTENT and verdict.edits:
-                amending = begin(amend(transit, verdict.edits, self.workers.run))
+                amending = begin(amend(transit, verdict.edits, self._run))
                 if isinstance(amending, Deferred):
                     has_waited = True
                     await within(amending, self.timeout, self.clock)
@@ -131,10 +131,14 @@ class Judge:
             raise Escaped(repr(error)) from error
 
     async def _ask_in_a_thread(self, question: tuple[object, ...]) -> object:
-        answer = await self.workers.run(self._judge_here, question)
+        answer = await self._run(self._judge_here, question)
         if inspect.iscoroutine(answer) or isinstance(answer, Deferred):
             return await answer  # a plain function around one that waits
         return answer
+
+    async def _run(self, function: Callable[..., Any], *args: object) -> Any:
+        """Call what may block in a thread of this instance's."""
+        return await self.workers.run_for(self.name, function, *args)
 
     def _judge_here(self, question: tuple[object, ...]) -> object:
         """Ask in this thread, where a message may be read by waiting for the reactor."""

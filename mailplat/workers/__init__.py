@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import queue
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -31,6 +32,10 @@ __all__ = [
     "Workers",
 ]
 
+OF_AN_INSTANCE = 4  # threads in which one plugin works at once
+REPLACED = 12  # threads that take the place of those in which it hangs
+IN_LINE = 64  # jobs of one plugin that wait
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -45,8 +50,8 @@ class Workers:
     ``files`` is for our own work on files, ``syncs`` for what waits until they are
     durable (many threads, since the disk makes many so at once), ``hashes`` for what
     costs a core for long (as many threads as cores), ``children`` for long Python
-    work in child processes, `run` for everything else, plugins above all: what
-    hangs there takes nothing from the others.
+    work in child processes, `run` for everything else.  Each filter and policy has a
+    small crew of its own (`run_for`): what hangs there takes nothing from the others.
     """
 
     def __init__(
@@ -62,11 +67,44 @@ class Workers:
         self.files = crew(reactor, "files", threads=16, waiting=1024)
         self.syncs = crew(reactor, "syncs", threads=32, waiting=1024)
         self.hashes = crew(reactor, "hashes", threads=cores, waiting=64)
-        self._others = crew(reactor, "workers", threads=16, waiting=256)
+        self._others = crew(reactor, "workers", threads=16, waiting=256, spare=16)
+        self._make_crew = crew
+        self._crews: dict[str, Crew] = {}  # by instance
+        self._left: list[tuple[str, Crew]] = []  # those that a reload has ended
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function that may block; see `Crew.ask` for errors and cancellation."""
         return await self._others.ask(function, *args, **kwargs)
+
+    async def run_for(
+        self, instance: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call a function of this instance's that may block, in its own crew."""
+        if not (crew := self._crews.get(instance)):
+            crew = self._crews[instance] = self._make_crew(
+                self._reactor,
+                instance,
+                threads=OF_AN_INSTANCE,
+                waiting=IN_LINE,
+                spare=REPLACED,
+            )
+        return await crew.ask(function, *args, **kwargs)
+
+    def renew(self) -> None:
+        """Give each instance a new crew; the threads of the old ones are left to end."""
+        for crew in self._crews.values():
+            crew.stop()
+        self._left = [*self._left, *self._crews.items()]
+        self._crews = {}
+
+    @property
+    def stuck(self) -> Mapping[str, int]:
+        """How many threads hang, by the instance that keeps them."""
+        self._left = [(name, crew) for name, crew in self._left if not crew.is_over]
+        counts: Counter[str] = Counter()
+        for name, crew in (("", self._others), *self._crews.items(), *self._left):
+            counts[name] += crew.stuck
+        return +counts
 
     def wait(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Have the reactor do something, and wait for it; called in a thread of `run`.
@@ -92,6 +130,7 @@ class Workers:
         any more, and a plugin that hangs can't keep the house from closing.
         """
         self._others.stop()
+        self.renew()
         await self.children.stop()
         await self.hashes.stop()
         await self.syncs.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -10,9 +11,12 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 import attrs
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailplat.mail.errors import Overloaded, ShuttingDown
+
+HANGS_AFTER = 1.0  # seconds that a job runs, beyond which it hangs if nobody waits for it
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,6 +32,8 @@ class Job:
     answer: Deferred[Any]
     outcome: object = None
     failure: BaseException | None = None
+    began: float = 0.0  # when a thread took it
+    abandoned: bool = False  # while a thread had it
 
     def tell(self) -> None:
         """Give whoever asked what came of it, unless they have left; on the reactor."""
@@ -78,8 +84,12 @@ class Crew:
 
     Cancelling an answer takes the job out of the line if no thread has it yet:
     then it never runs.  A job that has begun runs to its end, still holds its
-    thread, and its outcome is dropped.
+    thread, and its outcome is dropped.  Up to ``spare`` threads are started in the
+    place of those so held, and end when these are free again; where all hang, what is
+    asked is refused at once.
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -89,6 +99,7 @@ class Crew:
         threads: int,
         waiting: int,
         group: int = 1,
+        spare: int = 0,
         bench: Callable[[], Bench] = PlainBench,
     ) -> None:
         self._reactor = reactor
@@ -96,18 +107,22 @@ class Crew:
         self._threads = threads
         self._longest = waiting
         self._group = group
+        self._spare = spare
         self._make_bench = bench
         self._changed = threading.Condition()
         self._jobs: deque[Job] = deque()
+        self._at_work: dict[int, Sequence[Job]] = {}  # by the thread that has them
         self._idle = 0
-        self._alive = 0
+        self._hands = 0  # threads that take jobs
+        self._alive = 0  # threads that have not ended
+        self._has_told = False  # that a job hangs
         self._stopping: list[Deferred[None]] | None = None
 
     def ask(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """Call the function in a thread; the answer is what it returns or raises.
 
-        Fails with `Overloaded` when the line is full or the machine has no room for a
-        thread, and `ShuttingDown` after `stop`; the function was not called then.
+        Fails with `Overloaded` when the line is full, all threads hang or the machine has
+        no room for one, and `ShuttingDown` after `stop`; the function was not called then.
         """
         answer: Deferred[T] = Deferred(self._withdraw)
         with self._changed:
@@ -115,15 +130,26 @@ class Crew:
                 return fail(ShuttingDown(f"{self._name} takes no more work"))
             if len(self._jobs) >= self._longest:
                 return fail(Overloaded(f"{len(self._jobs)} jobs wait for {self._name}"))
-            if len(self._jobs) >= self._idle and self._alive < self._threads:
-                try:
-                    self._hire()
-                except RuntimeError as error:  # what `threading` says if there can be no more
-                    if not self._alive:
-                        return fail(Overloaded(f"{self._name} can't be started: {error}"))
+            if self._spare and (stuck := self.stuck):
+                self._tell_of_stuck()
+                if stuck >= self._threads + self._spare:
+                    return fail(Overloaded(f"all threads of {self._name} hang"))
+            if len(self._jobs) >= self._idle and (problem := self._hire()):
+                return fail(Overloaded(f"{self._name} can't be started: {problem}"))
             self._jobs.append(Job(function, args, kwargs, answer))
             self._changed.notify()
         return answer
+
+    @property
+    def stuck(self) -> int:
+        """How many threads hang in what nobody waits for any more."""
+        now = time.monotonic()
+        return sum(_hangs(jobs, now) for jobs in tuple(self._at_work.values()))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no thread is left, and none will be started."""
+        return self._stopping is not None and not self._alive
 
     def stop(self) -> Deferred[None]:
         """Take no more jobs, finish those that wait, end the threads; fires when they have.
@@ -141,10 +167,25 @@ class Crew:
             self._stopping.append(stopped)
         return stopped
 
-    def _hire(self) -> None:
-        name = f"{self._name}-{self._alive + 1}"
-        threading.Thread(target=self._work, name=name, daemon=True).start()
-        self._alive += 1
+    @property
+    def _wanted(self) -> int:
+        """How many threads there may be now."""
+        if not self._spare:
+            return self._threads
+        held = sum(any(job.abandoned for job in jobs) for jobs in self._at_work.values())
+        return self._threads + min(self._spare, held)
+
+    def _hire(self) -> RuntimeError | None:
+        """Start a thread if there may be one more; return why there is none at all."""
+        if self._hands < self._wanted:
+            name = f"{self._name}-{self._alive + 1}"
+            try:
+                threading.Thread(target=self._work, name=name, daemon=True).start()
+            except RuntimeError as error:  # what `threading` says if there can be no more
+                return None if self._hands else error
+            self._hands += 1
+            self._alive += 1
+        return None
 
     def _withdraw(self, answer: Deferred[Any]) -> None:
         with self._changed:
@@ -152,6 +193,24 @@ class Crew:
                 if job.answer is answer:
                     self._jobs.remove(job)
                     return
+            for jobs in self._at_work.values():
+                for job in jobs:
+                    if job.answer is answer:
+                        job.abandoned = True
+            if len(self._jobs) > self._idle:
+                self._hire()
+            if self._spare and self.stuck:
+                self._tell_of_stuck()
+
+    def _tell_of_stuck(self) -> None:
+        """Log that a job hangs, once."""
+        if not self._has_told:
+            self._has_told = True
+            self.log.error(
+                "{crew} hangs: its work goes on in a thread though nobody waits for it any "
+                "more; `mailplat status` counts such threads, a reload leaves them behind",
+                crew=self._name,
+            )
 
     def _work(self) -> None:
         bench: Bench | None = None
@@ -172,16 +231,24 @@ class Crew:
             self._reactor.callFromThread(self._leave)
 
     def _take(self) -> Sequence[Job]:
-        """Wait for jobs and take a fair share of them; none when the crew stops."""
+        """Wait for jobs and take a fair share of them; none for a thread that is to end."""
+        me = threading.get_ident()
         with self._changed:
-            while not self._jobs:
-                if self._stopping is not None:
+            self._at_work.pop(me, None)
+            while not self._jobs or self._hands > self._wanted:
+                if self._stopping is not None or self._hands > self._wanted:
+                    self._hands -= 1
                     return ()
                 self._idle += 1
                 self._changed.wait()
                 self._idle -= 1
             share = max(1, min(self._group, len(self._jobs) // self._threads))
-            return [self._jobs.popleft() for _ in range(share)]
+            jobs = [self._jobs.popleft() for _ in range(share)]
+            self._at_work[me] = jobs
+            now = time.monotonic()
+            for job in jobs:
+                job.began = now
+            return jobs
 
     def _leave(self) -> None:
         with self._changed:
@@ -189,6 +256,10 @@ class Crew:
             waiting = self._stopping if self._stopping and not self._alive else []
         for stopped in waiting:
             stopped.callback(None)
+
+
+def _hangs(jobs: Iterable[Job], now: float) -> bool:
+    return any(job.abandoned and now - job.began > HANGS_AFTER for job in jobs)
 
 
 def _fail_all(jobs: Iterable[Job], error: BaseException) -> None:

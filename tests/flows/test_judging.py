@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from twisted.internet.defer import gatherResults
 from twisted.internet.threads import deferToThread  # noqa: TID251 - clients that block
 
 from mailplat.pytest_plugin import PASSWORD, SocketHouse
+from mailplat.workers import OF_AN_INSTANCE
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HELLO = b"From: bob@example.net\r\nSubject: =?utf-8?q?caf=C3=A9?=\r\n\r\nhello\r\n"
@@ -35,6 +37,13 @@ class Hangs(SubjectTag):
 class Sleeps(SubjectTag):
     def judge(self, transit):
         time.sleep(1)
+        return super().judge(transit)
+
+
+class SleepsOverCafes(SubjectTag):
+    def judge(self, transit):
+        if b"caf" in transit.header.octets:
+            time.sleep(2)
         return super().judge(transit)
 
 
@@ -64,13 +73,13 @@ async def house_with(serve: Serve, folder: Path, use: str, conduct: str = "") ->
     return house
 
 
-def send(port: int) -> tuple[int, bytes]:
+def send(port: int, message: bytes = HELLO) -> tuple[int, bytes]:
     """Send the message, and return what the server answers to it."""
     with smtplib.SMTP("127.0.0.1", port) as smtp:
         smtp.ehlo()
         smtp.mail("bob@example.net")
         smtp.rcpt("alice@example.org")
-        return smtp.data(HELLO)
+        return smtp.data(message)
 
 
 def read(port: int) -> list[list[bytes]]:
@@ -121,3 +130,20 @@ async def test_one_that_misbehaves_does_what_on_error_says(
     [decision] = [line for line in text.splitlines() if line.startswith("    content ")]
     assert decision.split()[:3] == ["content", "tag", on_error]
     assert decision.endswith(f"{WHY[fault]}, therefore {on_error}")
+
+
+async def test_one_that_hangs_holds_up_no_other_message(
+    mailplat_server: Serve, tmp_path: Path
+) -> None:
+    """Neither while it hangs in more threads than it may use at once, nor afterwards."""
+    house = await house_with(
+        mailplat_server,
+        tmp_path / "server0",
+        "misbehaving:SleepsOverCafes",
+        'timeout = "200 ms"',
+    )
+    port = house.port("mx")
+    sent = [deferToThread(send, port) for _ in range(OF_AN_INSTANCE + 1)]
+    assert [code for code, _ in await gatherResults(sent)] == [451] * len(sent)
+    assert [await deferToThread(send, port, b"Subject: tea\r\n\r\n") for _ in range(3)]
+    assert len(await deferToThread(read, house.port("pop3"))) == 3

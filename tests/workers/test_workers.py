@@ -9,10 +9,21 @@ from collections.abc import Sequence
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.task import deferLater
+from twisted.logger import LogLevel, capturedLogs
 
 from mailplat.mail.errors import NoSuchAddress, Overloaded, ShuttingDown
 from mailplat.testing.workers import workers_at_once
-from mailplat.workers import Crew, Job, PlainBench, Workers
+from mailplat.workers import (
+    OF_AN_INSTANCE,
+    REPLACED,
+    Crew,
+    IReactorOfWorkers,
+    Job,
+    PlainBench,
+    Workers,
+    threads,
+)
 
 
 def refuse() -> None:
@@ -252,3 +263,76 @@ async def test_a_thread_may_wait_for_the_reactor(reactor: IReactorFromThreads) -
 
 async def _seven() -> int:
     return 7
+
+
+# What hangs.
+
+
+async def test_threads_that_hang_are_replaced_up_to_a_bound(
+    reactor: IReactorFromThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "HANGS_AFTER", 0.0)
+    crew, gates = Crew(reactor, "crew", threads=1, waiting=10, spare=1), [Gate(), Gate()]
+    with capturedLogs() as events:
+        for gate in gates:
+            assert await crew.ask(divmod, 7, 2) == (3, 1)
+            given_up = crew.ask(gate.hold)
+            gate.wait_until_entered()
+            given_up.addErrback(lambda failure: failure.trap(CancelledError))
+            given_up.cancel()
+        assert crew.stuck == 2
+        with pytest.raises(Overloaded, match="hang"):
+            await crew.ask(divmod, 7, 2)
+    assert [event["crew"] for event in events if event["log_level"] is LogLevel.error] == [
+        "crew"
+    ]
+    for gate in gates:
+        gate.open()
+    while crew.stuck:
+        await deferLater(reactor, 0)
+    assert await crew.ask(divmod, 7, 2) == (3, 1)
+    await crew.stop()
+    assert crew.is_over
+
+
+async def test_a_job_that_waits_gets_the_thread_that_replaces_another(
+    reactor: IReactorFromThreads,
+) -> None:
+    crew, gate = Crew(reactor, "crew", threads=1, waiting=10, spare=1), Gate()
+    held = crew.ask(gate.hold).addErrback(lambda failure: failure.trap(CancelledError))
+    gate.wait_until_entered()
+    waits = crew.ask(divmod, 7, 2)
+    held.cancel()
+    assert await waits == (3, 1)
+    gate.open()
+    await crew.stop()
+
+
+async def test_a_plugin_that_hangs_takes_nothing_from_the_others(
+    reactor: IReactorOfWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "HANGS_AFTER", 0.0)
+    workers, opened, entered = Workers(reactor), threading.Event(), list[int]()
+    most = OF_AN_INSTANCE + REPLACED
+
+    def hang(number: int) -> None:
+        entered.append(number)
+        opened.wait()
+
+    jobs = [Deferred.fromCoroutine(workers.run_for("scanner", hang, n)) for n in range(most)]
+    for count, job in enumerate(jobs, 1):
+        job.addErrback(lambda failure: failure.trap(CancelledError))
+        while len(entered) < count:
+            await deferLater(reactor, 0)
+        jobs[entered[count - 1]].cancel()
+    with pytest.raises(Overloaded):
+        await workers.run_for("scanner", divmod, 7, 2)
+    assert await workers.run_for("tagger", divmod, 7, 2) == (3, 1)
+    assert await workers.run(divmod, 7, 2) == (3, 1)
+    workers.renew()
+    assert await workers.run_for("scanner", divmod, 7, 2) == (3, 1)
+    assert workers.stuck == {"scanner": most}
+    opened.set()
+    while workers.stuck:
+        await deferLater(reactor, 0)
+    await workers.stop()

@@ -21,6 +21,7 @@ async def status(desk: Desk) -> dict[str, Any]:
         "pid": None if desk.listening is None else os.getpid(),
         "listening": list(desk.listening or ()),
         "sessions": {name: portal.sessions for name, portal in portals.items()},
+        "stuck": dict(desk.foundation.workers.stuck) if desk.foundation else {},
         "domains": len(await desk.people.domains()),
         "accounts": len(await desk.people.accounts()),
     }
