@@ -27,6 +27,7 @@ from mailplat.mail.events import MessageSettled
 from mailplat.mail.transit import MessageRecord
 
 LONGEST = 256  # octets of one value
+MINUTE = 60.0  # seconds
 
 Sentence: TypeAlias = tuple[str, Mapping[str, str | int | float]]
 """A format and what stands in it, each value as a whole."""
@@ -62,6 +63,8 @@ class LogWriter:
         self._standard = stream or sys.stderr
         self._stream = self._standard
         self._unwritten: list[str] = []
+        self._turned_away = 0  # connections for which no descriptor was free
+        self._tell_of_them = 0.0  # not before then
         self.use(settings)
 
     def use(self, settings: LogSettings) -> None:
@@ -84,8 +87,10 @@ class LogWriter:
         return path.open("a", encoding="ascii") if path else self._standard
 
     def __call__(self, event: LogEvent) -> None:
+        if _is_of_exhaustion(event):
+            event = self._counted(event)
         level = event.get("log_level", LogLevel.info)
-        if level >= self._level and not _is_of_a_socket(event):
+        if event and level >= self._level and not _is_of_a_socket(event):
             fields = _fields(event)
             line = self._render(
                 _moment(event.get("log_time", 0.0)),
@@ -97,6 +102,24 @@ class LogWriter:
             )
             self._unwritten.append(line)
             self.write()
+
+    def _counted(self, event: LogEvent) -> LogEvent:
+        """Return what to say of descriptors that have run out, or nothing: once a minute.
+
+        Twisted says three things about each connection that it turns away for want of one.
+        """
+        self._turned_away += bool(_TURNED_AWAY.search(event["log_format"]))
+        moment = event.get("log_time", 0.0)
+        if not self._turned_away or moment < self._tell_of_them:
+            return {}
+        count, self._turned_away, self._tell_of_them = self._turned_away, 0, moment + MINUTE
+        return {
+            "log_level": LogLevel.error,
+            "log_time": moment,
+            "log_namespace": event["log_namespace"],
+            "log_format": "no descriptor is free; connections turned away: {count}",
+            "count": count,
+        }
 
     def note(self, room: str, sentences: Iterable[Sentence]) -> bool:
         """Make lines of what a room says for information; they are written with the next.
@@ -221,6 +244,17 @@ def _is_of_a_socket(event: LogEvent) -> bool:
     if event.get("log_namespace") != "log_legacy" or event.get("isError"):
         return False
     return bool(_OF_SOCKETS.fullmatch(str(event.get("log_text", ""))[:LONGEST]))
+
+
+_TURNED_AWAY = re.compile("Closed socket|Could not accept")
+_OF_EXHAUSTION = re.compile("EMFILE|Could not accept")
+
+
+def _is_of_exhaustion(event: LogEvent) -> bool:
+    """Say whether Twisted tells of a connection for which it had no descriptor."""
+    if not str(event.get("log_namespace")).startswith("twisted.internet.tcp"):
+        return False
+    return bool(_OF_EXHAUSTION.search(str(event.get("log_format"))))
 
 
 _LEGACY = {"time", "message", "system", "format", "isError", "why", "failure", "logLevel"}

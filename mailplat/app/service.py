@@ -24,7 +24,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
 from mailplat import READY
-from mailplat.app import config, control, memory
+from mailplat.app import config, control, descriptors, memory
 from mailplat.app.beside import Beside
 from mailplat.app.config import Configuration
 from mailplat.app.foundation import Foundation, IReactor
@@ -37,7 +37,7 @@ from mailplat.app.newhouse import NewHouse, how_to_try, new_password
 from mailplat.app.operations import OPERATIONS, Desk
 from mailplat.app.registry import discover
 from mailplat.app.systemd import Notifier
-from mailplat.app.tables import LogSettings
+from mailplat.app.tables import LimitsSettings, LogSettings
 from mailplat.app.tree import Tree
 from mailplat.app.wiring import build
 from mailplat.interfaces import IDirectory, IDirectoryAdmin, IPortal
@@ -81,6 +81,7 @@ class MailService(Service):
 
     def privilegedStartService(self) -> None:  # noqa: N802 - Twisted calls us
         """Do what may need root: read keys, bind ports.  Ends the process if it can't."""
+        descriptors.raise_limit()
         self._beside = Beside(self.configuration.source.folder)
         self._beside.note()
         try:
@@ -116,6 +117,7 @@ class MailService(Service):
         if self.first:
             await self._furnish(self.first)
         await self._warn_if_empty()
+        self._warn_of_shortage()
         self._control = control.listen(self.reactor, self._foundation.state, self._run)
         self._serve()
         self._holdups.start()
@@ -147,6 +149,11 @@ class MailService(Service):
                 "`mailplat domain add` and `mailplat account add` furnish it",
                 state=str(self._foundation.state),
             )
+
+    def _warn_of_shortage(self) -> None:
+        """Say that there are fewer connections than the configuration says."""
+        if too_few := descriptors.shortage(self.configuration.table(LimitsSettings).limits()):
+            self.log.warn("limits.connections: {too_few}", too_few=too_few)
 
     def _give_up(self, failure: Any) -> None:
         if failure.check(MailError, ConfigError, BadConfiguration):
@@ -257,6 +264,7 @@ class MailService(Service):
             raise
         self._listeners |= fresh
         self._tree, self.configuration = new, configuration
+        self._warn_of_shortage()
         self._serve()
         gone = [self._listeners.pop(a) for a in list(self._listeners) if a not in addresses]
         await close_all(gone)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 
+from mailplat.app import descriptors
 from mailplat.app.config import Configuration, Entry, addresses_in
 from mailplat.app.databases import mistakes_in_database, warnings_of_database
 from mailplat.app.foundation import Foundation
@@ -52,7 +53,7 @@ def build(
     """
     values: dict[object, object] = {
         House: House(configuration.house.hostname, foundation.state),
-        Limits: configuration.table(LimitsSettings).limits(),
+        Limits: descriptors.within_reach(configuration.table(LimitsSettings).limits()),
         IReactorTime: foundation.reactor,
         WallClock: foundation.wall,
         Workers: foundation.workers,
@@ -129,6 +130,8 @@ def warnings_in(configuration: Configuration) -> list[Mistake]:
         for path, address in addresses_in(configuration.entries)
         if address.is_foreign
     ]
+    if too_few := descriptors.shortage(configuration.table(LimitsSettings).limits()):
+        found.append(source.mistake(("limits", "connections"), too_few))
     if not state.is_dir():
         found.append(source.mistake(("state",), str(NoStateFolder(state))))
     return found + warnings_of_database(configuration)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from twisted.internet import tcp
 from twisted.internet.task import Clock
 from twisted.logger import Logger, LogLevel, globalLogPublisher
 from twisted.python import log as legacy
@@ -159,6 +163,33 @@ def test_notes_are_written_in_their_order() -> None:
     Logger(observer=writer).info("4")
     assert [line[-1] for line in stream.getvalue().splitlines()] == ["1", "2", "3", "4"]
     assert not LogWriter(LogSettings(level="warn"), stream).note("room", [("5", {})])
+
+
+def test_a_lack_of_descriptors_is_told_once_a_minute() -> None:
+    """Twisted's own code says it for each connection; here it has none to open."""
+    stream = io.StringIO()
+    writer = LogWriter(LogSettings(), stream)
+
+    def accept(moments: Iterable[float]) -> None:
+        def lack() -> None:
+            raise OSError(errno.EMFILE, "too many")
+
+        listener: Any = SimpleNamespace(accept=lack)
+        reserved: Any = tcp._FileDescriptorReservation(io.BytesIO)
+        reserved.reserve()
+        for moment in moments:
+            said: list[dict[str, Any]] = []
+            logger = Logger("twisted.internet.tcp.Port", observer=said.append)
+            list(tcp._accept(logger, [1], listener, reserved))
+            for event in said:
+                writer(event | {"log_time": moment})
+
+    accept(range(100, 150))
+    assert stream.getvalue().count("\n") == 1
+    accept([159.0, 160.0])
+    lines = stream.getvalue().splitlines()
+    assert "error" in lines[0]
+    assert [lines[0].endswith(": 1"), lines[1].endswith(": 50")] == [True, True]
 
 
 def test_sockets_of_twisted_are_no_news() -> None:
