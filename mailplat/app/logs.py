@@ -177,6 +177,7 @@ _LOGIN = " {login}"
 _KEPT = ", {size} octets, {message_id}: {kept} of {asked} delivered"
 _NAMELESS = ", {size} octets, no Message-ID: {kept} of {asked} delivered"
 _REFUSED = ": ended before its content came"
+_REPEATED = "; and {repeats} more like it in that minute"
 _OUTCOME = "{id}: to <{recipient}>: {status} {detail}"
 _REFUSAL = "{id}: to <{recipient}>: refused by {component}: {detail}"
 
@@ -191,6 +192,7 @@ def _sentences(record: MessageRecord) -> Iterator[Sentence]:
         "login": record.login,
         "size": record.size,
         "message_id": record.message_id,
+        "repeats": record.repeats,
         "asked": len(record.recipients),
         "kept": sum(outcome.status.is_success for outcome in record.outcomes),
     }
@@ -217,8 +219,10 @@ def _form(record: MessageRecord) -> str:
     """Return the sentence about a message, without what isn't known of it."""
     who = _FROM + _LOGIN if record.login else _FROM
     if not record.outcomes:
-        return who + _REFUSED
-    return who + (_KEPT if record.message_id else _NAMELESS)
+        form = who + _REFUSED
+    else:
+        form = who + (_KEPT if record.message_id else _NAMELESS)
+    return form + _REPEATED if record.repeats else form
 
 
 def _fields(event: LogEvent) -> dict[str, str | int | float]:

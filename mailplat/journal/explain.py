@@ -51,6 +51,8 @@ def _facts(record: MessageRecord) -> Iterator[tuple[str, str]]:
     portal = f" at {record.portal}" if record.portal else ""
     yield "from", f"{record.peer}, which called itself {record.greeting or 'nothing'}"
     yield "by", f"{record.protocol}{portal}"
+    if record.repeats:
+        yield "like it", f"{record.repeats} more in that minute, which are not kept one by one"
     if record.login:
         yield "login", record.login
     yield "size", f"{record.size} octets"

@@ -19,7 +19,7 @@ from mailplat.mail.errors import StoreFailed
 from mailplat.mail.events import MessageSettled
 from mailplat.mail.limits import MIB
 from mailplat.mail.transit import MessageRecord
-from mailplat.plugin import Duration, Settings
+from mailplat.plugin import Duration, Settings, Size
 from mailplat.sql import SqliteDatabase, UnusableDatabase, steps_of
 
 PATIENCE = 0.5  # seconds for which records wait for others
@@ -38,6 +38,9 @@ class JournalSettings(Settings):
 
     keep: Duration = Field(
         timedelta(days=30), description="How long the record of a message is kept."
+    )
+    size: Size = Field(
+        1024 * MIB, description="How much room all records may take; the oldest go first."
     )
 
 
@@ -60,6 +63,7 @@ class Journal:
         wall: WallClock,
     ) -> None:
         self._keep = settings.keep.total_seconds()
+        self._most = settings.size
         self._database = database
         self._bus = bus
         self._clock = clock
@@ -139,9 +143,18 @@ class Journal:
             except Exception as error:  # noqa: BLE001 - one bad record may not end the journal
                 self._lost += len(group)
                 self.log.warn("the journal was not written: {error}", error=error)
+            await self._make_room()
         if self._lost:
             self.log.warn("the journal lost {count} records", count=self._lost)
             self._lost = 0
+
+    async def _make_room(self) -> None:
+        """Forget the oldest until the rest takes no more room than it may."""
+        try:
+            while await self._database.write(queries.make_room, self._most):
+                pass
+        except Exception as error:  # noqa: BLE001 - the next group tries again
+            self.log.warn("the journal was not made smaller: {error}", error=error)
 
     async def _write_all(self) -> None:
         self._write()

@@ -8,6 +8,7 @@ from mailplat.journal.records import Row
 from mailplat.sql import Connection
 
 AT_ONCE = 1000  # rows that one unit of work removes
+GIVEN_BACK = 512  # pages in one unit of work
 
 
 def write(db: Connection, rows: Sequence[Row]) -> None:
@@ -43,3 +44,26 @@ def expire(db: Connection, before: float) -> int:
         " (SELECT id FROM records WHERE arrived < ? ORDER BY arrived LIMIT ?)",
         (before, AT_ONCE),
     )
+
+
+def make_room(db: Connection, most: int) -> bool:
+    """Take a step to a file of at most so many octets; return whether another may be needed.
+
+    The oldest rows go first.  Their pages are used again, and given back to the disk
+    where the file is larger than it may be by an eighth.
+    """
+    [[size]], [[pages]], [[free]] = (
+        db.all(f"PRAGMA {name}") for name in ("page_size", "page_count", "freelist_count")
+    )
+    if (pages - free) * size > most:
+        return bool(
+            db.execute(
+                "DELETE FROM records WHERE id IN"
+                " (SELECT id FROM records ORDER BY arrived LIMIT ?)",
+                (AT_ONCE,),
+            )
+        )
+    if free and pages * size > most + most // 8:
+        db.all(f"PRAGMA incremental_vacuum({GIVEN_BACK})")
+        return True
+    return False

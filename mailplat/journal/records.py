@@ -14,7 +14,7 @@ from mailplat.mail.transit import Decision, Disposition, MessageRecord, Stage
 
 _PLAIN = (
     "id", "portal", "protocol", "peer", "greeting", "login", "sender", "recipients", "size",
-    "message_id", "subject",
+    "message_id", "subject", "repeats",
 )  # fmt: skip
 LONGEST_FACT = 400  # characters
 
@@ -96,7 +96,7 @@ def read(text: str) -> MessageRecord:
         ]
     )
     outcomes = tuple(Outcome(_status(status), detail) for status, detail in fields["outcomes"])
-    plain = {name: fields[name] for name in _PLAIN if name != "recipients"}
+    plain = {name: fields[name] for name in _PLAIN if name in fields and name != "recipients"}
     return MessageRecord(
         **plain,
         arrived=datetime.fromtimestamp(fields["arrived"], UTC),

@@ -57,6 +57,7 @@ class Limits:
     uncounted_networks: tuple[str, ...] = _limit(
         ("127.0.0.0/8", "::1/128"), "Networks whose connections count in the total only."
     )
+    arrivals_per_address: int = _limit(600, "How many from one may begin in a minute.")
     handshakes_per_address: int = _limit(120, "How many TLS handshakes in a minute.")
 
     handshake_patience: float = _limit(15.0, "How long a TLS handshake may take.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
+from ipaddress import ip_network
 
 import attrs
 
@@ -126,6 +128,14 @@ class Peer:
         return f"{host}:{self.port}"
 
 
+@lru_cache(4096)
+def network_of(host: str) -> str:
+    """Return what counts as one address: an IPv4 address, or an IPv6 network of 64 bits."""
+    if ":" not in host:
+        return host
+    return str(ip_network((host.partition("%")[0], 64), strict=False).network_address)
+
+
 @attrs.frozen
 class Decision:
     """What one component said at one moment, for the record."""
@@ -229,6 +239,7 @@ class MessageRecord:
     size: int
     message_id: str = ""
     subject: str = ""
+    repeats: int = 0  # how many more like it there were in that minute, and no more is known
 
     @property
     def refusals(self) -> tuple[Decision, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -30,12 +31,15 @@ from mailplat.mail.transit import (
     Stage,
     Transit,
     Verdict,
+    network_of,
 )
 from mailplat.mail.words import shown
 from mailplat.pipeline.judge import Judge, amend, described
 from mailplat.pipeline.waiting import begin_for_good
+from mailplat.tally import Tally
 
 PEER_LEFT = Status(4, 4, 2)
+FEW = 5  # refused messages of a kind that are told one by one in a minute
 LONGEST_TEXT = 256  # octets or characters of a field that go into the record
 
 _BEFORE_MAIL = (Stage.CONNECT, Stage.GREETING)  # what is refused here has no record
@@ -63,6 +67,7 @@ class Pipeline:
         directory: IDirectory,
         agent: IDeliveryAgent,
         bus: IBus,
+        clock: IReactorTime,
         wall: WallClock,
         limits: Limits,
     ) -> None:
@@ -77,6 +82,11 @@ class Pipeline:
         self._bus = bus
         self._wall = wall
         self._limits = limits
+        self._refused: Tally[Hashable, MessageRecord] = Tally(clock, self._tell, few=FEW)
+
+    def finish(self) -> None:
+        """Tell of what was refused and not yet told."""
+        self._refused.finish()
 
     # The envelope.
 
@@ -225,11 +235,27 @@ class Pipeline:
 
     def _settle(self, transit: Transit, outcomes: Sequence[Outcome]) -> None:
         transit.arrived = transit.arrived or self._now()
-        self._bus.publish([MessageSettled(record_of(transit, transit.arrived, outcomes))])
+        record = record_of(transit, transit.arrived, outcomes)
+        if any(outcome.status.is_success for outcome in outcomes):
+            self._tell(record)
+        else:
+            self._refused.add(_kind(transit, record), record)
         transit.original.close()
+
+    def _tell(self, record: MessageRecord, more: int = 0) -> None:
+        told = attrs.evolve(record, repeats=more) if more else record
+        self._bus.publish([MessageSettled(told)])
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._wall.seconds(), UTC)
+
+
+def _kind(transit: Transit, record: MessageRecord) -> Hashable:
+    """Return what refused messages have in common that are counted together."""
+    who = record.login or network_of(transit.peer.host)
+    decisions = (decision for decision in record.decisions if decision.disposition.refuses)
+    whys = {(one.component, one.detail.partition(":")[0]) for one in decisions}
+    return who, frozenset(whys), frozenset(outcome.status for outcome in record.outcomes)
 
 
 def _merge(transit: Transit, verdict: Verdict) -> None:

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from mailplat.mail.errors import TooManyConnections
 from mailplat.mail.limits import Limits
-from mailplat.mail.transit import Peer
+from mailplat.mail.transit import Peer, network_of
 
 CROWDED = 0.8  # share of the places, above which those inside are given less time
 KEPT = 0.9  # share of the places, above which only known clients come in
@@ -17,16 +17,8 @@ MINUTE = 60.0
 REMEMBERED = 10_000  # networks
 
 
-@lru_cache(4096)
-def network_of(host: str) -> str:
-    """Return what counts as one address: an IPv4 address, or an IPv6 network of 64 bits."""
-    if ":" not in host:
-        return host
-    return str(ip_network((host.partition("%")[0], 64), strict=False).network_address)
-
-
 class Doorkeeper:
-    """Bounds connections, together and for each address, and TLS handshakes a minute.
+    """Bounds connections, together and for each address, and how many begin in a minute.
 
     Networks in `Limits.uncounted_networks`, and UNIX sockets, count in the total
     only.  The last tenth of the places is kept for these and for the networks
@@ -41,7 +33,8 @@ class Doorkeeper:
         self.inside = 0  # connections
         self._by_network: dict[str, int] = {}
         self._known: dict[str, None] = {}  # oldest first
-        self._handshakes: dict[str, int] = {}  # since the minute began
+        self._arrivals: dict[str, int] = {}  # since the minute began
+        self._handshakes: dict[str, int] = {}  # since then
         self._minute = clock.seconds()
 
     @property
@@ -68,6 +61,7 @@ class Doorkeeper:
             count = self._by_network.get(network, 0)
             if count >= self._limits.connections_per_address:
                 raise TooManyConnections(f"{count} connections from {network}")
+            self._count(self._arrivals, network, self._limits.arrivals_per_address, "arrivals")
             self._by_network[network] = count + 1
         self.inside += 1
 
@@ -94,14 +88,20 @@ class Doorkeeper:
         """Count one TLS handshake; raises `TooManyConnections` above the rate."""
         if self.is_uncounted(peer.host):
             return
-        if self._clock.seconds() - self._minute >= MINUTE or len(self._handshakes) > REMEMBERED:
+        network = network_of(peer.host)
+        most = self._limits.handshakes_per_address
+        self._count(self._handshakes, network, most, "handshakes")
+
+    def _count(self, counts: dict[str, int], network: str, most: int, what: str) -> None:
+        """Count one more in this minute; raises `TooManyConnections` above ``most``."""
+        if self._clock.seconds() - self._minute >= MINUTE or len(counts) > REMEMBERED:
+            self._arrivals.clear()
             self._handshakes.clear()
             self._minute = self._clock.seconds()
-        network = network_of(peer.host)
-        count = self._handshakes.get(network, 0)
-        if count >= self._limits.handshakes_per_address:
-            raise TooManyConnections(f"{count} handshakes a minute from {network}")
-        self._handshakes[network] = count + 1
+        count = counts.get(network, 0)
+        if count >= most:
+            raise TooManyConnections(f"{count} {what} a minute from {network}")
+        counts[network] = count + 1
 
     def _lies_in_uncounted(self, host: str) -> bool:
         return not host or lies_in(host, self._uncounted)

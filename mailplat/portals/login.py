@@ -45,10 +45,10 @@ from mailplat.mail.errors import (
 )
 from mailplat.mail.events import CredentialsChanged
 from mailplat.mail.people import Account, AccountId
-from mailplat.mail.transit import Peer
+from mailplat.mail.transit import Peer, network_of
 from mailplat.plugin import ConfigError, Settings
 from mailplat.portals.connection import Connection
-from mailplat.portals.doorkeeper import Doorkeeper, lies_in, network_of
+from mailplat.portals.doorkeeper import Doorkeeper, lies_in
 from mailplat.portals.guessers import FREE_GUESSES, Guessers
 from mailplat.wire.sasl import MECHANISMS, Exchange, Password
 

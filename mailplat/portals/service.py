@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import attrs
 from pydantic import AfterValidator, Field, model_validator
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime, ITransport
@@ -15,12 +16,14 @@ from zope.interface import implementer
 from mailplat.interfaces import IPortal
 from mailplat.mail.errors import MailError, ShuttingDown
 from mailplat.mail.limits import Limits
+from mailplat.mail.transit import Peer, network_of
 from mailplat.plugin import ConfigError, Settings
 from mailplat.portals.connection import Connection, peer_of
 from mailplat.portals.doorkeeper import Doorkeeper
 from mailplat.portals.listen import Wanted, read_address
 from mailplat.portals.shell import Session, Shell, Terms
 from mailplat.portals.tls import Certificates
+from mailplat.tally import Tally
 from mailplat.wire.engine import Engine
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -68,6 +71,14 @@ class PortalSettings(Settings):
         return [(("port",), read_address(text)) for text in self.addresses]
 
 
+@attrs.frozen
+class _TurnedAway:
+    """Somebody who was not let in, and why."""
+
+    peer: Peer
+    detail: str
+
+
 @implementer(IPortal)
 class LinePortal:
     """Answers the door of one line protocol, which a class derived from this one knows.
@@ -95,6 +106,7 @@ class LinePortal:
         self._clock = clock
         self._doorkeeper = doorkeeper
         self._implicit = settings.tls == "implicit"
+        self._refused: Tally[tuple[str, str], _TurnedAway] = Tally(clock, self._tell_of_refused)
         self._shells: set[Shell] = set()
         self._closing = False
         self._emptied: Deferred[None] | None = None
@@ -153,7 +165,8 @@ class LinePortal:
                 raise ShuttingDown("the server is stopping")
             self._doorkeeper.enter(peer)
         except MailError as error:
-            self.log.info("{peer} was turned away: {detail}", peer=str(peer), detail=str(error))
+            kind = type(error).__name__
+            self._refused.add((network_of(peer.host), kind), _TurnedAway(peer, str(error)))
             return None if self._implicit else _Refusal(self.refusal(error))
         shell = Shell(self._terms, peer)
         self._shells.add(shell)
@@ -164,6 +177,18 @@ class LinePortal:
 
     def doStop(self) -> None:
         """Nothing to stop: see `drain`."""
+
+    def finish(self) -> None:
+        """Tell of those who were turned away and not yet told of."""
+        self._refused.finish()
+
+    def _tell_of_refused(self, last: _TurnedAway, more: int) -> None:
+        self.log.info(
+            "{peer} was turned away: {detail}{more}",
+            peer=str(last.peer),
+            detail=last.detail,
+            more=f", and {more} more of that network in this minute" if more else "",
+        )
 
     def _ended(self, shell: Shell) -> None:
         self._shells.discard(shell)

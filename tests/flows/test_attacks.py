@@ -32,6 +32,7 @@ PASSWORD = "secret enough"
 ATTACKER, BYSTANDER = "127.0.0.2", "127.0.0.3"
 LIMITS = {
     "uncounted_networks": "[]",
+    "arrivals_per_address": 100_000,
     "smtp_patience": '"6 s"',
     "unsent_patience": '"3 s"',
     "message_size": '"50 MiB"',
@@ -502,3 +503,26 @@ def test_any_octets_at_all(house: House) -> None:
             client.line.sendall(chance.randbytes(5000) + b"\r\nQUIT\r\n")
             client.line.shutdown(socket.SHUT_WR)
             client.rest()
+
+
+def test_refused_transactions_without_end(house: House, server: tuple[Program, int]) -> None:
+    """Of what is refused again and again neither the log nor the journal grows."""
+    refused = b"MAIL FROM:<carol@example.net>\r\nRCPT TO:<nobody@example.org>\r\nRSET\r\n"
+    files = [house.folder / "log", *(house.folder / "state").glob("journal.db*")]
+    messages(house)
+    before = sum(file.stat().st_size for file in files)
+
+    def storm(number: int) -> None:
+        for _ in range(30):
+            with dial(house, "127.0.0.9") as client:
+                client.line.sendall(HELLO + refused * 9 + b"QUIT\r\n")
+                client.rest()
+
+    with ThreadPoolExecutor(4) as attackers:
+        list(attackers.map(storm, range(4)))
+    with dial(house) as client:  # which is accepted, and so written
+        client.begin_content()
+        client.say(b"Subject: heard\r\n\r\n.\r\n", "250")
+    assert "heard" in house.run("explain", "ann@example.org")
+    assert sum(file.stat().st_size for file in files) - before < 200_000
+    assert len(messages(house)) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -261,3 +262,45 @@ def test_whom_a_refused_message_was_for() -> None:
     assert first == "0199: carol@example.net to dora@example.org (refused)"
     nobody = explained(attrs.evolve(dropped, decisions=())).partition("\n")[0]
     assert nobody.endswith(" to no recipient that was named")
+
+
+async def test_the_oldest_go_where_all_take_too_much_room(
+    around: Around, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file stays about as large as it may be, and gives room back when that is less."""
+    monkeypatch.setattr(journals.queries, "AT_ONCE", 50)
+    most = 1 << 20
+    journal = around.journal(size=most)
+    await journal.prepare()
+    for n in range(4000):
+        around.settle(id=f"{n:05}", arrived=NOW + timedelta(seconds=n))
+    around.clock.advance(journals.PATIENCE)
+    assert await journal.find("00000") == []
+    newest = [record.id for record in await journal.find("bob@example.org")]
+    assert newest == [f"{n:05}" for n in range(3999, 3979, -1)]
+    oldest = 4000 - most // len(written(RECORD))
+    assert await journal.find(f"{oldest:05}") == []
+    assert await journal.find("03500")
+    await journal.finish()
+    await journal._database.close()
+    assert around.path.stat().st_size <= most * 9 / 8
+    smaller = around.journal(size=most // 4)
+    await smaller.prepare()
+    around.settle(id="last", arrived=NOW + timedelta(days=1))
+    around.clock.advance(journals.PATIENCE)
+    assert [record.id for record in await smaller.find("last")] == ["last"]
+    await smaller.finish()
+    await smaller._database.close()
+    assert around.path.stat().st_size <= most / 4 * 9 / 8
+
+
+async def test_a_record_tells_of_those_like_it(around: Around, journal: Journal) -> None:
+    record = around.settle(repeats=53)
+    assert await journal.find("0199") == [record]
+    assert "like it     53 more in that minute" in explained(record)
+
+
+def test_a_record_of_an_earlier_version_is_read() -> None:
+    fields = json.loads(written(RECORD))
+    del fields["repeats"]
+    assert read(json.dumps(fields)) == RECORD

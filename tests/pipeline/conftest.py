@@ -45,6 +45,7 @@ class Bench:
             self.agent,
             self.bus,
             self.clock,
+            self.clock,
             self.limits,
         )
 

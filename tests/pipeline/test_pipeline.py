@@ -18,6 +18,7 @@ from mailplat.mail.errors import (
     BadContent,
     DiskFull,
     HeaderTooLarge,
+    NoSuchAddress,
     NotNow,
     Overloaded,
     Refused,
@@ -26,7 +27,8 @@ from mailplat.mail.errors import (
 from mailplat.mail.limits import Limits
 from mailplat.mail.mailbox import Outcome
 from mailplat.mail.status import DELIVERED
-from mailplat.mail.transit import KEEP, Disposition, Job, Stage, Transit, Verdict
+from mailplat.mail.transit import KEEP, Disposition, Job, Peer, Stage, Transit, Verdict
+from mailplat.pipeline.pipeline import FEW
 from mailplat.pipeline.waiting import begin_for_good
 from mailplat.testing.contracts.pipeline import PipelineContract
 from mailplat.testing.transits import HELLO, new_transit, recipient
@@ -509,3 +511,50 @@ async def test_what_fails_while_a_message_is_carried_is_told_as_it_is() -> None:
     answer = begin_for_good(carry())
     waiting.errback(DiskFull("no room"))
     assert await answer == "no room"
+
+
+async def settled_by(bench: Any, verdict: Verdict, count: int, host: str = "192.0.2.1") -> Any:
+    """Let so many messages be judged so, and return a pipeline that knows of them."""
+    pipeline = bench.pipeline(filters=[Filter(verdict)])
+    for _ in range(count):
+        transit = new_transit()
+        transit.peer = Peer(host, 4000)
+        await pipeline.accept(transit)
+    return pipeline
+
+
+def repeats(bench: Any) -> list[int]:
+    return [event.record.repeats for event in bench.bus.events]
+
+
+async def test_what_is_refused_again_and_again_is_counted(bench: Any) -> None:
+    await settled_by(bench, Verdict.reject(Refused("no")), 100)
+    assert repeats(bench) == [0] * FEW
+    bench.clock.advance(60)
+    assert repeats(bench) == [0] * FEW + [100 - FEW - 1]
+    pipeline = await settled_by(bench, Verdict.reject(Refused("no")), FEW + 2)
+    pipeline.finish()
+    assert repeats(bench)[FEW + 1 :] == [0] * FEW + [1]
+    assert not bench.clock.getDelayedCalls()
+
+
+async def test_what_is_accepted_is_told_one_by_one(bench: Any) -> None:
+    await settled_by(bench, KEEP, 100)
+    assert repeats(bench) == [0] * 100
+
+
+async def test_what_differs_is_not_counted_together(bench: Any) -> None:
+    """Another network, another reason: each is told by itself."""
+    pipeline = bench.pipeline(
+        policies=[
+            Policy(Verdict.reject(Refused("no")), Stage.SENDER),
+            Policy(Verdict.reject(NoSuchAddress("no")), Stage.RECIPIENT),
+        ]
+    )
+    for number in range(FEW * 2):
+        for host in ("192.0.2.1", "2001:db8::1"):
+            transit = new_transit(to=[])
+            transit.peer = Peer(host, 4000 + number)
+            await pipeline.ask(Stage.RECIPIENT if number % 2 else Stage.SENDER, transit)
+            pipeline.drop(transit)
+    assert repeats(bench) == [0] * FEW * 4

@@ -7,8 +7,8 @@ from twisted.internet.task import Clock
 
 from mailplat.mail.errors import TooManyConnections
 from mailplat.mail.limits import Limits
-from mailplat.mail.transit import Peer
-from mailplat.portals.doorkeeper import REMEMBERED, Doorkeeper, network_of
+from mailplat.mail.transit import Peer, network_of
+from mailplat.portals.doorkeeper import REMEMBERED, Doorkeeper
 
 
 def test_networks() -> None:
@@ -85,3 +85,22 @@ def test_handshakes_in_a_minute() -> None:
         door.shake_hands(Peer("127.0.0.1"))
     clock.advance(60)
     door.shake_hands(peer)
+
+
+def test_arrivals_in_a_minute() -> None:
+    clock = Clock()
+    door = Doorkeeper(Limits(arrivals_per_address=2, connections_per_address=1), clock)
+    peer = Peer("192.0.2.1")
+    for _ in range(2):
+        door.enter(peer)
+        for _ in range(100):
+            with pytest.raises(TooManyConnections, match="1 connections"):
+                door.enter(peer)  # who isn't let in hasn't arrived
+        door.leave(peer)
+    for _ in range(2000):
+        with pytest.raises(TooManyConnections, match="2 arrivals a minute"):
+            door.enter(peer)
+    door.enter(Peer("192.0.2.2"))
+    clock.advance(60)
+    door.enter(peer)
+    assert door.inside == 2

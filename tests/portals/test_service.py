@@ -223,9 +223,16 @@ async def test_too_many(reactor: Any, toy: Any, serve: Any, call: Any) -> None:
     with capturedLogs() as events:
         third = await call(place)
         await third.closed
+        for _ in range(4):
+            last = await call(place)
+            await last.closed
+        portal.finish()
     assert third.heard == b"421 TooManyConnections\r\n"
-    said = f"127.0.0.1:{third.port} was turned away: 2 connections from 127.0.0.1"
-    assert said in map(formatEvent, events)
+    why = "was turned away: 2 connections from 127.0.0.1"
+    assert [text for event in events if why in (text := formatEvent(event))] == [
+        f"127.0.0.1:{third.port} {why}",
+        f"127.0.0.1:{last.port} {why}, and 3 more of that network in this minute",
+    ]
     clients[0].say(b"quit\n")
     await clients[0].closed
     fourth = await call(place)

@@ -137,7 +137,7 @@ class SmtpHouse:
             pipeline=Pipeline(
                 [self._judge(one) for one in self.policies],
                 [self._judge(one) for one in self.filters],
-                self.directory, self.agent, self.bus, self.clock, self.limits,
+                self.directory, self.agent, self.bus, self.clock, self.clock, self.limits,
             ),
             logins=self.logins,
             spool=self.spool,
