@@ -24,8 +24,8 @@ class _Kind(Generic[T]):
 class Tally(Generic[K, T]):
     """Tells of the first ``few`` of a kind in a minute at once, and of the others at its end.
 
-    ``tell`` gets one of them, and how many more there were: none of those that are told
-    at once.  So whoever writes down what strangers cause writes as many lines in a
+    ``tell`` gets one of them, and for how many it stands, itself included: 0 for one that
+    is told at once.  So whoever writes down what strangers cause writes as many lines in a
     minute as there are kinds, however much they cause.
     """
 
@@ -62,4 +62,4 @@ class Tally(Generic[K, T]):
         kinds, self._kinds = self._kinds, {}
         for kind in kinds.values():
             if kind.seen > self._few:
-                self._tell(kind.last, kind.seen - self._few - 1)
+                self._tell(kind.last, kind.seen - self._few)

@@ -17,11 +17,22 @@ from mailplat.mail.errors import MailError, NotNow, Refused
 from mailplat.mail.message import waiting_by
 from mailplat.mail.transit import KEEP, Decision, Disposition, Stage, Transit, Verdict
 from mailplat.pipeline.waiting import NO_ACCIDENT, Escaped, Withdrawn, begin, within
+from mailplat.tally import Tally
 from mailplat.workers import Workers
 
+FEW = 5  # failures of a kind that are told one by one in a minute
 SLOW = 0.05  # seconds for which nobody may hold the reactor unnamed
 
 OnError = Literal["defer", "keep", "reject"]
+
+
+@attrs.frozen
+class _Complaint:
+    """What went wrong with a message, and whether components may fail so."""
+
+    id: str
+    detail: str
+    foreseen: bool
 
 
 class Nonsense(TypeError):
@@ -52,10 +63,19 @@ class Judge:
     timeout: float = 30.0
     on_error: OnError = "defer"
     _waits: bool = attrs.field(init=False)
+    _failures: Tally[type, _Complaint] = attrs.field(init=False)
 
     @_waits.default
     def _says_that_it_waits(self) -> bool:
         return not may_block(self.component.judge)
+
+    @_failures.default
+    def _not_failed_yet(self) -> Tally[type, _Complaint]:
+        return Tally(self.clock, self._complain, few=FEW)
+
+    def finish(self) -> None:
+        """Tell of failures that were not told of yet."""
+        self._failures.finish()
 
     async def judge(self, stage: Stage, transit: Transit, *question: object) -> Verdict:
         """Return the verdict on ``question``, and put it on the transit's record.
@@ -146,12 +166,22 @@ class Judge:
             return self.component.judge(*question)
 
     def _tell(self, transit: Transit, error: BaseException, detail: str) -> None:
-        if isinstance(error, (MailError, Nonsense)):
+        foreseen = isinstance(error, (MailError, Nonsense))
+        self._failures.add(type(error), _Complaint(transit.id, detail, foreseen))
+
+    def _complain(self, about: _Complaint, counted: int) -> None:
+        """Log a failure where it is raised, or with a number the last of those counted."""
+        words = {"id": about.id, "name": self.name, "detail": about.detail}
+        if counted:
             self.log.warn(
-                "{id}: {name}: {detail}", id=transit.id, name=self.name, detail=detail
+                "{id}: {name}: {detail}; {counted} times more in this minute",
+                counted=counted,
+                **words,
             )
+        elif about.foreseen:
+            self.log.warn("{id}: {name}: {detail}", **words)
         else:
-            self.log.failure("{id}: {name} failed", id=transit.id, name=self.name)
+            self.log.failure("{id}: {name} failed", id=about.id, name=self.name)
 
     def _instead(self, error: BaseException) -> Verdict:
         """Return the verdict that stands for an error."""

@@ -242,8 +242,8 @@ class Pipeline:
             self._refused.add(_kind(transit, record), record)
         transit.original.close()
 
-    def _tell(self, record: MessageRecord, more: int = 0) -> None:
-        told = attrs.evolve(record, repeats=more) if more else record
+    def _tell(self, record: MessageRecord, counted: int = 0) -> None:
+        told = attrs.evolve(record, repeats=counted - 1) if counted else record
         self._bus.publish([MessageSettled(told)])
 
     def _now(self) -> datetime:

@@ -182,12 +182,12 @@ class LinePortal:
         """Tell of those who were turned away and not yet told of."""
         self._refused.finish()
 
-    def _tell_of_refused(self, last: _TurnedAway, more: int) -> None:
+    def _tell_of_refused(self, last: _TurnedAway, counted: int) -> None:
         self.log.info(
             "{peer} was turned away: {detail}{more}",
             peer=str(last.peer),
             detail=last.detail,
-            more=f", and {more} more of that network in this minute" if more else "",
+            more=f", and {counted - 1} more of that network" if counted > 1 else "",
         )
 
     def _ended(self, shell: Shell) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 import attrs
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks, succeed
+from twisted.logger import capturedLogs, formatEvent
 
 from mailplat.mail.edit import Edits
 from mailplat.mail.errors import MailError, NotNow, Overloaded, Refused, RoutingLoop
 from mailplat.mail.transit import KEEP, Disposition, Stage, Transit, Verdict
-from mailplat.pipeline.judge import Judge, may_block
+from mailplat.pipeline.judge import FEW, Judge, may_block
 from mailplat.testing.transits import new_transit
 from mailplat.workers import Workers
 
@@ -449,3 +450,16 @@ async def test_a_rewrite_that_hangs_is_given_up(bench: Any, reactor: Any) -> Non
     assert "OutOfTime" in transit.decisions[-1].detail
     await bench.workers.stop()
     assert transit.content is content
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), NotNow("no")])
+async def test_who_fails_again_and_again_is_counted(bench: Any, error: Exception) -> None:
+    judge = bench.judge(Says(error))
+    with capturedLogs() as events:
+        for _ in range(100):
+            await ask(judge, new_transit())
+        assert len(events) == FEW
+        judge.finish()
+    assert formatEvent(events[FEW]).endswith("; 95 times more in this minute")
+    is_bug = isinstance(error, ZeroDivisionError)
+    assert ["log_failure" in event for event in events] == [is_bug] * FEW + [False]

@@ -231,7 +231,7 @@ async def test_too_many(reactor: Any, toy: Any, serve: Any, call: Any) -> None:
     why = "was turned away: 2 connections from 127.0.0.1"
     assert [text for event in events if why in (text := formatEvent(event))] == [
         f"127.0.0.1:{third.port} {why}",
-        f"127.0.0.1:{last.port} {why}, and 3 more of that network in this minute",
+        f"127.0.0.1:{last.port} {why}, and 3 more of that network",
     ]
     clients[0].say(b"quit\n")
     await clients[0].closed
