@@ -161,7 +161,10 @@ class Scene:
         wrong = await self.database.read(audit)
         if self.contents:
             rows = await self.database.read(lambda db: db.all("SELECT key FROM store_keys"))
-            there, named = set(await scanned(self.contents)), {key for [key] in rows}
+            [[mark]] = await self.database.read(
+                lambda db: db.all("SELECT mark FROM store_place")
+            )
+            there, named = set(await scanned(self.contents)), {mark, *(key for [key] in rows)}
             wrong += [f"{key} is named by no email" for key in there - named]
             wrong += [f"{key} is not there" for key in named - there]
         return wrong

@@ -22,7 +22,7 @@ from mailplat.interfaces import (
     IContent,
     IContentStore,
 )
-from mailplat.mail.content import Content
+from mailplat.mail.content import Content, Octets
 from mailplat.mail.errors import NoSuchMessage, ShuttingDown, StoreFailed
 from mailplat.mail.people import AccountId
 from mailplat.plugin import ConfigError
@@ -34,6 +34,8 @@ from mailplat.store.indexed.queries.keys import Kept
 LARGE_AT_ONCE = 4  # contents that are copied piece by piece at the same time
 LONGEST_KEY = 200  # characters
 FINDER = 8  # octets in the hash of a key
+NOBODY = AccountId("mailplat")  # whose account that is, the mark lies in
+MARK = b"Subject: mail lies here\r\n\r\nThis is how a mailplat house knows it again.\r\n"
 
 
 class Elsewhere:
@@ -55,25 +57,24 @@ class Elsewhere:
         self._added: dict[str, Deferred[None]] = {}  # those for which no commit is asked yet
         self._unsure: dict[str, tuple[Kept, Deferred[None]]] = {}
         self._stopping = False
+        self._mark = ""  # the key of what says whose place it is
 
     async def prepare(self) -> None:
         """See whether this is where the contents lie; raises `ConfigError`.
 
-        A place that holds what this index knows nothing of is left alone: it may be
-        all the mail of another.
+        The index leaves a mark in its place.  A place that has none, or anything else
+        that it knows nothing of, is left alone: it may be all the mail of another.
         """
-        name, has_keys = await self._database.read(queries.keys.place)
+        name, self._mark, has_keys = await self._database.read(queries.keys.place)
         if name == self._name:
-            await self._insist_on_presence()
+            await self._insist_on_mark()
         elif name and has_keys:
             raise ConfigError(wrong_place(name))
-        elif await self._place.scan(""):
-            raise ConfigError(
-                f"[contents.{self._name}] is not empty, and the database knows nothing of"
-                " what lies there: give it a place of its own, or bring back the database"
-            )
-        else:
-            await self._database.write(queries.keys.set_place, self._name)
+        elif others := await self._place.scan(""):
+            await self._insist_on_remains(others)
+        if name != self._name:
+            self._mark = await self._place.add(NOBODY, Octets(MARK))
+            await self._database.write(queries.keys.set_place, self._name, self._mark)
 
     def stop(self) -> None:
         """Look for nothing more of one's own accord."""
@@ -158,7 +159,7 @@ class Elsewhere:
         while not self._stopping and (keys := await self._place.scan(after)):
             after = keys[-1]
             await DeferredList(list(self._under_way))
-            contents = [self._kept(key) for key in keys]
+            contents = [self._kept(key) for key in keys if key != self._mark]
             unnamed = await self._database.read(queries.keys.without_email, contents)
             await self.remove(unnamed)
             count += len(unnamed)
@@ -242,20 +243,26 @@ class Elsewhere:
         if not isinstance(failure.value, ShuttingDown):
             self.log.info("left for later: {why}", why=failure.getErrorMessage())
 
-    async def _insist_on_presence(self) -> None:
-        keys = await self._database.read(queries.keys.oldest_and_newest)
-        if keys and not [key for key in keys if await self._has(key)]:
+    async def _insist_on_mark(self) -> None:
+        if await self._start_of(self._mark) != MARK:
             raise ConfigError(
-                f"[contents.{self._name}] has neither the oldest nor the newest message: is"
-                " it another folder than before, or a disk that isn't there?"
+                f"[contents.{self._name}] has not the mark that this database has left there:"
+                " is it another folder than before, or a disk that isn't there?"
             )
 
-    async def _has(self, key: str) -> bool:
+    async def _insist_on_remains(self, keys: Sequence[str]) -> None:
+        """See that there is nothing but marks, such as a crash before this can leave."""
+        if any([await self._start_of(key) not in (MARK, None) for key in keys]):
+            raise ConfigError(
+                f"[contents.{self._name}] is not empty, and the database knows nothing of"
+                " what lies there: give it a place of its own, or bring back the database"
+            )
+
+    async def _start_of(self, key: str) -> bytes | None:
         try:
-            await self._place.read(key, 0, 1)
+            return await self._place.read(key, 0, len(MARK))
         except NoSuchMessage:
-            return False
-        return True
+            return None
 
     async def _read(self, key: str, size: int) -> bytes | None:
         try:

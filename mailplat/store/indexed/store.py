@@ -105,7 +105,7 @@ class IndexedStore:
         self.database.hear(self._neighbours.hear)
 
     async def _insist_on_database(self) -> None:
-        place, has_keys = await self.database.read(queries.keys.place)
+        place, _mark, has_keys = await self.database.read(queries.keys.place)
         if place and has_keys:
             raise ConfigError(wrong_place(place))
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import attrs
 
 from mailplat.mail.people import AccountId
-from mailplat.sql import Connection, Row, bulk
+from mailplat.sql import Connection, bulk
 
 
 @attrs.frozen
@@ -82,21 +82,16 @@ def key_of(db: Connection, account: AccountId, email: int) -> str | None:
     return row[0] if row else None
 
 
-def oldest_and_newest(db: Connection) -> list[str]:
-    """Return the key of the oldest content and that of the newest, if there are any."""
-    rows: list[Row] = []
-    for order in ("ASC", "DESC"):
-        rows += db.all(f"SELECT key FROM store_keys ORDER BY email {order} LIMIT 1")  # noqa: S608
-    return [key for [key] in rows]
+def place(db: Connection) -> tuple[str, str, bool]:
+    """Return the name of the place that keys belong to, its mark, and whether there are any.
+
+    Name and mark are empty where there was no place yet.
+    """
+    name, mark = db.one("SELECT name, mark FROM store_place") or ("", "")
+    return name, mark, db.one("SELECT 1 FROM store_keys LIMIT 1") is not None
 
 
-def place(db: Connection) -> tuple[str | None, bool]:
-    """Return the name of the place that keys belong to, and whether there are any keys."""
-    row = db.one("SELECT name FROM store_place")
-    return row[0] if row else None, db.one("SELECT 1 FROM store_keys LIMIT 1") is not None
-
-
-def set_place(db: Connection, name: str) -> None:
-    """Note the name of the place that all keys will belong to."""
+def set_place(db: Connection, name: str, mark: str) -> None:
+    """Note the name of the place that all keys will belong to, and its mark."""
     db.execute("DELETE FROM store_place")
-    db.execute("INSERT INTO store_place VALUES (?)", (name,))
+    db.execute("INSERT INTO store_place VALUES (?, ?)", (name, mark))

@@ -9,8 +9,11 @@ CREATE TABLE store_keys (
 );
 CREATE INDEX store_finders ON store_keys (finder);
 
--- Where it is that they lie: the name of its instance.
-CREATE TABLE store_place (name TEXT NOT NULL);
+-- Where it is that they lie: the name of its instance, and the key of the mark there.
+CREATE TABLE store_place (
+    name  TEXT NOT NULL,
+    mark  TEXT NOT NULL
+);
 
 -- Up to which mod-sequence an account was shown to a place that shows mailboxes.
 CREATE TABLE store_shown (
