@@ -134,6 +134,16 @@ class IStoredKeys(Interface):
 # Of a store's accounts.
 
 
+class IDeliveryKeys(Interface):
+    """Facet of `IMailStore`: says which deliveries it would recognise as repeats."""
+
+    def known(account: AccountId, keys: Sequence[str]) -> Awaitable[Collection[str]]:
+        """Return those of the keys that the account's deliveries were made under.
+
+        Whoever has many messages to deliver again need not fetch these.
+        """
+
+
 class ISearchable(Interface):
     """Facet of `IAccount`: finds text by an index instead of reading everything."""
 

@@ -58,6 +58,7 @@ from mailplat.facets import (  # one door for all: they are imported from here
     IAddressedContents as IAddressedContents,
     IAnnotations as IAnnotations,
     IBatchedContents as IBatchedContents,
+    IDeliveryKeys as IDeliveryKeys,
     IDirectoryAdmin as IDirectoryAdmin,
     ILifetime as ILifetime,
     IPlacedContents as IPlacedContents,

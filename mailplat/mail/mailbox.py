@@ -408,12 +408,17 @@ class Placement:
 
 @attrs.frozen
 class Delivery:
-    """A message for one account, under a key that makes a repeat harmless."""
+    """A message for one account, under a key that makes a repeat harmless.
+
+    A store remembers the key for thirty days at least, and a ``lasting`` one as
+    long as there is the account: what is imported may be imported again next year.
+    """
 
     key: str
     account: AccountId
     message: NewMessage
     placements: tuple[Placement, ...] = (Placement(),)
+    lasting: bool = False
 
 
 @attrs.frozen

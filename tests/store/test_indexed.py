@@ -27,7 +27,7 @@ from mailplat.store.indexed.queries import audit
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
 from mailplat.testing.contracts.account import AccountContract
 from mailplat.testing.contracts.accounts import ALICE, BIG, HELLO
-from mailplat.testing.contracts.store import StoreContract
+from mailplat.testing.contracts.keys import DeliveryKeysContract
 from mailplat.testing.disk import FakeVfs, Tape, Trouble
 from mailplat.testing.fakes import FakeBus, FakeContent, new_message
 from mailplat.testing.fixtures import async_yield_fixture
@@ -65,7 +65,7 @@ class TestIndexedAccount(AccountContract):
             assert not await store.database.read(audit.audit, at_rest=False)
 
 
-class TestIndexedStore(StoreContract):
+class TestIndexedStore(DeliveryKeysContract):
     @async_yield_fixture
     async def store(self, database: Database, bus: IBus) -> AsyncIterator[IMailStore]:
         async with opened(database, bus) as store:
@@ -258,6 +258,19 @@ class TestForgetting:
             while at:
                 at = await store.database.write(queries.tidying.forget_keys, at, before)
             assert await store.database.write(rows, "deliveries") == left
+
+    async def test_a_lasting_key_is_remembered_as_long_as_its_account(
+        self, store: IndexedStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(queries.tidying, "AT_ONCE", 2)
+        for key in "abcde":
+            await store.deliver([Delivery(key, ALICE, HELLO, lasting=True)])
+        for left in (5, 0):
+            at: Row | None = ("", "")
+            while at:
+                at = await store.database.write(queries.tidying.forget_keys, at, 1e12)
+            assert await store.database.write(rows, "deliveries") == left
+            await store.remove(ALICE)
 
     async def test_references_are_forgotten_with_their_thread(
         self, store: IndexedStore, monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from mailplat.interfaces import IBus, IMailStore
 from mailplat.store.memory import MemoryStore
 from mailplat.testing.contracts.account import AccountContract
-from mailplat.testing.contracts.store import StoreContract
+from mailplat.testing.contracts.keys import DeliveryKeysContract
 from mailplat.testing.fixtures import async_fixture
 
 
@@ -25,7 +25,7 @@ class TestMemoryAccount(AccountContract):
         return new_store(bus)
 
 
-class TestMemoryStore(StoreContract):
+class TestMemoryStore(DeliveryKeysContract):
     @async_fixture
     async def store(self, bus: IBus) -> IMailStore:
         return new_store(bus)

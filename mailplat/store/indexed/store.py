@@ -14,6 +14,7 @@ from zope.interface import implementer
 from mailplat.interfaces import (
     IBus,
     IContentStore,
+    IDeliveryKeys,
     IMailStore,
     IPlacedContents,
     IVerified,
@@ -57,7 +58,7 @@ class IndexedStoreSettings(Settings):
     )
 
 
-@implementer(IMailStore, IVerified)
+@implementer(IMailStore, IVerified, IDeliveryKeys)
 class IndexedStore:
     """Every account's mail, indexed in a database; octets lie there too, or elsewhere.
 
@@ -146,6 +147,9 @@ class IndexedStore:
             self._bus.publish([AccountChanged(account, modseq, boxes)])
         return auditor.findings
 
+    async def known(self, account: AccountId, keys: Sequence[str]) -> Collection[str]:
+        return await self.database.read(queries.arrivals.known_keys, account, keys)
+
     def now(self) -> float:
         """Return the time that what happens now is kept under, in seconds since 1970."""
         return self._wall.seconds()
@@ -231,7 +235,12 @@ class IndexedStore:
             return Outcome.failed(error)
         try:
             order = Order(
-                delivery.account, delivery.key, stored, delivery.placements, self.now()
+                delivery.account,
+                delivery.key,
+                stored,
+                delivery.placements,
+                self.now(),
+                delivery.lasting,
             )
             detail = await self._announced(
                 self.database.write_each(queries.arrivals.deliver, order),

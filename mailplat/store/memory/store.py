@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from weakref import WeakSet
 
 from zope.interface import implementer
 
-from mailplat.interfaces import IBus, IMailStore, WallClock
+from mailplat.interfaces import IBus, IDeliveryKeys, IMailStore, WallClock
 from mailplat.mail.content import whole
 from mailplat.mail.events import AccountChanged
 from mailplat.mail.mailbox import (
@@ -24,7 +24,7 @@ from mailplat.store.memory.account import MemoryAccount
 from mailplat.store.memory.mail import Mail, Message
 
 
-@implementer(IMailStore)
+@implementer(IMailStore, IDeliveryKeys)
 class MemoryStore:
     """Every account's mail, as long as the process lives."""
 
@@ -47,6 +47,9 @@ class MemoryStore:
 
     async def remove(self, account: AccountId) -> None:
         self._mails.pop(account, None)
+
+    async def known(self, account: AccountId, keys: Sequence[str]) -> Collection[str]:
+        return self.mail(account).keys.keys() & set(keys)
 
     def mail(self, account: AccountId) -> Mail:
         mail = self._mails.get(account)

@@ -49,6 +49,8 @@ from mailplat.store.indexed.queries.places import (
 )
 from mailplat.store.indexed.queries.threads import Referring, threads_of
 
+LASTING = 1e18  # the time at which keys were made that are never too old
+
 
 @attrs.frozen
 class Stored:
@@ -82,6 +84,7 @@ class Order:
     message: Stored
     placements: Sequence[Placement]
     now: float
+    lasting: bool = False
 
 
 @attrs.frozen
@@ -141,6 +144,16 @@ def deliver(db: Connection, orders: Sequence[Order]) -> list[Done]:
     return done
 
 
+def known_keys(db: Connection, account: AccountId, keys: Sequence[str]) -> frozenset[str]:
+    """Return those of the keys that deliveries to the account were made under."""
+    rows = bulk(
+        db,
+        "SELECT key FROM store_deliveries WHERE (key, account) IN (VALUES {rows})",
+        [(key, account) for key in keys],
+    )
+    return frozenset(key for [key] in rows)
+
+
 def _make(db: Connection, orders: Sequence[Order]) -> dict[tuple[str, str], Done]:
     arrivals = _arrivals(db, orders)
     made: dict[tuple[str, str], Done] = {}
@@ -149,7 +162,8 @@ def _make(db: Connection, orders: Sequence[Order]) -> dict[tuple[str, str], Done
         detail = ", ".join(f"{mailbox_id(box)}:{uid}" for box, uid in arrived.uids.items())
         touched = frozenset(map(mailbox_id, arrived.uids))
         made[order.key, order.account] = Done(detail, arrival.modseq, touched, arrived.left)
-        rows.append((order.key, order.account, order.now, detail))
+        made_at = LASTING if order.lasting else order.now
+        rows.append((order.key, order.account, made_at, detail))
     bulk(db, "INSERT INTO store_deliveries (key, account, made, detail) VALUES {rows}", rows)
     return made
 

@@ -6,10 +6,11 @@ would cost every delivery something.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mailplat.mail.people import AccountId
 from mailplat.sql import Connection, Row, makes_room
+from mailplat.store.indexed.queries.arrivals import LASTING
 from mailplat.store.indexed.queries.threads import root_of
 
 AT_ONCE = 1000  # rows looked at in one unit of work
@@ -17,7 +18,7 @@ AT_ONCE = 1000  # rows looked at in one unit of work
 
 @makes_room
 def forget_keys(db: Connection, last: Row, before: float) -> Row | None:
-    """Forget the keys of deliveries made before a time.
+    """Forget the keys of deliveries made before a time, and lasting ones with their account.
 
     Return where to go on, if anywhere; one begins behind ``("", "")``.
     """
@@ -26,11 +27,18 @@ def forget_keys(db: Connection, last: Row, before: float) -> Row | None:
         " ORDER BY key, account LIMIT ?",
         (*last, AT_ONCE),
     )
+    gone = _gone(db, {account for _, account, made in rows if made == LASTING})
     db.executemany(
         "DELETE FROM store_deliveries WHERE key = ? AND account = ?",
-        [(key, account) for key, account, made in rows if made < before],
+        [(key, account) for key, account, made in rows if made < before or account in gone],
     )
     return _behind(rows)
+
+
+def _gone(db: Connection, accounts: Iterable[str]) -> set[str]:
+    """Return those of the accounts that have no mail any more."""
+    there = "SELECT 1 FROM store_accounts WHERE account = ?"
+    return {account for account in accounts if not db.one(there, (account,))}
 
 
 @makes_room

@@ -127,7 +127,7 @@ CREATE TABLE store_changes (
 CREATE TABLE store_deliveries (
     account  TEXT NOT NULL,
     key      TEXT NOT NULL,
-    made     REAL NOT NULL,
+    made     REAL NOT NULL,           -- 1e18 where it is kept as long as the account
     detail   TEXT NOT NULL,
     PRIMARY KEY (key, account)
 ) WITHOUT ROWID;
