@@ -131,7 +131,7 @@ class IStoredKeys(Interface):
         """Return salt, iteration count, stored key and server key, or None."""
 
 
-# Of a store's accounts.
+# Of a store, and of its accounts.
 
 
 class IDeliveryKeys(Interface):

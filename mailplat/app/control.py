@@ -22,8 +22,27 @@ from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from mailplat.app.conversation import (
+    LINE,
+    Conversation,
+    OperationFailed,
+    ServerDied,
+    Speak,
+    Talk,
+    converse,
+)
 from mailplat.app.foundation import IReactor
 from mailplat.mail.errors import MailError, ShuttingDown
+
+__all__ = [
+    "BadRequest",
+    "Caller",
+    "OperationFailed",
+    "ServerDied",
+    "ask",
+    "listen",
+    "problem_text",
+]
 
 SOCKET = "control.sock"
 LONGEST = 1 << 20  # octets of a request or of an answer
@@ -37,16 +56,8 @@ It raises `BadRequest` for a name or for arguments that it doesn't know.
 """
 
 
-class OperationFailed(Exception):
-    """The operation was refused, or went wrong; the text is for the operator."""
-
-
 class BadRequest(Exception):
     """What came is no request that we know; the text says why."""
-
-
-class ServerDied(Exception):
-    """The server went away before it answered: whether it did as asked is unknown."""
 
 
 def problem_text(error: BaseException) -> str:
@@ -69,6 +80,7 @@ class _Control(Protocol):
         self._uid = -1  # of whoever asks
         self._held = b""
         self._deadline: IDelayedCall | None = None
+        self._talk: Talk | None = None
 
     def connectionMade(self) -> None:
         self._set_deadline()
@@ -83,6 +95,9 @@ class _Control(Protocol):
             self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
+        if self._talk:
+            self._talk.take(data)
+            return
         self._held += data
         line, end, rest = self._held.partition(b"\n")
         if rest or len(self._held) > LONGEST:
@@ -98,6 +113,8 @@ class _Control(Protocol):
         self._held = b""
         self._end_deadline()
         self.connected = 0
+        if self._talk:
+            self._talk.lose()
 
     def _set_deadline(self) -> None:
         abort = self.transport.abortConnection  # type: ignore[attr-defined]
@@ -109,7 +126,11 @@ class _Control(Protocol):
 
     async def _answer(self, line: bytes) -> None:
         try:
-            answer = {"result": await self._run(*_request(line))}
+            result = await self._run(*_request(line))
+            if isinstance(result, Conversation):
+                self._begin(result)
+                return
+            answer = {"result": result}
         except ShuttingDown:  # no answer: whoever asked has it done once we are gone
             self.transport.loseConnection()
             return
@@ -129,6 +150,14 @@ class _Control(Protocol):
         self.log.warn(
             "account {uid} of this host sent no request: {why}", uid=self._uid, why=why
         )
+
+    def _begin(self, conversation: Conversation) -> None:
+        """Go on in frames, unless the asker has left already."""
+        if not self.connected:
+            conversation.end()
+            return
+        self._talk = Talk(conversation, self.transport)
+        self.transport.write(LINE)
 
     def _give_up(self, failure: Failure) -> None:
         self.log.failure("an answer could not be given", failure)
@@ -216,13 +245,14 @@ class Caller:
     """Has operations done by whoever can: the server, or else this process.
 
     ``alone`` runs an operation in this process and raises `Locked` where another one
-    holds the state folder.
+    holds the state folder.  With ``speak`` the operation is a conversation.
     """
 
     state: Path
     alone: Callable[[str, dict[str, Any], bool], Any]
     busy: type[Exception]
     patience: float = PATIENCE
+    speak: Speak[Any] | None = None
 
     def call(self, operation: str, arguments: dict[str, Any]) -> Any:
         """Return the operation's result, however often the server comes and goes.
@@ -239,9 +269,10 @@ class Caller:
         repeated = False
         while True:
             try:
-                return ask(self.state, operation, arguments, repeated)
+                return self._ask(operation, arguments, repeated)
             except ServerDied:
                 repeated = True
+                deadline = time.monotonic() + self.patience
             except (ConnectionError, FileNotFoundError):
                 pass
             try:
@@ -250,3 +281,9 @@ class Caller:
                 if time.monotonic() > deadline:
                     raise OperationFailed(f"{problem}, and does not answer") from None
             time.sleep(0.05)
+
+    def _ask(self, operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
+        if self.speak is None:
+            return ask(self.state, operation, arguments, repeated)
+        address = _short(self.state / SOCKET)
+        return converse(address, operation, arguments, repeated, self.speak)

@@ -174,7 +174,7 @@ def _house_parts(configuration: Configuration) -> Iterator[Part]:
     )
     yield _house_part("doorkeeper", Doorkeeper)
     yield _house_part("attendance", Attendance)
-    yield _house_part("spool", Spool, maker=_spool)
+    yield Part(name="spool", provides=(Spool,), maker=_spool, path=("spool",))
     yield _house_part("login", Logins, configuration.table(LoginSettings))
     tls = configuration.table(TlsSettings)
     if tls.certificates.is_dir():

@@ -2,7 +2,7 @@
 
 The command line sends an operation to the server that holds the state folder,
 or runs it itself where none does; pages and interfaces to come call the same
-functions.  Arguments and results are what JSON can carry.
+functions.  Arguments and results are what JSON can carry, or a `Conversation`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mailplat.app.operations import accounts, addresses, keeping, messages, mime, server
+from mailplat.app.operations import accounts, addresses, keeping, messages, mime, moving, server
 from mailplat.app.operations.desk import Desk
 
 Operation = Callable[..., Awaitable[Any]]
@@ -32,6 +32,8 @@ OPERATIONS: dict[str, Operation] = {
     "house.backup": keeping.backup,
     "house.restore": keeping.restore_account,
     "house.verify": keeping.verify,
+    "mail.import": moving.import_mail,
+    "mail.export": moving.export_mail,
     "message.explain": messages.explain,
     "mime.list": mime.list_types,
     "mime.show": mime.show_type,

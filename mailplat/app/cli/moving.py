@@ -1,0 +1,185 @@
+"""The commands that move mail in and out."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from mailplat.app.cli.commands import as_json, fail, on_a_house
+from mailplat.app.cli.places import Office
+from mailplat.app.conversation import Channel
+from mailplat.mail.errors import NotPermitted
+from mailplat.mail.limits import MIB
+from mailplat.mail.mailbox import proper_name
+from mailplat.moving.sending import Sending, Tally
+from mailplat.moving.sources import FileSource
+from mailplat.moving.trees import Unreadable, opened
+from mailplat.moving.writing import FORMS, NotWritten, Writing, Written
+
+SHOWN_EACH = 0.2  # seconds, on a terminal
+TOLD_EACH = 10.0  # seconds, elsewhere
+WIDTH = 30  # columns of a bar
+
+
+@attrs.define
+class Progress:
+    """Shows how far something has come: a bar on a terminal, else a line now and then."""
+
+    verb: str
+    silent: bool = False
+    _begun: float = attrs.field(factory=time.monotonic)
+    _shown: float = attrs.field(factory=time.monotonic)
+    _is_open: bool = False
+
+    def show(self, messages: int, octets: int, share: float | None) -> None:
+        """Show it, unless that was done a moment ago; ``share`` of one has been done."""
+        now, terminal = time.monotonic(), sys.stderr.isatty()
+        if self.silent or now - self._shown < (SHOWN_EACH if terminal else TOLD_EACH):
+            return
+        self._shown = now
+        rate = messages / max(now - self._begun, 0.001)
+        words = f"{messages} messages, {octets / MIB:.1f} MiB, {rate:.0f} a second"
+        if not terminal:
+            click.echo(f"{self.verb}: {words}", err=True)
+            return
+        self._is_open = True
+        bar = ""
+        if share is not None:
+            full = round(min(max(share, 0.0), 1.0) * WIDTH)
+            bar = f"[{'#' * full}{'.' * (WIDTH - full)}] {share:4.0%}  "
+        click.echo(f"\r\x1b[K{bar}{words}", err=True, nl=False)
+
+    def close(self) -> None:
+        """Leave the line."""
+        if self._is_open:
+            click.echo("\r\x1b[K", err=True, nl=False)
+            self._is_open = False
+
+
+@click.command("import")
+@click.argument("account")
+@click.argument("source")
+@click.option(
+    "--into",
+    default="",
+    metavar="MAILBOX",
+    help="Where the messages of a single file go, and above what mailboxes come.",
+)
+@click.option(
+    "--anew",
+    default="",
+    metavar="NAME",
+    help="Let everything come in once more, as an import of another name.",
+)
+@as_json
+@on_a_house
+def import_mail(
+    office: Office, account: str, source: str, into: str, anew: str, as_json: bool
+) -> None:
+    """Take the mail of SOURCE into ACCOUNT, and what is there already not again.
+
+    SOURCE is an mbox, a message, a maildir, a folder of any of these, or a zip or tar of
+    them.  Who was interrupted says the same command again.
+    """
+    progress = Progress("taken in", as_json)
+    try:
+        mailbox = proper_name(into) if into else ""
+    except NotPermitted as problem:
+        fail(str(problem))
+
+    def speak(channel: Channel) -> Tally:
+        with opened(Path(source)) as tree:
+            files = FileSource(tree, mailbox)
+            boxes = files.boxes()
+
+            def tell(tally: Tally) -> None:
+                share = tally.octets / files.total if files.total else None
+                progress.show(tally.found, tally.octets, share)
+
+            tally = Sending(channel, tell, anew).send(boxes, files.letters())
+            passed_over.append(files.passed_over)
+            return tally
+
+    passed_over: list[int] = []
+    try:
+        tally = office.converse("mail.import", speak, name=account)
+    except Unreadable as problem:
+        fail(str(problem))
+    finally:
+        progress.close()
+    say_tally(tally, passed_over[-1], as_json)
+
+
+def say_tally(tally: Tally, passed_over: int, as_json: bool) -> None:
+    """Say what has come in; end with a failure where something was left out."""
+    if as_json:
+        said: dict[str, Any] = {**attrs.asdict(tally), "passed_over": passed_over}
+        click.echo(json.dumps(said, indent=2))
+    else:
+        words = f"{tally.added} messages have come in, {tally.known} were there already"
+        if passed_over:
+            words += f"; {passed_over} files are no mail"
+        click.echo(words)
+        for one in tally.named:
+            click.echo(f"left out: {one['place']}: {one['why']}", err=True)
+        if tally.left_out > len(tally.named):
+            click.echo(f"left out: {tally.left_out} in all", err=True)
+    if tally.left_out:
+        sys.exit(1)
+
+
+@click.command("export")
+@click.argument("account")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(FORMS)),
+    default="mbox",
+    show_default=True,
+    help="One file for each mailbox, a Maildir++, or a folder of messages for each.",
+)
+@click.option("--mailbox", "mailboxes", multiple=True, help="Only this one, or these.")
+@as_json
+@on_a_house
+def export_mail(
+    office: Office,
+    account: str,
+    target: Path,
+    form: str,
+    mailboxes: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Write the mail of ACCOUNT into the folder TARGET.
+
+    Who was interrupted says the same command again; so does who wants what has come since.
+    """
+    progress = Progress("written", as_json)
+
+    def tell(report: Written) -> None:
+        share = report.messages / report.total if report.total else None
+        progress.show(report.messages, report.octets, share)
+
+    def speak(channel: Channel) -> Written:
+        return Writing(channel, target, form, account, tell).write(mailboxes)
+
+    try:
+        report = office.converse("mail.export", speak, name=account)
+    except NotWritten as problem:
+        fail(str(problem))
+    finally:
+        progress.close()
+    left_out = sorted(report.keywords_left_out)
+    if as_json:
+        said = {**attrs.asdict(report), "keywords_left_out": left_out}
+        click.echo(json.dumps(said, indent=2))
+        return
+    click.echo(f"{report.messages} messages of {report.mailboxes} mailboxes are in {target}")
+    if left_out:
+        click.echo(f"a maildir has no room for the keywords {', '.join(left_out)}", err=True)

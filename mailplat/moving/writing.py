@@ -1,0 +1,346 @@
+"""Writes an account's mailboxes into a folder, and goes on where it was cut off.
+
+What has been written of each mailbox stands in `STATE`, by UID: what lies behind that is
+taken away again before more is written, so that nothing is there twice; and a later
+export into the same folder adds what has come since.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+
+import attrs
+
+from mailplat.moving import maildir, mbox
+from mailplat.moving.letters import with_lf
+from mailplat.moving.sending import Line
+from mailplat.moving.sources import MAILBOXES, MESSAGES
+
+STATE = ".mailplat-export"
+LONGEST_PART = 150  # octets of a file's name that a part of a mailbox's name makes
+PRIVATE = 0o600
+
+_OURS = re.compile(r"\d+\.M\d+P(\d+)U(\d+)\.")
+
+
+class NotWritten(Exception):
+    """The folder can't be exported to; the text says why."""
+
+
+@attrs.frozen
+class Message:
+    """A message on its way out."""
+
+    uid: int
+    size: int
+    flags: frozenset[str]
+    received: float  # seconds since 1970
+    pieces: Iterable[bytes]
+
+
+@attrs.define
+class Written:
+    """How far it has come."""
+
+    mailboxes: int = 0
+    messages: int = 0
+    octets: int = 0
+    total: int = 0  # messages there are to be written
+    keywords_left_out: set[str] = attrs.field(factory=set)
+
+
+class Form(Protocol):
+    """A form of mailboxes, one object for each mailbox."""
+
+    folder: str  # how `MAILBOXES` names the mailbox's place
+
+    def begin(self, after: int, offset: int) -> None:
+        """Make the place, and take away what lies behind a UID and an offset."""
+
+    def write(self, messages: Iterable[Message]) -> int:
+        """Write messages; return the new offset."""
+
+
+@contextmanager
+def _private(path: Path, how: str) -> Iterator[BinaryIO]:
+    with open(path, how, opener=_open_private) as file:
+        yield cast("BinaryIO", file)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, PRIVATE)
+
+
+def _make(folder: Path) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def file_parts(name: str) -> list[str]:
+    """Return names of files for the parts of a mailbox's name, each another one."""
+    return [_file_part(part) for part in name.split("/")]
+
+
+def _file_part(part: str) -> str:
+    safe = part.replace("%", "%25")
+    if safe.startswith(".") or safe in maildir.FOLDERS:
+        safe = f"%{ord(safe[0]):02X}{safe[1:]}"
+    if len(safe.encode()) <= LONGEST_PART:
+        return safe
+    digest = blake2b(part.encode(), digest_size=8).hexdigest()
+    return f"{safe.encode()[: LONGEST_PART - 20].decode(errors='ignore')}%{digest}"
+
+
+# Forms -----------------------------------------------------------------------
+
+
+@attrs.define
+class MboxForm:
+    """One file, in mboxrd."""
+
+    root: Path
+    name: str
+    uid_validity: int
+    report: Written
+    folder: str = ""
+
+    def begin(self, after: int, offset: int) -> None:
+        *above, last = file_parts(self.name)
+        self.folder = "/".join([*above, f"{last}.mbox"])
+        _make(self.root.joinpath(*above))
+        with _private(self.root / self.folder, "ab") as file:
+            file.truncate(offset)
+
+    def write(self, messages: Iterable[Message]) -> int:
+        with _private(self.root / self.folder, "ab") as file:
+            for message in messages:
+                file.writelines(mbox.written(message.pieces, message.flags, message.received))
+            return file.tell()
+
+
+@attrs.define
+class EmlForm:
+    """A folder with a file for each message, octet for octet, and their flags beside them."""
+
+    root: Path
+    name: str
+    uid_validity: int
+    report: Written
+    folder: str = ""
+
+    def begin(self, after: int, offset: int) -> None:
+        self.folder = "/".join(file_parts(self.name))
+        _make(self.root / self.folder)
+        with _private(self.root / self.folder / MESSAGES, "ab") as file:
+            file.truncate(offset)
+
+    def write(self, messages: Iterable[Message]) -> int:
+        folder = self.root / self.folder
+        with _private(folder / MESSAGES, "ab") as side:
+            for message in messages:
+                path = folder / f"{message.uid}.eml"
+                with _private(path, "wb") as file:
+                    file.writelines(message.pieces)
+                _set_time(path, message.received)
+                facts = {
+                    "file": path.name,
+                    "flags": sorted(message.flags),
+                    "received": _iso(message.received),
+                }
+                side.write(json.dumps(facts).encode() + b"\n")
+            return side.tell()
+
+
+@attrs.define
+class MaildirForm:
+    """A folder of Maildir++."""
+
+    root: Path
+    name: str
+    uid_validity: int
+    report: Written
+    folder: str = ""
+    _keywords: list[str] = attrs.field(factory=list)
+
+    def begin(self, after: int, offset: int) -> None:
+        self.folder = maildir.folder_name(self.name.split("/"))
+        if len(self.folder) > 255:
+            self.folder = f".{blake2b(self.name.encode(), digest_size=16).hexdigest()}"
+        place = self.root / self.folder
+        for name in maildir.FOLDERS:
+            _make(place / name)
+        if self.folder:
+            (place / "maildirfolder").touch(PRIVATE)
+        for path in (place / "cur").iterdir():
+            found = _OURS.match(path.name)
+            if found and int(found[1]) == self.uid_validity and int(found[2]) > after:
+                path.unlink()
+        side = place / maildir.KEYWORDS_FILE
+        if side.exists():
+            self._keywords = list(maildir.read_keywords(side.read_bytes()).values())
+
+    def write(self, messages: Iterable[Message]) -> int:
+        place = self.root / self.folder
+        for message in messages:
+            self._note(message.flags)
+            letters = maildir.flag_letters(message.flags, self._keywords)
+            seconds, part = divmod(round(message.received * 1e6), 1_000_000)
+            name = (
+                f"{seconds}.M{part}P{self.uid_validity}U{message.uid}.mailplat"
+                f",W={message.size}:2,{letters}"
+            )
+            with _private(place / "tmp" / name, "wb") as file:
+                file.writelines(with_lf(message.pieces))
+            _set_time(place / "tmp" / name, message.received)
+            (place / "tmp" / name).rename(place / "cur" / name)
+        return 0
+
+    def _note(self, flags: frozenset[str]) -> None:
+        """Give keywords that are new their letters, as far as there are any."""
+        new = sorted(
+            flag
+            for flag in flags
+            if not flag.startswith("\\")
+            and not maildir.is_letter(flag)
+            and flag not in self._keywords
+        )
+        room = 26 - len(self._keywords)
+        self.report.keywords_left_out.update(new[room:])
+        if new[:room]:
+            self._keywords += new[:room]
+            path = self.root / self.folder / maildir.KEYWORDS_FILE
+            with _private(path.with_suffix(".new"), "wb") as file:
+                file.write(maildir.written_keywords(self._keywords))
+            path.with_suffix(".new").rename(path)
+
+
+FORMS: Mapping[str, Callable[[Path, str, int, Written], Form]] = {
+    "mbox": MboxForm,
+    "maildir": MaildirForm,
+    "eml": EmlForm,
+}
+
+
+def _set_time(path: Path, moment: float) -> None:
+    nanoseconds = max(0, round(moment * 1e6)) * 1000
+    os.utime(path, ns=(nanoseconds, nanoseconds))
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat()
+
+
+# Writing ---------------------------------------------------------------------
+
+
+@attrs.define
+class Writing:
+    """One account's way into one folder."""
+
+    line: Line
+    target: Path
+    form: str
+    account: str
+    tell: Callable[[Written], None]
+    report: Written = attrs.field(factory=Written)
+    _state: dict[str, Any] = attrs.field(factory=dict)
+
+    def write(self, chosen: Sequence[str] = ()) -> Written:
+        """Write the mailboxes with these names, or all; raises what the line does.
+
+        Raises `NotWritten`, also for a name that no mailbox has.
+        """
+        boxes = self.line.ask({"do": "boxes"})[0]["boxes"]
+        names = {box["name"] for box in boxes}
+        if missing := sorted(set(chosen) - names):
+            raise NotWritten(f"there is no mailbox {', '.join(missing)}")
+        if chosen:
+            boxes = [box for box in boxes if box["name"] in chosen]
+        self._open()
+        self.report.total = sum(box["messages"] for box in boxes)
+        lines = [self._write_box(box) for box in boxes]
+        with _private(self.target / MAILBOXES, "wb") as file:
+            file.writelines(json.dumps(line).encode() + b"\n" for line in lines)
+        os.sync()  # all of it at once: nobody is told before
+        self.tell(self.report)
+        return self.report
+
+    def _open(self) -> None:
+        """Take the folder, which is empty, new, or was written to by the same export."""
+        about = {"account": self.account, "form": self.form}
+        try:
+            _make(self.target)
+            path = self.target / STATE
+            if path.exists():
+                self._state = json.loads(path.read_bytes())
+            elif any(self.target.iterdir()):
+                raise NotWritten(f"{self.target} holds something else already")
+        except (OSError, ValueError) as problem:
+            raise NotWritten(f"{self.target} can't be written to: {problem}") from problem
+        if {**about, **self._state.get("about", {})} != about:
+            raise NotWritten(f"{self.target} holds another export: {self._state['about']}")
+        self._state.setdefault("about", about)
+        self._state.setdefault("boxes", {})
+
+    def _write_box(self, box: Mapping[str, Any]) -> dict[str, Any]:
+        form = FORMS[self.form](self.target, box["name"], box["uid_validity"], self.report)
+        key = f"{box['name']} {box['uid_validity']}"
+        at = self._state["boxes"].setdefault(key, {"after": 0, "offset": 0})
+        form.begin(at["after"], at["offset"])
+        self.report.mailboxes += 1
+        while True:
+            told, octets = self.line.ask(
+                {"do": "messages", "mailbox": box["id"], "after": at["after"]}
+            )
+            if not told["messages"]:
+                break
+            offset = form.write(self._messages(box["id"], told["messages"], octets))
+            at.update(after=told["messages"][-1]["uid"], offset=offset)
+            self._save()
+            self.tell(self.report)
+        self._save()
+        return {
+            "folder": form.folder,
+            "name": box["name"],
+            "role": box["role"],
+            "subscribed": box["subscribed"],
+        }
+
+    def _messages(
+        self, mailbox: str, told: Sequence[Mapping[str, Any]], octets: bytes
+    ) -> Iterator[Message]:
+        at = 0
+        for one in told:
+            size = one["size"]
+            pieces: Iterable[bytes] = (octets[at : at + size],)
+            if one["large"]:
+                pieces = self._pieces(mailbox, one["uid"], size)
+            else:
+                at += size
+            yield Message(one["uid"], size, frozenset(one["flags"]), one["received"], pieces)
+            self.report.messages += 1
+            self.report.octets += size
+
+    def _pieces(self, mailbox: str, uid: int, size: int) -> Iterator[bytes]:
+        start = 0
+        while start < size:
+            wanted = {"do": "piece", "mailbox": mailbox, "uid": uid, "start": start}
+            _, piece = self.line.ask(wanted)
+            if not piece:
+                raise NotWritten(f"a message of {size} octets has gone while it was written")
+            start += len(piece)
+            yield piece
+
+    def _save(self) -> None:
+        path = self.target / STATE
+        with _private(path.with_suffix(".new"), "wb") as file:
+            file.write(json.dumps(self._state).encode())
+        path.with_suffix(".new").rename(path)
