@@ -38,6 +38,7 @@ _FROM_LINE = re.compile(
 _FROM_DATE = re.compile(
     rb"[ \t]((?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[ \t,][^\r\n]{10,60}+)\r?+\n\Z", re.IGNORECASE
 )
+_ZONE_BEFORE_YEAR = re.compile(rb"( [+-]\d{4})( \d{4})[ \t]*+\Z")
 _QUOTED = re.compile(rb"^>(?=>*+From )", re.MULTILINE)
 _TO_QUOTE = re.compile(rb"^(?=>*+From )", re.MULTILINE)
 _LENGTH = re.compile(
@@ -266,7 +267,7 @@ def _mozilla(words: str) -> list[str]:
 
 def _from_date(line: bytes) -> float | None:
     found = _FROM_DATE.search(line)
-    moment = date_in(found[1]) if found else None
+    moment = date_in(_ZONE_BEFORE_YEAR.sub(rb"\2\1", found[1])) if found else None
     return float(moment.seconds) if moment else None
 
 

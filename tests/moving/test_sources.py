@@ -1,0 +1,164 @@
+"""Mail in folders and archives, as programs leave it there."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailplat.mail.mailbox import FLAGGED, SEEN
+from mailplat.moving.letters import Letter
+from mailplat.moving.sources import FileSource
+from mailplat.moving.trees import UNREADABLE, Unreadable, opened
+
+MBOX = b"From a Mon Nov 23 12:00:00 2026\nSubject: %s\n\nbody\n\n"
+
+Files = Mapping[str, bytes]
+
+
+def on_disk(root: Path, files: Files) -> Path:
+    for name, octets in files.items():
+        path = root / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(octets)
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    return root / "tree"
+
+
+def in_zip(root: Path, files: Files) -> Path:
+    with zipfile.ZipFile(root / "mail.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, octets in files.items():
+            packed.writestr(name, octets)
+    return root / "mail.zip"
+
+
+def in_tar(root: Path, files: Files) -> Path:
+    with tarfile.open(root / "mail.tar.gz", "w:gz") as tape:
+        for name, octets in files.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = len(octets), 1_700_000_000
+            tape.addfile(info, io.BytesIO(octets))
+    return root / "mail.tar.gz"
+
+
+PACKERS = [on_disk, in_zip, in_tar]
+
+
+def read(path: Path, into: str = "") -> tuple[list[tuple[str, bytes]], list[Letter], int]:
+    with opened(path) as tree:
+        source = FileSource(tree, into)
+        source.boxes()
+        found, letters = [], []
+        for letter in source.letters():
+            letters.append(letter)
+            found.append((letter.mailbox, b"".join(letter.pieces)))
+        return found, letters, source.passed_over
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+def test_a_folder_of_mailboxes(tmp_path: Path, pack: Callable[..., Path]) -> None:
+    files = {
+        "Inbox": MBOX % b"1",
+        "Inbox.msf": b"an index",
+        "Inbox.sbd/Deep.mbox": MBOX % b"2" + MBOX % b"3",
+        "Apple.mbox/mbox": MBOX % b"4",
+        "notes.txt": b"no mail",
+        "letter.eml": b"Subject: 5\n\nbody\n",
+    }
+    found, _, passed_over = read(pack(tmp_path, files))
+    assert sorted(found) == [
+        ("Apple", b"Subject: 4\r\n\r\nbody\r\n"),
+        ("INBOX", b"Subject: 1\r\n\r\nbody\r\n"),
+        ("INBOX", b"Subject: 5\r\n\r\nbody\r\n"),
+        ("INBOX/Deep", b"Subject: 2\r\n\r\nbody\r\n"),
+        ("INBOX/Deep", b"Subject: 3\r\n\r\nbody\r\n"),
+    ]
+    assert passed_over == 2
+    assert {box for box, _ in read(pack(tmp_path, files), "Old")[0]} == {
+        "Old", "Old/Apple", "Old/INBOX", "Old/INBOX/Deep",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+@pytest.mark.parametrize("above", ["", "Maildir/"])
+def test_a_maildir(tmp_path: Path, pack: Callable[..., Path], above: str) -> None:
+    if above and pack is on_disk:
+        above = ""  # a folder is named itself, what an archive holds can't be
+    files = {
+        f"{above}cur/1.a:2,Sa": b"a: 1\n\n",
+        f"{above}dovecot-keywords": b"0 $Work\n",
+        f"{above}new/2.b": b"a: 2\n\n",
+        f"{above}tmp/3.c": b"half\n",
+        f"{above}.Entw&APw-rfe.2026/cur/4.d:2,F": b"a: 4\r\n\r\n",
+        f"{above}.Entw&APw-rfe.2026/maildirfolder": b"",
+    }
+    found, letters, passed_over = read(pack(tmp_path, files))
+    told = [(one[0], one[1], letter.flags) for one, letter in zip(found, letters, strict=True)]
+    assert sorted(told, key=lambda one: one[1]) == [
+        ("INBOX", b"a: 1\r\n\r\n", {SEEN, "$Work"}),
+        ("INBOX", b"a: 2\r\n\r\n", frozenset()),
+        ("Entwürfe/2026", b"a: 4\r\n\r\n", {FLAGGED}),
+    ]
+    assert passed_over == 0
+    if pack is not in_zip:
+        assert {letter.received for letter in letters} == {1_700_000_000.0}
+
+
+def test_a_single_file(tmp_path: Path) -> None:
+    box = tmp_path / "Archive.mbox"
+    box.write_bytes(MBOX % b"1")
+    assert [name for name, _ in read(box)[0]] == ["INBOX"]
+    assert [name for name, _ in read(box, "Old")[0]] == ["Old"]
+    letter = tmp_path / "letter"
+    letter.write_bytes(b"Date: Mon, 23 Nov 2026 12:00:00 +0000\n\nbody\n")
+    [one] = read(letter)[1]
+    assert one.received == 1_795_435_200.0
+
+
+def test_what_can_not_be_read(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match="neither a file nor a folder"), opened(tmp_path / "x"):
+        pass
+    broken = in_zip(tmp_path, {"a.eml": b"x" * 5000})
+    octets = bytearray(broken.read_bytes())
+    octets[40:60] = b"!" * 20
+    broken.write_bytes(octets)
+    with pytest.raises((Unreadable, *UNREADABLE)):
+        read(broken)
+
+
+def test_names_and_facts_that_were_written_down(tmp_path: Path) -> None:
+    files = {
+        "mailboxes.jsonl": b'{"folder": "%2E", "name": "./a", "role": "\\\\Sent"}\n[]\nnonsense\n',
+        "%2E/1.eml": b"a: b\n\n",
+        "%2E/messages.jsonl": b'{"file": "1.eml", "flags": ["\\\\Seen", 5], '
+        b'"received": "2026-11-23T12:00:00+00:00"}\n{"file": []}\n[[[[\n',
+    }
+    with opened(on_disk(tmp_path, files)) as tree:
+        source = FileSource(tree)
+        [box] = source.boxes()
+        assert (box.name, box.role, box.subscribed) == ("./a", "\\Sent", None)
+        [letter] = source.letters()
+    assert (letter.mailbox, letter.flags) == ("./a", {SEEN})
+    assert letter.received == 1_795_435_200.0
+
+
+@given(
+    st.dictionaries(
+        st.lists(
+            st.sampled_from(["cur", "new", ".a.b", "x", "..", "m.eml", "mbox", "a.mbox"]),
+            min_size=1, max_size=4,
+        ).map("/".join),
+        st.sampled_from([b"", b"From ", MBOX, b"a: b\n\n", b"\0\xff" * 20, b"{}"]),
+        max_size=6,
+    )
+)  # fmt: skip
+def test_any_archive_is_read(tmp_path_factory: pytest.TempPathFactory, files: Files) -> None:
+    path = in_zip(tmp_path_factory.mktemp("zip"), files)
+    read(path)
