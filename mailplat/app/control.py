@@ -275,6 +275,9 @@ class Caller:
                 deadline = time.monotonic() + self.patience
             except (ConnectionError, FileNotFoundError):
                 pass
+            if self.speak and repeated and time.monotonic() < deadline:
+                time.sleep(0.05)  # what takes long may not keep the next server from starting
+                continue
             try:
                 return self.alone(operation, arguments, repeated)
             except self.busy as problem:

@@ -149,6 +149,9 @@ class Sending:
             if parcel is None:
                 continue
             if isinstance(parcel.content, FileContent):
+                if batch:  # the order is kept
+                    yield batch
+                    batch, size = [], 0
                 yield [parcel]
                 parcel.content.close()
                 continue

@@ -90,7 +90,7 @@ class FileSource:
         if leaf.folders and leaf.folders[-1] in maildir.FOLDERS:
             if leaf.folders[-1] != "tmp" and not leaf.name.startswith("."):
                 yield self._in_maildir(leaf)
-        elif leaf.name in OUR_OWN or leaf.name.startswith("."):
+        elif leaf.name in OUR_OWN or leaf.name.startswith(".") or not leaf.size:
             return
         elif leaf.name.lower().endswith(PASSED_OVER):
             self.passed_over += 1
