@@ -138,8 +138,11 @@ class Sending:
         """Return those keys under which the house has messages; they are made anew here."""
         self._hear()
         made = {self._made(key): key for key in keys}
-        known, _ = self.line.ask({"do": "known", "keys": list(made)})
-        return {made[key] for key in known["known"]}
+        said, _ = self.line.ask({"do": "known", "keys": list(made)})
+        known = {made[key] for key in said["known"]}
+        self.tally.found += len(known)
+        self.tally.known += len(known)
+        return known
 
     def _batches(self, letters: Iterable[Letter]) -> Iterator[list[Parcel]]:
         batch: list[Parcel] = []

@@ -336,7 +336,7 @@ class Dovecot:
         return Program(
             [dovecot, "-F", "-c", str(self.folder / "dovecot.conf")],
             self.folder / "log",
-            ["starting up for pop3"],
+            ["starting up for"],
         )
 
     def _configuration(self) -> str:

@@ -264,13 +264,16 @@ def account() -> None:
     """Who has mail here."""
 
 
-def _password(from_stdin: bool) -> str:
-    """Return a password from standard input, or typed twice by whoever sits there."""
+def password_of(from_stdin: bool, confirm: bool = True) -> str:
+    """Return a password from standard input, or typed by whoever sits there.
+
+    One that is new is typed twice.
+    """
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n") or fail(
             "there is no password on standard input"
         )
-    typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=confirm)
     return typed
 
 
@@ -299,7 +302,7 @@ def list_accounts(office: Office, as_json: bool) -> None:
 @on_a_house
 def add_account(office: Office, address: str, password_stdin: bool) -> None:
     """Make an account that logs in as ADDRESS."""
-    made = office.call("account.add", name=address, password=_password(password_stdin))
+    made = office.call("account.add", name=address, password=password_of(password_stdin))
     click.echo(f"{made['name']} has an account")
 
 
@@ -309,7 +312,7 @@ def add_account(office: Office, address: str, password_stdin: bool) -> None:
 @on_a_house
 def set_password(office: Office, address: str, password_stdin: bool) -> None:
     """Give an account another password; its sessions end."""
-    changed = office.call("account.passwd", name=address, password=_password(password_stdin))
+    changed = office.call("account.passwd", name=address, password=password_of(password_stdin))
     click.echo(f"{changed['name']} has a new password")
 
 

@@ -11,12 +11,13 @@ from typing import Any
 import attrs
 import click
 
-from mailplat.app.cli.commands import as_json, fail, on_a_house
+from mailplat.app.cli.commands import as_json, fail, on_a_house, password_of, password_stdin
 from mailplat.app.cli.places import Office
-from mailplat.app.conversation import Channel
+from mailplat.app.conversation import Channel, Speak
 from mailplat.mail.errors import NotPermitted
 from mailplat.mail.limits import MIB
 from mailplat.mail.mailbox import proper_name
+from mailplat.moving.imap import ImapFailed, ImapSource, Server
 from mailplat.moving.sending import Sending, Tally
 from mailplat.moving.sources import FileSource
 from mailplat.moving.trees import Unreadable, opened
@@ -77,25 +78,62 @@ class Progress:
     metavar="NAME",
     help="Let everything come in once more, as an import of another name.",
 )
+@click.option("--exclude", multiple=True, metavar="MAILBOX", help="IMAP: not this one.")
+@click.option(
+    "--connections",
+    type=click.IntRange(1, 20),
+    default=3,
+    show_default=True,
+    help="IMAP: how many at the same time.",
+)
+@click.option("--insecure", is_flag=True, help="IMAP: take any certificate, or none.")
+@password_stdin
 @as_json
 @on_a_house
 def import_mail(
-    office: Office, account: str, source: str, into: str, anew: str, as_json: bool
+    office: Office,
+    account: str,
+    source: str,
+    into: str,
+    anew: str,
+    exclude: tuple[str, ...],
+    connections: int,
+    insecure: bool,
+    password_stdin: bool,
+    as_json: bool,
 ) -> None:
     """Take the mail of SOURCE into ACCOUNT, and what is there already not again.
 
     SOURCE is an mbox, a message, a maildir, a folder of any of these, or a zip or tar of
-    them.  Who was interrupted says the same command again.
+    them; or imaps://user@host or imap+starttls://user@host, for all that an account on
+    another server has.  Who was interrupted says the same command again.
     """
     progress = Progress("taken in", as_json)
+    passed_over = [0]
     try:
-        mailbox = proper_name(into) if into else ""
-    except NotPermitted as problem:
+        if "://" in source:
+            server = Server.parse(source, insecure)
+            password = password_of(password_stdin, confirm=False)
+            speak = _from_server(
+                progress, ImapSource(server, password, connections, frozenset(exclude)), anew
+            )
+        else:
+            mailbox = proper_name(into) if into else ""
+            speak = _from_files(progress, Path(source), mailbox, anew, passed_over)
+        tally = office.converse("mail.import", speak, name=account)
+    except (Unreadable, ImapFailed, NotPermitted) as problem:
         fail(str(problem))
+    finally:
+        progress.close()
+    say_tally(tally, passed_over[-1], as_json)
 
+
+def _from_files(
+    progress: Progress, path: Path, into: str, anew: str, passed_over: list[int]
+) -> Speak[Tally]:
     def speak(channel: Channel) -> Tally:
-        with opened(Path(source)) as tree:
-            files = FileSource(tree, mailbox)
+        with opened(path) as tree:
+            files = FileSource(tree, into)
             boxes = files.boxes()
 
             def tell(tally: Tally) -> None:
@@ -106,14 +144,24 @@ def import_mail(
             passed_over.append(files.passed_over)
             return tally
 
-    passed_over: list[int] = []
-    try:
-        tally = office.converse("mail.import", speak, name=account)
-    except Unreadable as problem:
-        fail(str(problem))
-    finally:
-        progress.close()
-    say_tally(tally, passed_over[-1], as_json)
+    return speak
+
+
+def _from_server(progress: Progress, source: ImapSource, anew: str) -> Speak[Tally]:
+    def speak(channel: Channel) -> Tally:
+        account = attrs.evolve(source)  # which may be begun anew
+
+        def tell(tally: Tally) -> None:
+            share = tally.found / account.total if account.total else None
+            progress.show(tally.found, tally.octets, share)
+
+        sending = Sending(channel, tell, anew)
+        try:
+            return sending.send(account.boxes(), account.letters(sending.knows))
+        finally:
+            account.close()
+
+    return speak
 
 
 def say_tally(tally: Tally, passed_over: int, as_json: bool) -> None:
