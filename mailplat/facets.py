@@ -11,12 +11,14 @@ from zope.interface import Interface
 
 from mailplat.mail.finding import Finding
 from mailplat.mail.mailbox import (
+    Mailbox,
     MailboxId,
     ModSeq,
     UidSet,
 )
 from mailplat.mail.people import Account, AccountId, Alias, Domain
 from mailplat.mail.placing import Shown
+from mailplat.mail.restoring import Restored
 
 # Of any component.
 
@@ -141,6 +143,32 @@ class IDeliveryKeys(Interface):
         """Return those of the keys that the account's deliveries were made under.
 
         Whoever has many messages to deliver again need not fetch these.
+        """
+
+
+class IRestorable(Interface):
+    """Facet of `IAccount`: takes an account as another store has it, with its numbers.
+
+    Both methods may be called again, for what has changed since; nobody else works at
+    the account meanwhile.  Afterwards `IAccount.changes` begins at the mod-sequence
+    that was restored.  Identities of mailboxes, emails and threads are kept where the
+    store can; what shared one shares one in any case.
+    """
+
+    def restore_mailboxes(
+        mailboxes: Sequence[Mailbox], subscribed: Collection[str], modseq: ModSeq
+    ) -> Awaitable[Sequence[MailboxId]]:
+        """Have these mailboxes and no others; return who they are here, in their order.
+
+        They get the names, roles, UIDVALIDITYs, UIDNEXTs and mod-sequences given; one
+        that is there already, by its identity or else its name, keeps its messages
+        unless its UIDVALIDITY is another.
+        """
+
+    def restore(mailbox: MailboxId, messages: Sequence[Restored]) -> Awaitable[None]:
+        """Have these messages at their UIDs, all or none.
+
+        Those that are there already get the flags and mod-sequences.
         """
 
 

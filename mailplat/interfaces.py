@@ -64,6 +64,7 @@ from mailplat.facets import (  # one door for all: they are imported from here
     IPlacedContents as IPlacedContents,
     IQueueAdmin as IQueueAdmin,
     IQuota as IQuota,
+    IRestorable as IRestorable,
     ISearchable as ISearchable,
     ISharing as ISharing,
     ISieveScripts as ISieveScripts,

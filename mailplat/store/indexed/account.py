@@ -7,9 +7,10 @@ from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+import attrs
 from zope.interface import implementer
 
-from mailplat.interfaces import IAccount, ICursor
+from mailplat.interfaces import IAccount, ICursor, IRestorable
 from mailplat.mail.content import Content, Octets
 from mailplat.mail.mailbox import (
     BATCH_OCTETS,
@@ -32,10 +33,13 @@ from mailplat.mail.mailbox import (
     Wanted,
 )
 from mailplat.mail.people import AccountId
+from mailplat.mail.restoring import Restored
 from mailplat.sql import Row
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.contents import SMALL, DatabaseContent
+from mailplat.store.indexed.queries.arrivals import Stored
 from mailplat.store.indexed.queries.changes import email_id, number_of, thread_id
+from mailplat.store.indexed.queries.restoring import Item
 
 if TYPE_CHECKING:
     from mailplat.store.indexed.store import IndexedStore
@@ -121,7 +125,7 @@ class IndexedCursor:
         )
 
 
-@implementer(IAccount)
+@implementer(IAccount, IRestorable)
 class IndexedAccount:
     """One account's mail, for one session."""
 
@@ -245,8 +249,53 @@ class IndexedAccount:
         elsewhere = self._store.elsewhere
         return await elsewhere.read_each(wanted) if elsewhere else [None] * len(wanted)
 
+    async def restore_mailboxes(
+        self, mailboxes: Sequence[Mailbox], subscribed: Collection[str], modseq: ModSeq
+    ) -> Sequence[MailboxId]:
+        restored: Sequence[MailboxId] = await self._store.commit(
+            queries.restoring.restore_mailboxes,
+            self.id,
+            mailboxes,
+            subscribed,
+            modseq,
+            self._store.now(),
+        )
+        self._store.sweeper.sweep(self.id)
+        return restored
+
+    async def restore(self, mailbox: MailboxId, messages: Sequence[Restored]) -> None:
+        stored = await self._store.keep_all(self.id, [one.message for one in messages])
+        items = [_item(one, kept) for one, kept in zip(messages, stored, strict=True)]
+        try:
+            await self._store.commit(
+                queries.restoring.restore,
+                self.id,
+                mailbox,
+                items,
+                self._store.now(),
+                stored=stored,
+            )
+        except Exception:
+            await self._store.drop(self.id, stored)
+            raise
+        for one in stored:
+            if one.email:  # if it came once more
+                self._store.sweeper.forget(self.id, one.email)
+
     async def named(self, flags: Sequence[int]) -> Sequence[frozenset[str]]:
         """Return what flag sets are, by their numbers."""
         if not self._flag_sets.keys() >= set(flags):
             self._flag_sets = await self.database.read(queries.flags.flag_sets, self.id)
         return [self._flag_sets[number] for number in flags]
+
+
+def _item(one: Restored, stored: Stored) -> Item:
+    record = one.record
+    return Item(
+        record.uid,
+        record.modseq,
+        record.email_id,
+        record.flags or frozenset(),
+        record.saved.timestamp(),
+        attrs.evolve(stored, received=record.received.timestamp()),
+    )

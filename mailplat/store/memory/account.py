@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import attrs
 from zope.interface import implementer
 
-from mailplat.interfaces import IAccount, ICursor
+from mailplat.interfaces import IAccount, ICursor, IRestorable
 from mailplat.mail.content import Content, whole
 from mailplat.mail.errors import AlreadyExists, NoSuchMessage, NotPermitted
 from mailplat.mail.mailbox import (
@@ -39,7 +39,9 @@ from mailplat.mail.mailbox import (
     names_above,
     proper_name,
 )
+from mailplat.mail.restoring import Restored
 from mailplat.store.memory.mail import Box, Email, Mail, Message, What
+from mailplat.store.memory.restoring import restore, restore_mailboxes
 
 if TYPE_CHECKING:
     from mailplat.store.memory.store import MemoryStore
@@ -101,7 +103,7 @@ class MemoryCursor:
         return messages
 
 
-@implementer(IAccount)
+@implementer(IAccount, IRestorable)
 class MemoryAccount:
     """One account's mail, for one session."""
 
@@ -291,6 +293,8 @@ class MemoryAccount:
     async def changes(self, since: ModSeq, mailbox: MailboxId | None = None) -> Changes:
         if mailbox is not None:
             self.mail.box(mailbox)
+        if since < self.mail.forgotten:
+            return Changes(ModSeq(self.mail.modseq), complete=False)
         seen: dict[What, dict[MailboxId, UidSet]] = {what: {} for what in What}
         for modseq, what, box, uids in self.mail.log:
             if modseq > since and mailbox in (None, box):
@@ -313,6 +317,15 @@ class MemoryAccount:
             edited=edited - made - gone,
             removed=gone - made,
         )
+
+    async def restore_mailboxes(
+        self, mailboxes: Sequence[Mailbox], subscribed: Collection[str], modseq: ModSeq
+    ) -> Sequence[MailboxId]:
+        return restore_mailboxes(self.mail, mailboxes, subscribed, modseq)
+
+    async def restore(self, mailbox: MailboxId, messages: Sequence[Restored]) -> None:
+        octets = [await whole(one.message.content) for one in messages]
+        restore(self.mail, self.mail.box(mailbox), messages, octets)
 
     def _changed(self, box: Box) -> Mailbox:
         self._store.tell(self.mail)

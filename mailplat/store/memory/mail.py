@@ -112,6 +112,7 @@ class Mail:
     emails: WeakValueDictionary[str, Email] = attrs.field(factory=WeakValueDictionary)
     keys: dict[str, Outcome] = attrs.field(factory=dict)
     log: list[tuple[int, What, MailboxId, UidSet]] = attrs.field(factory=list)
+    forgotten: int = 0  # the log begins after this mod-sequence
 
     def box(self, mailbox: MailboxId) -> Box:
         try:

@@ -10,6 +10,7 @@ from mailplat.store.indexed.queries import (
     mailboxes,
     messages,
     reading,
+    restoring,
     showing,
     tidying,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "mailboxes",
     "messages",
     "reading",
+    "restoring",
     "showing",
     "tidying",
 ]

@@ -88,7 +88,7 @@ class Order:
 
 
 @attrs.frozen
-class _Arrival:
+class Arrival:
     """A new message, and its flags in each mailbox where it is to get a place."""
 
     account: AccountId
@@ -168,10 +168,10 @@ def _make(db: Connection, orders: Sequence[Order]) -> dict[tuple[str, str], Done
     return made
 
 
-def _arrivals(db: Connection, orders: Sequence[Order]) -> list[_Arrival]:
+def _arrivals(db: Connection, orders: Sequence[Order]) -> list[Arrival]:
     """Return where each delivery is to go; mailboxes that are wanted and missing are made."""
     claimed = claim_each(db, Counter(order.account for order in orders), _latest(orders))
-    arrivals: list[_Arrival] = []
+    arrivals: list[Arrival] = []
     for order in orders:
         modseq = claimed[order.account]
         claimed[order.account] = ModSeq(modseq + 1)
@@ -180,7 +180,7 @@ def _arrivals(db: Connection, orders: Sequence[Order]) -> list[_Arrival]:
             number = _mailbox_for(db, order.account, placement, modseq, order.now)
             wanted = spelt(db, order.account, order.message.flags | placement.flags)
             flags[number] = flags.get(number, frozenset()) | wanted
-        arrivals.append(_Arrival(order.account, modseq, order.message, flags, order.now))
+        arrivals.append(Arrival(order.account, modseq, order.message, flags, order.now))
     return arrivals
 
 
@@ -229,7 +229,7 @@ def append(
         return Done([], ModSeq(0), frozenset())
     modseq = claim(db, account, now)
     arrivals = [
-        _Arrival(account, modseq, one, {number: spelt(db, account, one.flags)}, now)
+        Arrival(account, modseq, one, {number: spelt(db, account, one.flags)}, now)
         for one in messages
     ]
     arrived = _add(db, arrivals)
@@ -246,8 +246,10 @@ def append(
 # Both ------------------------------------------------------------------------
 
 
-def _add(db: Connection, arrivals: Sequence[_Arrival]) -> list[_Arrived]:
-    """Keep messages, and give them their places."""
+def keep_emails(
+    db: Connection, arrivals: Sequence[Arrival]
+) -> tuple[list[int], list[int], set[str]]:
+    """Keep messages without their places; return their emails, threads, and keys left over."""
     first = claim_emails(db, sum(not arrival.message.email for arrival in arrivals))
     emails: list[int] = []
     for arrival in arrivals:
@@ -261,6 +263,12 @@ def _add(db: Connection, arrivals: Sequence[_Arrival]) -> list[_Arrived]:
         ],
     )
     left = _keep(db, arrivals, emails, threads)
+    return emails, threads, left
+
+
+def _add(db: Connection, arrivals: Sequence[Arrival]) -> list[_Arrived]:
+    """Keep messages, and give them their places."""
+    emails, threads, left = keep_emails(db, arrivals)
     places = [
         NewPlace(
             arrival.account,
@@ -291,7 +299,7 @@ def _hashed(references: Sequence[bytes]) -> list[bytes]:
 
 
 def _keep(
-    db: Connection, arrivals: Sequence[_Arrival], emails: Sequence[int], threads: Sequence[int]
+    db: Connection, arrivals: Sequence[Arrival], emails: Sequence[int], threads: Sequence[int]
 ) -> set[str]:
     """Keep what all places of each message share; return the keys that no email has got."""
     rows: list[tuple[int, str, int | None, int, float, int, bytes]] = []
