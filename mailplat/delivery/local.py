@@ -23,7 +23,7 @@ from mailplat.mail.people import Account, AccountId, Place, obstacle
 from mailplat.mail.status import DELIVERED
 from mailplat.mail.summary import Findings, findings_of
 from mailplat.mail.transit import Job
-from mailplat.plugin import Settings
+from mailplat.plugin import Instance, Settings
 
 INBOX = Placement()
 JUNK = Placement("Junk", Role.JUNK, create=True)
@@ -35,6 +35,9 @@ LARGE_AT_ONCE = 2  # which is why so many are read at once and the others wait
 class LocalSettings(Settings):
     """Keys of ``[agents.NAME] use = "local"``."""
 
+    store: Instance[IMailStore] | None = Field(
+        None, description="Where mail is kept, where there are several stores."
+    )
     subaddress_mailboxes: bool = Field(
         False,
         description="Whether mail for `name+folder` goes to the mailbox `folder`, where there is"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+import shlex
 import signal
 import subprocess
 import sys
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -201,6 +204,35 @@ def test_only_some_mailboxes(furnished: House, tmp_path: Path) -> None:
     report = words(furnished, "export", "ann@example.org", tmp_path / "out", *chosen)
     assert (report["mailboxes"], report["messages"]) == (2, 8)
     assert {name for name, *_ in read(tmp_path / "out")} == {"Sent", "a/b/c"}
+
+
+SHOWN = re.findall(
+    r"^mailplat ((?:import|export) (?!.*://).*)$",
+    (Path(__file__).parents[2] / "docs/moving-mail.md").read_text("utf-8"),
+    re.MULTILINE,
+)
+
+
+def test_the_commands_of_the_document_do_as_it_says(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    house.run("account", "add", "alice@example.org", "--password-stdin", said=PASSWORD)
+    write_mbox(tmp_path / "old.mbox", range(3))
+    for name in ("Maildir/cur", "Maildir/.Sent/cur"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "1.a.host:2,S").write_bytes(letter(8))
+    with zipfile.ZipFile("thunderbird-profile.zip", "w") as packed:
+        packed.write(tmp_path / "old.mbox", "Inbox.sbd/Old")
+    added = [3, 3, 2, 3]
+    with house.start():
+        for line in SHOWN:
+            said = words(house, *shlex.split(line))
+            assert said.get("added") == (added.pop(0) if "import" in line else None)
+    assert not added
+    for name in ("mbox", "maildir"):
+        assert sum(read(tmp_path / f"alice-{name}").values()) == 11
+    assert {name for name, *_ in read(tmp_path / "alice-eml")} == {"INBOX", "Sent"}
 
 
 def test_what_is_refused_is_said(house: House, tmp_path: Path) -> None:

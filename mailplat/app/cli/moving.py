@@ -231,3 +231,42 @@ def export_mail(
     click.echo(f"{report.messages} messages of {report.mailboxes} mailboxes are in {target}")
     if left_out:
         click.echo(f"a maildir has no room for the keywords {', '.join(left_out)}", err=True)
+
+
+@click.group()
+def store() -> None:
+    """Where mail is kept."""
+
+
+@store.command()
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@as_json
+@on_a_house
+def migrate(office: Office, source: str, target: str, as_json: bool) -> None:
+    """Bring the store TO up to date with the store FROM: instances of `[store.NAME]`.
+
+    Mail keeps its numbers, flags and dates, and what was written is read again and
+    compared.  Say it while the server runs, and once more when it has stopped.
+    """
+    progress = Progress("the same in both", as_json)
+
+    def speak(channel: Channel) -> dict[str, Any]:
+        while True:
+            told, _ = channel.ask({"do": "go on"})
+            progress.show(told["messages"], told["octets"], None)
+            if told["done"]:
+                return told
+
+    try:
+        told = office.converse("store.migrate", speak, source=source, target=target)
+    finally:
+        progress.close()
+    if as_json:
+        del told["done"], told["account"]
+        click.echo(json.dumps(told, indent=2))
+        return
+    click.echo(
+        f"{told['messages']} messages of {told['accounts']} accounts are in both:"
+        f" {told['written']} were written, {told['removed']} removed"
+    )

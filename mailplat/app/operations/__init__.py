@@ -10,7 +10,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mailplat.app.operations import accounts, addresses, keeping, messages, mime, moving, server
+from mailplat.app.operations import (
+    accounts,
+    addresses,
+    keeping,
+    messages,
+    migrating,
+    mime,
+    moving,
+    server,
+)
 from mailplat.app.operations.desk import Desk
 
 Operation = Callable[..., Awaitable[Any]]
@@ -40,6 +49,7 @@ OPERATIONS: dict[str, Operation] = {
     "mime.add": mime.add_type,
     "mime.remove": mime.remove_type,
     "mime.guess": mime.guess,
+    "store.migrate": migrating.migrate,
     "server.status": server.status,
     "server.furnish": server.furnish,
 }

@@ -9,7 +9,6 @@ from twisted.cred.credentials import UsernamePassword
 from twisted.cred.error import UnauthorizedLogin
 
 from mailplat.app.operations.desk import Desk
-from mailplat.interfaces import IMailStore
 from mailplat.mail.errors import AlreadyExists, NoSuchAccount, NotPermitted
 from mailplat.mail.people import Account
 
@@ -37,7 +36,7 @@ async def add_account(desk: Desk, name: str, password: str) -> Row:
         if not (found and desk.repeated and await _opens(desk, name, password)):
             raise
         account = found
-    await desk.tree.find(IMailStore).open(account.id)
+    await desk.store.open(account.id)
     return _row(account)
 
 
@@ -81,5 +80,6 @@ async def remove_account(desk: Desk, name: str, force: bool = False) -> Row:
         if not desk.repeated:
             raise
         return {"name": name, "enabled": False, "id": ""}
-    await desk.tree.find(IMailStore).remove(account.id)
+    for store in desk.stores.values():
+        await store.remove(account.id)
     return _row(await desk.people.remove_account(name))

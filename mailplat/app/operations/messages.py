@@ -10,7 +10,6 @@ from typing import Any
 import attrs
 
 from mailplat.app.operations.desk import Desk
-from mailplat.interfaces import IMailStore
 from mailplat.journal.explain import explained
 from mailplat.journal.journal import Journal
 from mailplat.journal.records import written
@@ -72,8 +71,6 @@ class Mailboxes:
             account = await self.desk.directory.account(name)
             boxes: Sequence[Mailbox] = ()
             if account:
-                boxes = await (
-                    await self.desk.tree.find(IMailStore).open(account.id)
-                ).mailboxes()
+                boxes = await (await self.desk.store.open(account.id)).mailboxes()
             self._names[name] = {box.id: box.name for box in boxes}
         return self._names[name]

@@ -39,13 +39,13 @@ AT_ONCE = 4 * MIB  # octets of messages that go out in one answer
 async def import_mail(desk: Desk, name: str) -> Conversation:
     """Take messages into an account.  Raises `NoSuchAccount`."""
     account = await _account(desk, name)
-    return Import(desk.tree.find(IMailStore), account, desk.tree.find(Spool))
+    return Import(desk.store, account, desk.tree.find(Spool))
 
 
 async def export_mail(desk: Desk, name: str) -> Conversation:
     """Give an account's messages out.  Raises `NoSuchAccount`."""
     account = await _account(desk, name)
-    return Export(await desk.tree.find(IMailStore).open(account))
+    return Export(await desk.store.open(account))
 
 
 async def _account(desk: Desk, name: str) -> AccountId:

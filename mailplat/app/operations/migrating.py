@@ -1,0 +1,208 @@
+"""Mail goes from one store of a house to another, with all its numbers.
+
+The accounts go on living in the first store meanwhile: each run takes over what has
+changed since the last.  The last run is made while no server answers the door; then the
+configuration may name the other store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import attrs
+
+from mailplat.app.conversation import Conversation, Said
+from mailplat.app.operations.desk import Desk
+from mailplat.interfaces import IAccount, IMailStore, IRestorable
+from mailplat.mail.content import CHUNK, Content
+from mailplat.mail.errors import BadParameter, NotPermitted, StoreFailed, Unsupported
+from mailplat.mail.mailbox import (
+    Batch,
+    Mailbox,
+    MailboxId,
+    MailboxIndex,
+    NewMessage,
+    Record,
+    UidSet,
+    Wanted,
+)
+from mailplat.mail.people import Account
+from mailplat.mail.restoring import Restored
+from mailplat.mail.summary import Summary, read_summary, summary_of
+
+TOGETHER = 50  # messages that are restored, and looked at again, in one step
+
+
+async def migrate(desk: Desk, source: str, target: str) -> Conversation:
+    """Bring a store up to date with another one.
+
+    Raises `BadParameter` for a store that there is not, and `NotPermitted` where the two
+    are one.
+    """
+    stores = desk.stores
+    for name in (source, target):
+        if name not in stores:
+            there = ", ".join(sorted(stores))
+            raise BadParameter(f"there is no store {name}; there are {there}")
+    if _are_one(stores[source], stores[target]):
+        raise NotPermitted(f"{source} and {target} keep their mail in the same place")
+    return Migration(stores[source], stores[target], await desk.people.accounts())
+
+
+def _are_one(one: Any, other: Any) -> bool:
+    """Say whether two stores share what they keep: the index has one set of tables."""
+    database = getattr(one, "database", None)
+    return one is other or (database is not None and database is getattr(other, "database", 0))
+
+
+@attrs.define
+class Migration:
+    """Answers ``go on`` with how far it has come, until it is done."""
+
+    _source: IMailStore
+    _target: IMailStore
+    _people: Sequence[Account]
+    _steps: AsyncIterator[None] | None = None
+    accounts: int = 0
+    messages: int = 0  # that are the same in both
+    written: int = 0
+    removed: int = 0
+    octets: int = 0  # of what was written
+    _account: str = ""
+
+    async def answer(self, said: dict[str, Any], octets: bytes) -> Said:
+        if said.get("do") != "go on":
+            raise BadParameter(f"a migration knows nothing of {said.get('do')}")
+        self._steps = self._steps or self._all()
+        done = await anext(self._steps, self) is self
+        return {
+            "done": done,
+            "account": self._account,
+            "accounts": self.accounts,
+            "messages": self.messages,
+            "written": self.written,
+            "removed": self.removed,
+            "octets": self.octets,
+        }, b""
+
+    def end(self) -> None:
+        """Each step is whole in itself."""
+        self._steps = None
+
+    async def _all(self) -> AsyncIterator[None]:
+        for account in self._people:
+            self._account = account.name
+            old: IAccount = await self._source.open(account.id)
+            new: IAccount = await self._target.open(account.id)
+            async for step in self._one(old, new):
+                yield step
+            self.accounts += 1
+
+    async def _one(self, old: IAccount, new: Any) -> AsyncIterator[None]:
+        """Bring one account up to date."""
+        if not _can_restore(new):
+            raise Unsupported("the target can't take mail with its numbers")
+        boxes: Sequence[Mailbox] = await old.mailboxes()
+        _refuse_strangers(boxes, await new.mailboxes(), self._account)
+        inbox: MailboxIndex = await old.index(boxes[0].id)
+        subscribed = await old.subscriptions()
+        here = await new.restore_mailboxes(boxes, subscribed, inbox.modseq)
+        yield
+        for box, there in zip(boxes, here, strict=True):
+            before, after = _facts(await old.index(box.id)), _facts(await new.index(there))
+            gone = UidSet.from_sorted(sorted(after.keys() - before.keys()))
+            if gone:
+                self.removed += len(await new.expunge(there, gone))
+            differing = [uid for uid in before if after.get(uid) != before[uid]]
+            self.messages += len(before) - len(differing)
+            for start in range(0, len(differing), TOGETHER):
+                some = UidSet.from_sorted(differing[start : start + TOGETHER])
+                await self._copy(old, box.id, new, there, some)
+                yield
+
+    async def _copy(
+        self, old: IAccount, box: MailboxId, new: Any, there: MailboxId, uids: UidSet
+    ) -> None:
+        """Restore messages, and compare what came of it."""
+        wanted = Wanted.FLAGS | Wanted.SUMMARY | Wanted.CONTENT
+        async with old.records(box, uids, wanted) as cursor:
+            while (batch := await cursor.next_batch()) is not None:
+                records = _records(batch)
+                contents = [await old.content(record) for record in records]
+                messages = [
+                    Restored(record, NewMessage(content, await _summary(record, content)))
+                    for record, content in zip(records, contents, strict=True)
+                ]
+                await new.restore(there, messages)
+                expected = [
+                    await _print(record, content)
+                    for record, content in zip(records, contents, strict=True)
+                ]
+                kept = UidSet.from_sorted([record.uid for record in records])
+                if await _prints(new, there, kept) != expected:
+                    raise StoreFailed(f"{self._account}: what was written reads differently")
+                self.written += len(records)
+                self.messages += len(records)
+                self.octets += sum(record.size for record in records)
+
+
+def _can_restore(account: object) -> bool:
+    return bool(IRestorable.providedBy(account))
+
+
+def _refuse_strangers(boxes: Sequence[Mailbox], there: Sequence[Mailbox], account: str) -> None:
+    """Raise `NotPermitted` where the target holds mail that never was in the source.
+
+    The UIDVALIDITY of its INBOX becomes that of the source before any message comes.
+    """
+    messages = sum(box.messages for box in there)
+    if messages and boxes[0].uid_validity != there[0].uid_validity:
+        raise NotPermitted(f"{account} has {messages} other messages in the target already")
+
+
+def _facts(index: MailboxIndex) -> dict[int, tuple[int, frozenset[str]]]:
+    """Return mod-sequence and flags of each message, which tell whether it is the same."""
+    sets = [frozenset(name.lower() for name in names) for names in index.flag_sets]
+    columns = zip(index.uids, index.modseqs, index.flags, strict=True)
+    return {uid: (modseq, sets[flags]) for uid, modseq, flags in columns}
+
+
+def _records(batch: Batch) -> list[Record]:
+    return list(batch.records())
+
+
+async def _summary(record: Record, content: Content) -> Summary:
+    """Return the summary that was kept, or a new one where it is of an older version."""
+    octets = record.summary or b""
+    try:
+        facts = read_summary(octets)
+    except ValueError:
+        return await summary_of(content)
+    return Summary(octets, facts.body, facts.references)
+
+
+async def _prints(account: IAccount, mailbox: MailboxId, uids: UidSet) -> list[tuple[Any, ...]]:
+    found: list[tuple[Any, ...]] = []
+    wanted = Wanted.FLAGS | Wanted.CONTENT
+    async with account.records(mailbox, uids, wanted) as cursor:
+        while (batch := await cursor.next_batch()) is not None:
+            for record in batch.records():
+                found.append(await _print(record, await account.content(record)))  # noqa: PERF401
+    return found
+
+
+async def _print(record: Record, content: Content) -> tuple[Any, ...]:
+    """Return what has to be the same of a message in both stores."""
+    digest = blake2b(digest_size=20)
+    for start in range(0, content.size, CHUNK):
+        digest.update(await content.read(start, start + CHUNK))
+    return (
+        record.uid,
+        record.modseq,
+        frozenset(name.lower() for name in record.flags or ()),
+        record.received,
+        record.saved,
+        digest.digest(),
+    )
