@@ -8,6 +8,7 @@ take long.  A failure prints the input; put it among the seeds.
 
 from __future__ import annotations
 
+import io
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -44,6 +45,8 @@ from mailplat.mail.sortkeys import address_keys, moment_key, subject_key
 from mailplat.mail.structure import Scanner, scan
 from mailplat.mail.summary import read_summary, summarise
 from mailplat.mail.words import decoded_words, shown
+from mailplat.moving import maildir, mbox
+from mailplat.moving.letters import mailbox_name, proper_flags
 from mailplat.testing.corpus import samples
 from mailplat.testing.imapwords import words_of
 from mailplat.wire.engine import After, Engine
@@ -166,6 +169,15 @@ CODECS = (
     QuotedPrintableEncoder,
     UuDecoder,
 )
+
+
+FROM = b"From a Mon Nov 23 12:00:00 2026\n"
+MBOX_SEEDS = [
+    FROM + b"Status: RO\nX-Status: A\nX-Keywords: x\na: b\n\n>From b\n\nFrom \nc: d\n\n",
+    b"From - Mon Nov 23 12:00:00 2026\r\nX-Mozilla-Status: 0001\r\n\r\nbody\r\n\r\n" * 3,
+    b"From a 12:00 2026\nContent-Length: 10\n\nFrom a\n\n\n\n" * 3,
+]
+MAILDIR_SEEDS = [b"0 $Work\n1 x\n", b"1.a.host,S=5:2,FSab", b".Entw&APw-rfe.&-.2026/.a/b"]
 
 
 @attrs.frozen
@@ -362,6 +374,32 @@ def read_to_recode(octets: bytes, chance: random.Random) -> None:
     assert b"".join([*written, recoder.finish()]).isascii() or not found.is_possible
 
 
+def read_mbox(octets: bytes, chance: random.Random) -> None:
+    def read(chunk: int) -> list[tuple[bytes, frozenset[str], float | None]]:
+        found = mbox.letters(io.BytesIO(octets), "INBOX", "", chunk)
+        return [(b"".join(one.pieces), one.flags, one.received) for one in found]
+
+    messages = read(LONGEST)
+    assert read(chance.choice((50, 300, 5000))) == messages
+    moment = 1_700_000_000.0
+    clean = [
+        (octets.replace(b"\r", b"").replace(b"\n", b"\r\n"), flags, moment)
+        for octets, flags, _ in messages
+    ]
+    kept = [one for one in clean if one[0].endswith(b"\r\n")]
+    octets = b"".join(b"".join(mbox.written([one], *facts)) for one, *facts in kept)
+    assert read(LONGEST) == kept
+
+
+def read_maildir(octets: bytes, chance: random.Random) -> None:
+    text = octets.decode("utf-8", "replace")
+    keywords = maildir.read_keywords(octets)
+    proper_flags([*maildir.flags_in(text, keywords), *keywords.values()])
+    name = mailbox_name(maildir.mailbox_parts(text.split("/")))
+    folder = maildir.folder_name(name.split("/"))
+    assert mailbox_name(maildir.mailbox_parts([folder] if folder else [])) == name
+
+
 TARGETS = [
     Target("structure", MIME_SEEDS, read_structure),
     Target("field", FIELD_SEEDS, read_field),
@@ -375,6 +413,8 @@ TARGETS = [
     Target("words", [*HEADER_SEEDS, *BODY_SEEDS], read_words),
     Target("body", BODY_SEEDS, read_body),
     Target("address", ADDRESS_SEEDS, read_address),
+    Target("mbox", MBOX_SEEDS, read_mbox),
+    Target("maildir", MAILDIR_SEEDS, read_maildir),
 ]
 
 
