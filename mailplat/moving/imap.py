@@ -9,6 +9,7 @@ The extra ``imap`` brings the client library.
 
 from __future__ import annotations
 
+import imaplib
 import ssl
 import tempfile
 from collections import deque
@@ -27,6 +28,7 @@ from mailplat.moving.letters import (
     LARGEST_MESSAGE,
     Box,
     Letter,
+    failing,
     mailbox_name,
     pieces_of,
     proper_flags,
@@ -52,6 +54,10 @@ ROLES = {
 
 class ImapFailed(Exception):
     """The other server can't be reached, refuses or talks nonsense; the text says what."""
+
+
+class Refused(ImapFailed):
+    """The other server has said no, and would again."""
 
 
 @attrs.frozen
@@ -148,13 +154,17 @@ class ImapSource:
     _idle: SimpleQueue[Any] = attrs.field(factory=SimpleQueue, init=False)
     _all: list[Any] = attrs.field(factory=list, init=False)
     _remotes: list[Remote] = attrs.field(factory=list, init=False)
+    _refused: dict[str, Refused] = attrs.field(factory=dict, init=False)
 
     def boxes(self) -> list[Box]:
         """Connect, and return what mailboxes there are; raises `ImapFailed`."""
         return self._on_one(self._list)
 
     def letters(self, knows: Callable[[Sequence[str]], set[str]]) -> Iterator[Letter]:
-        """Yield the messages whose keys nobody knows; raises `ImapFailed`."""
+        """Yield the messages whose keys nobody knows; raises `ImapFailed`.
+
+        A mailbox that the server refuses is a letter whose pieces raise `OSError`.
+        """
         with ThreadPoolExecutor(self.connections) as pool:
             under_way: deque[tuple[Remote, Sequence[Found], Future[list[Body]]]] = deque()
             try:
@@ -166,6 +176,8 @@ class ImapSource:
                     yield from self._fetched(*under_way.popleft())
             finally:
                 pool.shutdown(cancel_futures=True)
+        for name, why in self._refused.items():
+            yield Letter("", failing(OSError(str(why))), name)
 
     def close(self) -> None:
         """Say goodbye on every connection."""
@@ -189,7 +201,7 @@ class ImapSource:
             role = next((ROLES[flag] for flag in lower if flag in ROLES), "")
             box = Box(mailbox_name(parts), role, name in subscribed)
             self._remotes.append(Remote(name, box))
-            self.total += int(client.folder_status(name, ["MESSAGES"])[b"MESSAGES"])
+            self.total += _count(client, name)
         return [remote.box for remote in self._remotes]
 
     def _jobs(
@@ -197,7 +209,11 @@ class ImapSource:
     ) -> Iterator[tuple[Remote, Sequence[Found]]]:
         """Yield which messages to fetch together."""
         for remote in self._remotes:
-            validity, uids = self._on_one(partial(_numbers, name=remote.name))
+            try:
+                validity, uids = self._on_one(partial(_numbers, name=remote.name))
+            except Refused as why:
+                self._refused[remote.name] = why
+                continue
             for start in range(0, len(uids), LOOKED_AT):
                 some = uids[start : start + LOOKED_AT]
                 look = partial(self._look, remote=remote, validity=validity, uids=some)
@@ -263,6 +279,9 @@ class ImapSource:
             try:
                 result = work(client)
             except (OSError, client_error()) as problem:
+                if not isinstance(problem, OSError | imaplib.IMAP4.abort):
+                    self._idle.put(client)
+                    raise Refused(f"{self.server.host}: {problem}") from problem
                 if not left:
                     raise ImapFailed(f"{self.server.host}: {problem}") from problem
                 continue
@@ -277,6 +296,16 @@ def _prefix(client: Any) -> str:
         return ""
     personal = client.namespace().personal
     return str(personal[0][0]) if personal else ""
+
+
+def _count(client: Any, name: str) -> int:
+    """Return how many messages there are, for a bar; none where the server won't say."""
+    try:
+        return int(client.folder_status(name, ["MESSAGES"])[b"MESSAGES"])
+    except client_error() as problem:
+        if isinstance(problem, imaplib.IMAP4.abort):
+            raise
+        return 0
 
 
 def _numbers(client: Any, name: str) -> tuple[int, list[int]]:

@@ -129,3 +129,12 @@ def pieces_of(file: BinaryIO, chunk: int = CHUNK) -> Iterator[bytes]:
     """Yield what is left of a file."""
     while piece := file.read(chunk):
         yield piece
+
+
+def failing(problem: Exception) -> Iterator[bytes]:
+    """Return the pieces of what can't be read: they raise ``problem``."""
+    return map(_raised, (problem,))
+
+
+def _raised(problem: Exception) -> bytes:
+    raise problem

@@ -24,6 +24,7 @@ from mailplat.moving.letters import (
     CHUNK,
     Box,
     Letter,
+    failing,
     mailbox_name,
     pieces_of,
     proper_flags,
@@ -84,7 +85,7 @@ class FileSource:
             try:
                 yield from self._of(leaf)
             except UNREADABLE as problem:
-                yield Letter("", _failing(problem), self._place(leaf))
+                yield Letter("", failing(problem), self._place(leaf))
 
     def _of(self, leaf: Leaf) -> Iterator[Letter]:
         if leaf.folders and leaf.folders[-1] in maildir.FOLDERS:
@@ -188,14 +189,6 @@ class FileSource:
 
     def _place(self, leaf: Leaf) -> str:
         return leaf.name if self.tree.single else "/".join(leaf.parts)
-
-
-def _failing(problem: Exception) -> Iterator[bytes]:
-    return map(_raised, (problem,))
-
-
-def _raised(problem: Exception) -> bytes:
-    raise problem
 
 
 def _read(leaf: Leaf) -> Iterator[bytes]:

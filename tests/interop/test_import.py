@@ -20,7 +20,8 @@ import pytest
 import trustme
 
 from mailplat.mail.mailbox import DRAFT, FLAGGED, SEEN
-from mailplat.moving.imap import ImapFailed, ImapSource, Server
+from mailplat.moving.imap import ImapFailed, ImapSource, Remote, Server
+from mailplat.moving.letters import Box
 from mailplat.moving.sources import FileSource
 from mailplat.moving.trees import opened
 from mailplat.testing.programs import LOOPBACK, Dovecot, free_base
@@ -221,6 +222,19 @@ def test_a_user_may_have_an_address() -> None:
     assert (server.user, server.host, server.port) == (
         "ann+x@example.net", "imap.example.net", 993,
     )  # fmt: skip
+
+
+def test_a_mailbox_that_is_refused_is_named(elsewhere: DovecotImap) -> None:
+    server = Server("imap", LOOPBACK, elsewhere.port, "ann", insecure=True)
+    source = ImapSource(server, elsewhere.password)
+    with contextlib.closing(source):
+        source.boxes()
+        source._remotes.insert(0, Remote("gone", Box("gone")))
+        *found, last = source.letters(lambda _keys: set())
+        assert len(found) == sum(BOXES.values())
+        assert last.place == "gone"
+        with pytest.raises(OSError, match="exist"):
+            list(last.pieces)
 
 
 def test_a_connection_that_breaks_is_made_anew(elsewhere: DovecotImap) -> None:
