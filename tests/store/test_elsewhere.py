@@ -30,6 +30,7 @@ from mailplat.store.indexed.queries.audit import audit
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
 from mailplat.testing.contracts.account import AccountContract
 from mailplat.testing.contracts.accounts import ALICE, BIG, HELLO, octets, records
+from mailplat.testing.contracts.restoring import RestorableContract
 from mailplat.testing.contracts.store import StoreContract
 from mailplat.testing.fakes import FakeBus, FakeContent, FakeContents, new_message
 from mailplat.testing.fixtures import async_yield_fixture
@@ -75,6 +76,16 @@ class TestAccountOnFiles(AccountContract):
     ) -> AsyncIterator[IMailStore]:
         async with on_files(tmp_path, reactor, bus) as store:
             yield store
+
+
+class TestRestoringOnFiles(RestorableContract):
+    @async_yield_fixture
+    async def store(
+        self, tmp_path: Path, reactor: IReactorFromThreads, bus: IBus
+    ) -> AsyncIterator[IMailStore]:
+        async with on_files(tmp_path, reactor, bus) as store:
+            yield store
+            assert not await store.database.read(audit, at_rest=False)
 
 
 class TestStoreOnPackedFiles(StoreContract):
