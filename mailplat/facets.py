@@ -150,9 +150,10 @@ class IRestorable(Interface):
     """Facet of `IAccount`: takes an account as another store has it, with its numbers.
 
     Both methods may be called again, for what has changed since; nobody else works at
-    the account meanwhile.  Afterwards `IAccount.changes` begins at the mod-sequence
-    that was restored.  Identities of mailboxes, emails and threads are kept where the
-    store can; what shared one shares one in any case.
+    the account meanwhile, and `restore_mailboxes` is what ends it.  Afterwards
+    `IAccount.changes` begins at the mod-sequence that was restored.  Identities of
+    mailboxes, emails and threads are kept where the store can; what shared one shares
+    one in any case.
     """
 
     def restore_mailboxes(

@@ -121,6 +121,7 @@ class Migration:
                 some = UidSet.from_sorted(differing[start : start + TOGETHER])
                 await self._copy(old, box.id, new, there, some)
                 yield
+        await new.restore_mailboxes(boxes, subscribed, inbox.modseq)
 
     async def _copy(
         self, old: IAccount, box: MailboxId, new: Any, there: MailboxId, uids: UidSet

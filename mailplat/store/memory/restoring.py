@@ -21,7 +21,7 @@ def restore_mailboxes(
         box.name, box.uid_validity = mailbox.name, mailbox.uid_validity
         box.role = Role.INBOX if mailbox.name == INBOX else mailbox.role
         box.uid_next = max(mailbox.uid_next, *box.messages, 1)
-        box.modseq = mailbox.highest_modseq
+        box.modseq = max(box.modseq, mailbox.highest_modseq)
         mail.uid_validity = max(mail.uid_validity, box.uid_validity)
     mail.subscribed = set(subscribed)
     begin_anew(mail, modseq)

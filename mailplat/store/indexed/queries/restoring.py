@@ -27,6 +27,7 @@ from mailplat.store.indexed.queries.changes import Done, known, mailbox_id, numb
 from mailplat.store.indexed.queries.flags import flag_set, flag_sets, spelt
 from mailplat.store.indexed.queries.mailboxes import INBOX_NUMBER, ensure_account
 from mailplat.store.indexed.queries.places import drop_places, places_of
+from mailplat.store.indexed.queries.showing import forget_shown
 
 FRONT = "restored "  # of the keys
 
@@ -84,6 +85,7 @@ def restore_mailboxes(
     rows = [(account, name) for name in sorted(set(subscribed))]
     bulk(db, "INSERT INTO store_subscriptions VALUES {rows}", rows)
     _begin_anew(db, account, max([modseq, *(box.highest_modseq for box in mailboxes)]))
+    forget_shown(db, account)  # what came since with older mod-sequences is to be shown too
     here = [mailbox_id(number) for number in numbers]
     return Done(here, ModSeq(modseq), frozenset(here))
 
