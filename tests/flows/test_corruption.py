@@ -62,7 +62,7 @@ async def sound(tmp_path: Path) -> AsyncIterator[Path]:
     await database.open()
     for room, package in ROOMS.items():
         await database.migrate(room, steps_of(package))
-    store = IndexedStore(IndexedStoreSettings(), database, Bus(clock), clock)
+    store = IndexedStore(IndexedStoreSettings(), database, Bus(clock), clock, clock)
     await store.prepare()
     for number in range(60):
         account = AccountId("alice" if number % 3 else "bob")

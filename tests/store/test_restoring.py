@@ -38,7 +38,7 @@ class TestIndexed(RestorableContract):
     @async_yield_fixture
     async def store(self, database: Database, bus: IBus) -> AsyncIterator[IMailStore]:
         await database.open()
-        store = IndexedStore(IndexedStoreSettings(), database, bus, Clock())
+        store = IndexedStore(IndexedStoreSettings(), database, bus, Clock(), Clock())
         await store.prepare()
         yield store
         wrong = await database.read(audit, at_rest=False)

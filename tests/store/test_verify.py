@@ -47,7 +47,7 @@ async def filled(folder: Path) -> IndexedStore:
     clock: Any = Clock()
     database = database_at_once(folder / "mail.db")
     await database.open()
-    store = IndexedStore(IndexedStoreSettings(), database, Bus(clock), clock)
+    store = IndexedStore(IndexedStoreSettings(), database, Bus(clock), clock, clock)
     await store.prepare()
     for account in (ALICE, BOB):
         for number in range(8):
@@ -215,11 +215,11 @@ async def test_mail_of_an_account_that_nobody_has(store: IndexedStore) -> None:
 
 async def test_watchers_are_told_of_what_was_mended(store: IndexedStore) -> None:
     told: list[AccountChanged] = []
-    store._clock.advance(0)
+    store._wall.advance(0)
     store._bus.subscribe(AccountChanged, told.append)
     await store.database.write(run, BROKEN["flags that"])
     await store.verify(mend=True)
-    store._clock.advance(0)
+    store._wall.advance(0)
     assert {one.account for one in told} == {BOB}
 
 
