@@ -85,8 +85,9 @@ class Crew:
     Cancelling an answer takes the job out of the line if no thread has it yet:
     then it never runs.  A job that has begun runs to its end, still holds its
     thread, and its outcome is dropped.  Up to ``spare`` threads are started in the
-    place of those so held, and end when these are free again; where all hang, what is
-    asked is refused at once.
+    place of those so held, and end when these are free again.  That is when the next
+    job comes and no sooner: those that wait in line came with what hangs, may hang as
+    well, and will soon be given up.  Where all hang, what is asked is refused at once.
     """
 
     log = Logger()
@@ -197,8 +198,6 @@ class Crew:
                 for job in jobs:
                     if job.answer is answer:
                         job.abandoned = True
-            if len(self._jobs) > self._idle:
-                self._hire()
             if self._spare and self.stuck:
                 self._tell_of_stuck()
 

@@ -295,7 +295,7 @@ async def test_threads_that_hang_are_replaced_up_to_a_bound(
     assert crew.is_over
 
 
-async def test_a_job_that_waits_gets_the_thread_that_replaces_another(
+async def test_the_next_job_brings_the_thread_that_replaces_another(
     reactor: IReactorFromThreads,
 ) -> None:
     crew, gate = Crew(reactor, "crew", threads=1, waiting=10, spare=1), Gate()
@@ -303,6 +303,7 @@ async def test_a_job_that_waits_gets_the_thread_that_replaces_another(
     gate.wait_until_entered()
     waits = crew.ask(divmod, 7, 2)
     held.cancel()
+    assert await crew.ask(divmod, 8, 2) == (4, 0)
     assert await waits == (3, 1)
     gate.open()
     await crew.stop()
@@ -319,12 +320,12 @@ async def test_a_plugin_that_hangs_takes_nothing_from_the_others(
         entered.append(number)
         opened.wait()
 
-    jobs = [Deferred.fromCoroutine(workers.run_for("scanner", hang, n)) for n in range(most)]
-    for count, job in enumerate(jobs, 1):
+    for number in range(most):
+        job = Deferred.fromCoroutine(workers.run_for("scanner", hang, number))
         job.addErrback(lambda failure: failure.trap(CancelledError))
-        while len(entered) < count:
+        while len(entered) <= number:
             await deferLater(reactor, 0)
-        jobs[entered[count - 1]].cancel()
+        job.cancel()
     with pytest.raises(Overloaded):
         await workers.run_for("scanner", divmod, 7, 2)
     assert await workers.run_for("tagger", divmod, 7, 2) == (3, 1)
