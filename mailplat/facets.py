@@ -5,7 +5,7 @@ Import them from `mailplat.interfaces`, the only door.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from zope.interface import Interface
 
@@ -280,3 +280,13 @@ class IPlacedContents(Interface):
 
     def forget(account: AccountId) -> Awaitable[None]:
         """Show nothing more of an account that has been removed."""
+
+
+# Of a store, for backups.
+
+
+class IHeldContents(Interface):
+    """Facet of `IMailStore`: one that can keep all contents for a while, whoever deletes."""
+
+    def hold() -> Callable[[], None]:
+        """Remove no content from now on until what is returned is called."""

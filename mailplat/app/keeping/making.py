@@ -54,8 +54,8 @@ class Maker:
     Databases are read page by page as they are at one moment (`Frozen`), everything
     else file by file.  A file that has its size and time of before is taken to be what
     it was, so contents that lie in files, which never change, are read once.  Contents
-    are listed after the database was frozen, so all that it names are still there or
-    have been removed since by those whose mail it was.
+    are listed after the database was frozen, and whoever asks for a backup holds them
+    meanwhile (`IHeldContents`), so all that it names are still there.
 
     ``pause`` is awaited after some pieces with the seconds that they took, so that a
     server has the disk for itself as long again.

@@ -11,7 +11,7 @@ from mailplat.app.keeping.making import Maker, taking_turns
 from mailplat.app.keeping.manifest import Backup
 from mailplat.app.keeping.single import Restorer
 from mailplat.app.operations.desk import Desk
-from mailplat.interfaces import IDirectoryAdmin, IMailStore, IVerified
+from mailplat.interfaces import IDirectoryAdmin, IHeldContents, IMailStore, IVerified
 from mailplat.mail.finding import Finding
 
 MOST = 1000  # findings that are told
@@ -32,7 +32,13 @@ async def backup(
         Backup(Path(target)),
         taking_turns(desk.ground) if slowly else None,
     )
-    return await maker.make(keep, journal)
+    stores = [m.thing for m in desk.tree.made if IHeldContents.providedBy(m.thing)]
+    let_go = [store.hold() for store in stores]
+    try:
+        return await maker.make(keep, journal)
+    finally:
+        for one in let_go:
+            one()
 
 
 async def restore_account(

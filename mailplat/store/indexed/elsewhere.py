@@ -7,7 +7,7 @@ removed, is looked for once after the next start.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 
 import attrs
@@ -57,6 +57,8 @@ class Elsewhere:
         self._added: dict[str, Deferred[None]] = {}  # those for which no commit is asked yet
         self._unsure: dict[str, tuple[Kept, Deferred[None]]] = {}
         self._stopping = False
+        self._holders = 0
+        self._held: list[str] = []  # what is to be removed when nobody holds it any more
         self._mark = ""  # the key of what says whose place it is
 
     async def prepare(self) -> None:
@@ -145,12 +147,27 @@ class Elsewhere:
 
     async def remove(self, keys: Sequence[str]) -> None:
         """Remove contents that no email has any more; never fails."""
+        if self._holders:
+            self._held += keys
+            return
         try:
             if keys:
                 await self._place.remove(keys)
         except Exception as error:  # noqa: BLE001 - it is found after the next start
             if not isinstance(error, ShuttingDown):
                 self.log.failure("{count} contents are left to the next start", count=len(keys))
+
+    def hold(self) -> Callable[[], None]:
+        """Remove nothing until what is returned is called, and then what has come together."""
+        self._holders += 1
+
+        def let_go() -> None:
+            self._holders -= 1
+            if not self._holders:
+                held, self._held = self._held, []
+                self._remove_behind(held)
+
+        return let_go
 
     async def sweep(self) -> None:
         """Remove what no email has, some at a time."""

@@ -15,6 +15,7 @@ from mailplat.interfaces import (
     IBus,
     IContentStore,
     IDeliveryKeys,
+    IHeldContents,
     IMailStore,
     IPlacedContents,
     IVerified,
@@ -58,7 +59,7 @@ class IndexedStoreSettings(Settings):
     )
 
 
-@implementer(IMailStore, IVerified, IDeliveryKeys)
+@implementer(IMailStore, IVerified, IDeliveryKeys, IHeldContents)
 class IndexedStore:
     """Every account's mail, indexed in a database; octets lie there too, or elsewhere.
 
@@ -149,6 +150,9 @@ class IndexedStore:
 
     async def known(self, account: AccountId, keys: Sequence[str]) -> Collection[str]:
         return await self.database.read(queries.arrivals.known_keys, account, keys)
+
+    def hold(self) -> Callable[[], None]:
+        return self.elsewhere.hold() if self.elsewhere else lambda: None
 
     def now(self) -> float:
         """Return the time that what happens now is kept under, in seconds since 1970."""
