@@ -144,6 +144,8 @@ class Scene:
             await store.prepare()
             yield cls(database, store, bus, clock, contents)
         finally:
+            if contents:
+                contents.finish()
             await database.close()
 
     @contextmanager

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from mailplat.files import Disk
 from mailplat.interfaces import House, IAddressedContents, IBatchedContents, IContentStore
 from mailplat.mail.content import Content, whole
-from mailplat.mail.errors import StoreFailed
+from mailplat.mail.errors import InUse, StoreFailed
 from mailplat.mail.people import AccountId
 from mailplat.plugin import ConfigError, Settings
 from mailplat.store.contents.packing import CODECS, FRAME
@@ -68,8 +68,12 @@ class ContentFiles:
         """
         try:
             await self._ask(self._shelves.prepare)
-        except StoreFailed as problem:
+        except (StoreFailed, InUse) as problem:
             raise ConfigError(f"contents can't be kept here: {problem}") from problem
+
+    def finish(self) -> None:
+        """Let another have the folder."""
+        self._shelves.close()
 
     async def add(self, _account: AccountId, content: Content) -> str:
         if content.size <= FRAME:

@@ -10,6 +10,7 @@ name, so that no name is ever given twice.  All of this blocks.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import threading
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from mailplat.files import Disk, File, FolderSyncs
-from mailplat.mail.errors import DiskFull, NoSuchMessage, StoreFailed
+from mailplat.mail.errors import DiskFull, InUse, NoSuchMessage, StoreFailed
 from mailplat.mail.limits import KIB
 from mailplat.store.contents.packing import BY_SUFFIX, Codec, Packer, pack, unpacked
 
@@ -39,6 +40,8 @@ _KEY = re.compile(r"[0-9a-f]{4}/[0-9a-f]{2}/([0-9a-f]{64})-[0-9a-f]{12}(\.zst|\.
 _FOLDER = re.compile(r"[0-9a-f]{4}", re.ASCII)
 _SHELF = re.compile(r"[0-9a-f]{2}", re.ASCII)
 
+LOCK = ".lock"
+TO_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 UNFINISHED: Final = "new"  # stands for the digest in the name of what is being written
 
 
@@ -72,13 +75,18 @@ class Shelves:
         self._codec = codec
         self._syncs = FolderSyncs(disk)
         self._lock = threading.Lock()
+        self._held: File | None = None  # keeps other processes out
         self._shelf = 0  # the number of that which takes what is new
         self._first = 0  # of those that this process has put anything on
         self._free = 0  # places on it
 
     def prepare(self) -> None:
-        """Make the folder, and find the shelf that what is new goes to."""
+        """Make the folder, lock it, and find the shelf that what is new goes to.
+
+        Raises `InUse` where another house has it.
+        """
         self._disk.make_folder(self._root)
+        self._held = _locked(self._root / LOCK)
         last = max(
             (shelf for folder in self._folders() for shelf in self._in(folder)), default=""
         )
@@ -86,6 +94,11 @@ class Shelves:
             self._shelf = _number(last)
             self._free = max(0, ON_A_SHELF - len(_names_in(self._root / last)))
         self._first = self._shelf
+
+    def close(self) -> None:
+        """Let another have the folder."""
+        if self._held:
+            self._held.close()
 
     # Adding.
 
@@ -289,6 +302,19 @@ def _names_in(folder: Path) -> list[str]:
         return os.listdir(folder)  # noqa: PTH208 - names are all that is wanted
     except OSError as error:
         raise StoreFailed(f"{folder} can't be read: {error.strerror}") from error
+
+
+def _locked(path: Path) -> File:
+    """Return a file that is locked until it is closed, or the process ends."""
+    try:
+        file = File(path, os.open(path, TO_LOCK, 0o600))
+        with file.in_use() as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InUse(f"another house has {path.parent}") from None
+    except OSError as error:
+        raise StoreFailed(f"{path} can't be locked: {error.strerror}") from error
+    return file
 
 
 def _number(shelf: str) -> int:

@@ -76,6 +76,7 @@ class TestFiles(ContentsContract):
 
     async def reopened(self, contents: Any) -> ContentFiles:
         shelves_of = contents._shelves
+        contents.finish()
         other = ContentFiles.__new__(ContentFiles)
         other.__dict__.update(contents.__dict__)
         other._shelves = shelves.Shelves(Disk(), contents.folder, shelves_of._codec)
@@ -164,6 +165,7 @@ async def test_compression_may_be_changed(tmp_path: Path, reactor: Any) -> None:
         keys.append(await add(files, octets_of(700_000)))
         for key in keys:
             assert await files.read(key, 300_000, 300_010) == octets_of(300_010)[300_000:]
+        files.finish()
     assert len({files.address(key) for key in keys}) == 1
 
 
@@ -190,6 +192,7 @@ async def test_zstd_without_its_library_is_refused(
 ) -> None:
     files = await opened(tmp_path, workers_at_once(reactor), Disk(), compression="zstd")
     key = await add(files, octets_of(1000))
+    files.finish()
     monkeypatch.delitem(packing.CODECS, "zstd")
     monkeypatch.delitem(packing.BY_SUFFIX, ".zst")
     with pytest.raises(ConfigError, match=r"mailplat\[zstd\]"):
@@ -224,6 +227,16 @@ async def test_nobody_makes_what_is_around_the_folder(tmp_path: Path, reactor: A
     assert not list(tmp_path.iterdir())
 
 
+async def test_a_folder_is_one_houses(
+    files: ContentFiles, tmp_path: Path, reactor: Any
+) -> None:
+    """Another would sweep away what it doesn't know."""
+    with pytest.raises(ConfigError, match="another house has"):
+        await opened(tmp_path, workers_at_once(reactor), Disk())
+    files.finish()
+    await opened(tmp_path, workers_at_once(reactor), Disk())
+
+
 # Shelves.
 
 
@@ -234,6 +247,7 @@ async def test_one_shelf_is_filled_after_the_other(
     monkeypatch.setattr(shelves, "SHELVES", 3)
     files = await opened(tmp_path, workers_at_once(reactor), Disk())
     keys = [await add(files, b"%d" % n) for n in range(10)]
+    files.finish()
     files = await opened(tmp_path, workers_at_once(reactor), Disk())
     keys += [await add(files, b"%d" % n) for n in range(10)]
     assert [key[:7] for key in keys[::4]] == [
