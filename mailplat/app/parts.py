@@ -180,6 +180,8 @@ class _Planner:
             found = []
         if chosen := _chosen(part, wish.name, kind):
             found = [other for other in found if other.instance == chosen]
+            if not found:
+                raise _Unmet(f"needs {chosen!r} as its {wish.name}, and there is none")
         if len(found) == 1:
             return found[0]
         if found:

@@ -118,6 +118,12 @@ def test_a_word_says_that_there_is_to_be_none(word: str) -> None:
     assert hermit.stove is (stove if word == "wood" else None)
 
 
+def test_a_neighbour_that_is_named_is_never_left_out() -> None:
+    settings = HermitSettings(stove=Instance("coal"))
+    said = problems(part("store.main", Hermit, settings=settings))
+    assert said == "m.toml:9: store.main: needs 'coal' as its stove, and there is none"
+
+
 def problems(*parts: Part) -> str:
     with pytest.raises(BadConfiguration) as caught:
         plan(parts, VALUES, SOURCE)
