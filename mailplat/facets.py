@@ -282,6 +282,16 @@ class IPlacedContents(Interface):
         """Show nothing more of an account that has been removed."""
 
 
+class IExaminedContents(Interface):
+    """Facet of `IContentStore`: one that can say how much it holds, and whether it is sound."""
+
+    def used() -> Awaitable[tuple[int, int]]:
+        """Return how many contents there are, and how many octets they take."""
+
+    def is_sound(key: str) -> Awaitable[bool]:
+        """Read a content, and say whether it is what it was; raises `NoSuchMessage`."""
+
+
 # Of a store, for backups.
 
 

@@ -60,6 +60,7 @@ from mailplat.facets import (  # one door for all: they are imported from here
     IBatchedContents as IBatchedContents,
     IDeliveryKeys as IDeliveryKeys,
     IDirectoryAdmin as IDirectoryAdmin,
+    IExaminedContents as IExaminedContents,
     IHeldContents as IHeldContents,
     ILifetime as ILifetime,
     IPlacedContents as IPlacedContents,

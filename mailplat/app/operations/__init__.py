@@ -19,6 +19,7 @@ from mailplat.app.operations import (
     mime,
     moving,
     server,
+    store,
 )
 from mailplat.app.operations.desk import Desk
 
@@ -50,6 +51,8 @@ OPERATIONS: dict[str, Operation] = {
     "mime.remove": mime.remove_type,
     "mime.guess": mime.guess,
     "store.migrate": migrating.migrate,
+    "store.usage": store.usage,
+    "store.examine": store.examine,
     "server.status": server.status,
     "server.furnish": server.furnish,
 }

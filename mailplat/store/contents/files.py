@@ -11,7 +11,13 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailplat.files import Disk
-from mailplat.interfaces import House, IAddressedContents, IBatchedContents, IContentStore
+from mailplat.interfaces import (
+    House,
+    IAddressedContents,
+    IBatchedContents,
+    IContentStore,
+    IExaminedContents,
+)
 from mailplat.mail.content import Content, whole
 from mailplat.mail.errors import InUse, StoreFailed
 from mailplat.mail.people import AccountId
@@ -37,7 +43,7 @@ class ContentFilesSettings(Settings):
     )
 
 
-@implementer(IContentStore, IAddressedContents, IBatchedContents)
+@implementer(IContentStore, IAddressedContents, IBatchedContents, IExaminedContents)
 class ContentFiles:
     """Keeps each content as a file, named for the SHA-256 of its octets.
 
@@ -104,11 +110,9 @@ class ContentFiles:
         return digest_in(key) or key.encode()
 
     async def is_sound(self, key: str) -> bool:
-        """Say whether a content is still what it was; raises `NoSuchMessage`."""
         return await self._ask(self._shelves.is_sound, key)
 
     async def used(self) -> tuple[int, int]:
-        """Return how many contents there are, and how many octets they take on the disk."""
         return await self._ask(self._shelves.used)
 
     def _give_up(self, writing: Writing) -> None:

@@ -1,0 +1,61 @@
+"""The commands of ``mailplat store``: what there is, and whether it is sound."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from mailplat.app.cli.commands import as_json, on_a_house, say
+from mailplat.app.cli.places import Office
+
+
+@click.command()
+@click.option("--mailboxes", is_flag=True, help="One line for each mailbox, not each account.")
+@as_json
+@on_a_house
+def usage(office: Office, mailboxes: bool, as_json: bool) -> None:
+    """Print messages and octets by account, and what the places of contents hold."""
+    found = office.call("store.usage")
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    elif mailboxes:
+        say(found["mailboxes"], ["account", "mailbox", "messages", "octets"], False)
+    else:
+        say(_by_account(found["mailboxes"]), ["account", "messages", "octets"], False)
+    if not as_json:
+        for row in found["contents"]:
+            click.echo(
+                "{place}: {contents} contents, {octets} octets on the disk".format(**row)
+            )
+
+
+@click.command()
+@as_json
+@on_a_house
+def examine(office: Office, as_json: bool) -> None:
+    """Read every content that lies in files, and name those that are damaged."""
+    found = office.call("store.examine")
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        for row in found:
+            click.echo(f"{row['place']}: {row['contents']} read, {len(row['damaged'])} damaged")
+            for key in row["damaged"]:
+                click.echo(f"damaged: {key}")
+    if any(row["damaged"] for row in found):
+        sys.exit(1)
+
+
+def _by_account(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    sums: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        one = sums.setdefault(
+            row["account"], {"account": row["account"], "messages": 0, "octets": 0}
+        )
+        one["messages"] += row["messages"]
+        one["octets"] += row["octets"]
+    return list(sums.values())
