@@ -26,7 +26,7 @@ from mailplat.app.foundation import Foundation, the_reactor
 from mailplat.app.lock import Lock
 from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.registry import discover
-from mailplat.app.tables import PORTALS, DatabaseSettings
+from mailplat.app.tables import CONTENTS, PORTALS, DatabaseSettings
 from mailplat.app.tree import Tree
 from mailplat.app.wiring import build, extractor_of
 from mailplat.interfaces import (
@@ -175,8 +175,13 @@ class Subject:
             await foundation.clear()
 
     def _in(self, folder: Path) -> Configuration:
-        """Return the configuration without portals, all that it keeps in one folder."""
+        """Return the configuration without portals, all that it keeps in one folder.
+
+        A place of contents stands alone: a store would leave its mark there.
+        """
         here = self.configuration
+        if self.entry.room is CONTENTS:
+            here = here.only(CONTENTS)
         database = next(n for n, t in here.tables.items() if isinstance(t, DatabaseSettings))
         own = here.tables[database].model_copy(update={"url": "sqlite:mail.db"})
         return attrs.evolve(
