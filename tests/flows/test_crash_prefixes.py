@@ -72,6 +72,12 @@ class Misled:
     def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         return self.db.all(self._sql(sql), values)
 
+    def tell(self, word: str) -> None:
+        self.db.tell(word)
+
+    def damage(self) -> list[str]:
+        return self.db.damage()
+
 
 def misled(unit: Callable[..., Any], said: str, done: str) -> Callable[..., Any]:
     def wrong(db: Connection, *args: Any) -> Any:
