@@ -9,16 +9,20 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from zope.interface import Interface
 
+from mailplat.mail.errors import OverQuota
 from mailplat.mail.finding import Finding
 from mailplat.mail.mailbox import (
     Mailbox,
     MailboxId,
     ModSeq,
-    UidSet,
 )
 from mailplat.mail.people import Account, AccountId, Alias, Domain
 from mailplat.mail.placing import Shown
+from mailplat.mail.quota import Allowance, Room, Usage
 from mailplat.mail.restoring import Restored
+from mailplat.mail.retention import Expunged
+from mailplat.mail.searching import Column, Found
+from mailplat.mail.sharing import Rights, Shared
 
 # Of any component.
 
@@ -177,23 +181,87 @@ class ISearchable(Interface):
     """Facet of `IAccount`: finds text by an index instead of reading everything."""
 
     def search_text(
-        mailbox: MailboxId, words: Sequence[str]
-    ) -> Awaitable[tuple[UidSet, UidSet]]:
-        """Return the UIDs whose text may hold all ``words``, and those not yet indexed."""
+        mailbox: MailboxId, words: Sequence[str], columns: Collection[Column] = tuple(Column)
+    ) -> Awaitable[Found]:
+        """Return the messages in which each of the words is, as a substring.
+
+        Each may be in any of the columns; that is meant of a message's text as
+        `mailplat.mail.search` makes it, and of words folded as it is.  The answer
+        is right at any time: what isn't indexed yet, what has been indexed only in
+        part, and what the index can't tell (words that are too short for it) is
+        unsure, and is for the asker to read.
+        """
 
 
 class IQuota(Interface):
-    """Facet of `IAccount`: bounded room (RFC 9208)."""
+    """Facet of `IAccount`: bounded room (RFC 9208).
 
-    def quota() -> Awaitable[Mapping[str, tuple[int, int | None]]]:
-        """Return use and limit by resource: STORAGE in octets, MESSAGE in numbers."""
+    What comes by `IAccount.append`, by `move` that keeps, or by a delivery, and
+    would not fit, raises `OverQuota`, or is refused with it.  A message that
+    replaces another needs room for what it is larger.  A delivery is refused with
+    `LongOverQuota` when nothing has fitted for as long as the allowance says.
+
+    The store tells `AccountNearlyFull` of an account that should be warned.
+    """
+
+    def quota() -> Awaitable[Mapping[str, Room]]:
+        """Return how `STORAGE`, in octets, and `MESSAGE` are used and bounded."""
 
     def set_quota(limits: Mapping[str, int | None]) -> Awaitable[None]:
-        """Set limits; None for no limit."""
+        """Give the account these limits of its own instead of those it had.
+
+        None: no limit.  For a resource that is left out the house's counts.
+        """
+
+
+class IQuotaStore(Interface):
+    """Facet of `IMailStore` whose accounts provide `IQuota`."""
+
+    def why_full(account: AccountId, size: int) -> Awaitable[OverQuota | None]:
+        """Return why a message of so many octets would be refused now, if it would.
+
+        That may be a little old: what counts is what a delivery hears.
+        """
+
+
+class IUndelete(Interface):
+    """Facet of `IAccount`: what was expunged is kept for some time, and can be brought back.
+
+    So it is for what `IAccount.expunge` and `remove` have removed, not for what was
+    moved or replaced.  It counts as no room that is taken, and no session sees it.
+    """
+
+    def expunged(since: float = 0.0, name: str = "") -> Awaitable[Sequence[Expunged]]:
+        """Return what was expunged since a time, of all mailboxes or the one of that name.
+
+        The latest comes first; of very much only a part is told.
+        """
+
+    def undelete(ids: Sequence[str]) -> Awaitable[int]:
+        """Bring messages back, all or none, and return how many there were.
+
+        They get new UIDs in the mailbox where they were, or one of its name, or else
+        in one below ``Restored``.  Raises `OverQuota`.
+        """
+
+
+class IUsage(Interface):
+    """Facet of `IMailStore`: tells what it keeps for whom."""
+
+    def extent() -> Awaitable[Mapping[str, int]]:
+        """Return octets by name: ``size`` of the database, ``free`` of it; what is known."""
+
+    def usage() -> Awaitable[Mapping[AccountId, Usage]]:
+        """Return what each account takes that has any mail."""
 
 
 class ISieveScripts(Interface):
-    """Facet of `IAccount`: keeps Sieve scripts (RFC 5804)."""
+    """Facet of `IAccount`: keeps Sieve scripts (RFC 5804).
+
+    It keeps them and doesn't read them.  `proper_script_name` says how names are
+    kept.  Raises `NoSuchScript`, `NotPermitted` for a name that none can have,
+    `TooMany` and `TooLarge`.
+    """
 
     def scripts() -> Awaitable[Mapping[str, bool]]:
         """Return the scripts' names, and which of them is active."""
@@ -201,38 +269,80 @@ class ISieveScripts(Interface):
     def script(name: str) -> Awaitable[bytes]:
         """Return a script's text."""
 
+    def check_script_room(name: str, size: int) -> Awaitable[None]:
+        """Raise what `put_script` would for a script of so many octets."""
+
     def put_script(name: str, octets: bytes) -> Awaitable[None]:
-        """Keep a script, in place of one of that name."""
+        """Keep a script, in place of one of that name, which stays active if it is."""
 
     def activate(name: str) -> Awaitable[None]:
         """Make a script the active one; an empty name leaves none active."""
 
+    def rename_script(old: str, new: str) -> Awaitable[None]:
+        """Give a script another name; raises `AlreadyExists`."""
+
     def remove_script(name: str) -> Awaitable[None]:
-        """Forget a script that is not active."""
+        """Forget a script; raises `NotPermitted` if it is active."""
 
 
 class IAnnotations(Interface):
-    """Facet of `IAccount`: annotations of mailboxes and of the account (RFC 5464)."""
+    """Facet of `IAccount`: annotations of mailboxes and of the account (RFC 5464).
 
-    def annotations(mailbox: MailboxId | None) -> Awaitable[Mapping[str, bytes]]:
-        """Return the entries of a mailbox, or of the account."""
+    `proper_entry` says how entries are called.  Those below ``/shared/`` are the same
+    for all; those below ``/private/`` are ``reader``'s own, who is the account itself
+    if left out.
+    """
+
+    def annotations(
+        mailbox: MailboxId | None, reader: AccountId | None = None
+    ) -> Awaitable[Mapping[str, bytes]]:
+        """Return the entries of a mailbox, or of the account, that the reader sees."""
 
     def annotate(
-        mailbox: MailboxId | None, entries: Mapping[str, bytes | None]
+        mailbox: MailboxId | None,
+        entries: Mapping[str, bytes | None],
+        reader: AccountId | None = None,
     ) -> Awaitable[ModSeq]:
-        """Set entries; None removes one."""
+        """Set entries, all or none; None removes one.  `changes` tells of it.
+
+        Raises `NotPermitted` for a name that no entry can have, `TooMany` and
+        `TooLarge`.
+        """
 
 
 class ISharing(Interface):
-    """Facet of `IAccount`: rights of other accounts on its mailboxes (RFC 4314)."""
+    """Facet of `IAccount`: rights of other accounts on its mailboxes (RFC 4314).
 
-    def rights(mailbox: MailboxId) -> Awaitable[Mapping[str, frozenset[str]]]:
-        """Return the rights by identifier."""
+    `mailplat.mail.sharing` says what identifiers and rights are.  A store keeps them;
+    who carries out commands for others asks `effective`.
+    """
 
-    def set_rights(
-        mailbox: MailboxId, identifier: str, rights: frozenset[str]
-    ) -> Awaitable[None]:
-        """Give an identifier these rights and no others."""
+    def rights(mailbox: MailboxId) -> Awaitable[Mapping[str, Rights]]:
+        """Return the rights by identifier; the owner, who has all, is not among them."""
+
+    def set_rights(mailbox: MailboxId, identifier: str, rights: Rights) -> Awaitable[None]:
+        """Give an identifier these rights and no others.  `changes` tells of it.
+
+        Raises `NotPermitted` for the owner, for nobody, and for a right that there
+        isn't; and `TooMany`.
+        """
+
+
+class ISharedStore(Interface):
+    """Facet of `IMailStore` whose accounts provide `ISharing`."""
+
+    def shared_with(account: AccountId) -> Awaitable[Sequence[Shared]]:
+        """Return the mailboxes of others that an account may look up, by their owners."""
+
+
+# Of what a store asks for.
+
+
+class IAllowances(Interface):
+    """Knows how much room the house gives to whom."""
+
+    def allowance(account: AccountId) -> Awaitable[Allowance]:
+        """Return it; for an account that nobody knows, that of the house."""
 
 
 # Of a place of contents.

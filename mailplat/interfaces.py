@@ -55,6 +55,7 @@ from mailplat.mail.transit import Job, Stage, Transit, Verdict
 
 # isort: off
 from mailplat.facets import (  # one door for all: they are imported from here
+    IAllowances as IAllowances,
     IAddressedContents as IAddressedContents,
     IAnnotations as IAnnotations,
     IBatchedContents as IBatchedContents,
@@ -66,11 +67,15 @@ from mailplat.facets import (  # one door for all: they are imported from here
     IPlacedContents as IPlacedContents,
     IQueueAdmin as IQueueAdmin,
     IQuota as IQuota,
+    IQuotaStore as IQuotaStore,
     IRestorable as IRestorable,
     ISearchable as ISearchable,
+    ISharedStore as ISharedStore,
     ISharing as ISharing,
     ISieveScripts as ISieveScripts,
     IStoredKeys as IStoredKeys,
+    IUndelete as IUndelete,
+    IUsage as IUsage,
     IVerified as IVerified,
 )
 # isort: on
@@ -224,6 +229,9 @@ class IDirectory(Interface):
     def account(name: str) -> Awaitable[Account | None]:
         """Return the account that logs in by that name, whatever its case."""
 
+    def holder(account: AccountId) -> Awaitable[Account | None]:
+        """Return the account of that identity."""
+
     def may_send_as(account: Account, address: Address) -> Awaitable[bool]:
         """Say whether the account may use an address as its reverse-path."""
 
@@ -256,6 +264,12 @@ class ITextReader(Interface):
         What can't be read, or not in time, is left out, and the log says so; a
         text whose body was left out is not whole.  Raises `Overloaded`,
         `ShuttingDown`, `StoreFailed` and `NoSuchMessage`.
+        """
+
+    def texts_of(contents: Sequence[bytes]) -> Awaitable[Sequence[SearchText | None]]:
+        """Return the texts of small messages that are at hand, all in one go.
+
+        None for one that can't be read.  Raises `ShuttingDown` and `Overloaded`.
         """
 
 

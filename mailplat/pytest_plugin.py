@@ -246,6 +246,7 @@ def mailplat_house(tmp_path: Path) -> Iterator[Callable[..., MemoryHouse]]:
             disk=Disk(),
             database=database_at_once(state / "mail.db", durable=False),
             journal=database_at_once(state / "journal.db", durable=False),
+            search=database_at_once(state / "search.db", durable=False),
             bus=Bus(clock),
             wall=clock,
         )

@@ -41,11 +41,17 @@ from mailplat.interfaces import (
 )
 from mailplat.testing.contracts.account import AccountContract
 from mailplat.testing.contracts.agents import AgentContract
+from mailplat.testing.contracts.annotations import AnnotationsContract
 from mailplat.testing.contracts.contents import ContentsContract, scanned
 from mailplat.testing.contracts.directory import DirectoryContract
 from mailplat.testing.contracts.extractors import ExtractorContract, Sample
 from mailplat.testing.contracts.judges import FilterContract, PolicyContract
+from mailplat.testing.contracts.quota import QuotaContract
+from mailplat.testing.contracts.scripts import ScriptsContract
+from mailplat.testing.contracts.search import SearchContract
+from mailplat.testing.contracts.sharing import SharingContract
 from mailplat.testing.contracts.store import StoreContract
+from mailplat.testing.contracts.undelete import UndeleteContract
 from mailplat.testing.fakes import FakeBus
 from mailplat.testing.fixtures import async_yield_fixture
 
@@ -61,8 +67,18 @@ class Kit:
     contracts: tuple[type, ...]
 
 
+FACETS = (
+    QuotaContract,
+    UndeleteContract,
+    ScriptsContract,
+    AnnotationsContract,
+    SharingContract,
+    SearchContract,
+)
+"""Of accounts: their tests are left out where a facet is not provided."""
+
 KITS: Sequence[Kit] = (
-    Kit(IMailStore, "store", (AccountContract, StoreContract)),
+    Kit(IMailStore, "store", (AccountContract, StoreContract, *FACETS)),
     Kit(IContentStore, "contents", (ContentsContract,)),
     Kit(IDirectory, "directory", (DirectoryContract,)),
     Kit(IDeliveryAgent, "agent", (AgentContract,)),

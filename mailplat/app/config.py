@@ -127,7 +127,7 @@ def addresses_in(entries: Iterable[Entry]) -> Iterator[tuple[toml.Path, Wanted]]
 
 
 LONGEST = MIB  # octets of a file
-LASTING_TABLES = ("database", "journal")
+LASTING_TABLES = ("database", "journal", "quota", "retention")
 LASTING_ROOMS = (CONTENTS, STORES, DIRECTORY)
 
 

@@ -49,6 +49,7 @@ class Foundation:
     disk: Disk
     database: Database
     journal: SqliteDatabase
+    search: SqliteDatabase
     bus: IBus
     wall: WallClock = SystemClock()
 
@@ -75,13 +76,15 @@ class Foundation:
             disk=disk,
             database=make_database(configuration, reactor, disk, on_bad),
             journal=SqliteDatabase(state / "journal.db", reactor, durable=False, readers=1),
+            search=SqliteDatabase(state / "search.db", reactor, readers=2),
             bus=Bus(reactor),
         )
 
     async def open(self) -> None:
         """Open the database; raises `UnusableDatabase`.
 
-        The journal opens its own, and if it can't the house goes on without it.
+        The journal and the index for search open their own, and if they can't the house
+        goes on without them.
         """
         await self.database.open()
 
@@ -89,5 +92,6 @@ class Foundation:
         """Finish what waits, close the databases, end the threads, and let go of the lock."""
         await self.workers.stop()
         await self.journal.close()
+        await self.search.close()
         await self.database.close()
         self.lock.release()

@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, create_model
 from zope.interface.interface import InterfaceClass
 
+from mailplat.directory.allowances import QuotaSettings
 from mailplat.interfaces import (
     IContentStore,
     IDeliveryAgent,
@@ -39,6 +40,7 @@ from mailplat.plugin import (
 )
 from mailplat.portals.login import LoginSettings
 from mailplat.portals.tls import TlsSettings
+from mailplat.store.settings import RetentionSettings
 
 
 def _host(name: str) -> str:
@@ -204,6 +206,8 @@ TABLES: dict[str, type[Settings]] = {
     "log": LogSettings,
     "login": LoginSettings,
     "mime": MimeSettings,
+    "quota": QuotaSettings,
+    "retention": RetentionSettings,
     "tls": TlsSettings,
 }
 """The house's own tables, each there once."""

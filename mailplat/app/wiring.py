@@ -26,10 +26,21 @@ from mailplat.app.tables import (
     MimeSettings,
 )
 from mailplat.app.tree import Tree
+from mailplat.delivery.warning import Warner
+from mailplat.directory.allowances import Allowances, QuotaSettings
 from mailplat.files import Disk, Spool
-from mailplat.interfaces import House, IBus, IMediaTypes, IPipeline, ITextReader, WallClock
+from mailplat.interfaces import (
+    House,
+    IAllowances,
+    IBus,
+    IMediaTypes,
+    IPipeline,
+    ITextReader,
+    WallClock,
+)
 from mailplat.journal.journal import Journal, JournalFile, JournalSettings
 from mailplat.mail.limits import Limits
+from mailplat.mail.retention import Retention
 from mailplat.pipeline.judge import Judge
 from mailplat.pipeline.pipeline import Pipeline
 from mailplat.plugin import ConfigError, InstanceName, Settings
@@ -39,6 +50,8 @@ from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.service import PortalSettings
 from mailplat.portals.tls import Certificates, TlsSettings
 from mailplat.sql import Database
+from mailplat.store.search.indexer import SearchFile
+from mailplat.store.settings import RetentionSettings
 from mailplat.texts.extractors import Extractor
 from mailplat.texts.reader import TextReader
 from mailplat.workers import Workers
@@ -60,7 +73,9 @@ def build(
         Disk: foundation.disk,
         Database: foundation.database,
         JournalFile: JournalFile(foundation.journal),
+        SearchFile: SearchFile(foundation.search),
         IBus: foundation.bus,
+        Retention: configuration.table(RetentionSettings).retention(),
     }
     made = draw(configuration, values).carry_out(before.made if before else ())
     return Tree(configuration, made)
@@ -172,6 +187,16 @@ def _house_parts(configuration: Configuration) -> Iterator[Part]:
         path=("mime", "handlers"),
         optional=True,
     )
+    yield Part(
+        name="quota",
+        provides=(IAllowances,),
+        maker=Allowances,
+        settings=configuration.table(QuotaSettings),
+        path=("quota",),
+        optional=True,
+    )
+    if configuration.pipelines:
+        yield Part(name="warner", provides=(Warner,), maker=Warner, path=("quota",))
     yield _house_part("doorkeeper", Doorkeeper)
     yield _house_part("attendance", Attendance)
     yield Part(name="spool", provides=(Spool,), maker=_spool, path=("spool",))
@@ -240,7 +265,19 @@ def _spool(
 
 
 KINDS: dict[object, object] = dict.fromkeys(
-    (House, Limits, IReactorTime, WallClock, Workers, Disk, Database, JournalFile, IBus)
+    (
+        House,
+        Limits,
+        IReactorTime,
+        WallClock,
+        Workers,
+        Disk,
+        Database,
+        JournalFile,
+        SearchFile,
+        IBus,
+        Retention,
+    )
 )
 """What a foundation brings, for a plan that is only looked at."""
 

@@ -164,7 +164,7 @@ def _open_ends(address: Address, places: Sequence[Place]) -> Ends | MailError:
     """
     ends = [(place.account, place) for place in places if place.account]
     error = obstacle(places)
-    if address.local.casefold() == "postmaster" and isinstance(error, AccountDisabled):
+    if _is_postmaster(address) and isinstance(error, AccountDisabled):
         return ends
     return error or [(account, end) for account, end in ends if account.enabled]
 
@@ -175,7 +175,17 @@ def _delivery(job: Job, found: Findings, share: Share) -> Delivery:
     summary = found.summary(trace.octets)
     message = NewMessage(join(trace, job.content), summary, received=job.arrived)
     key = f"{job.id} {share.account.id}"
-    return Delivery(key, share.account.id, message, tuple(share.placements))
+    return Delivery(
+        key,
+        share.account.id,
+        message,
+        tuple(share.placements),
+        beyond_quota=any(map(_is_postmaster, share.addresses)),
+    )
+
+
+def _is_postmaster(address: Address) -> bool:
+    return address.local.casefold() == "postmaster"
 
 
 def _outcome(way: Way, results: dict[AccountId, Outcome]) -> Outcome:

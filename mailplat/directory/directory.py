@@ -62,6 +62,7 @@ class Directory:
         self._ways: Remembered[Sequence[Place]] = Remembered()
         self._domains: Remembered[Domain | None] = Remembered()
         self._accounts: Remembered[Account | None] = Remembered()
+        self._holders: Remembered[Account | None] = Remembered()
 
     async def prepare(self) -> None:
         """Bring the tables up to date; before anything else is asked."""
@@ -88,6 +89,11 @@ class Directory:
         except BadAddress:
             return None
         return await self._accounts.get(key, lambda: self._database.read(queries.account, key))
+
+    async def holder(self, account: AccountId) -> Account | None:
+        return await self._holders.get(
+            account, lambda: self._database.read(queries.holder, account)
+        )
 
     async def may_send_as(self, account: Account, address: Address) -> bool:
         places = await self.places(address)
@@ -182,7 +188,7 @@ class Directory:
         try:
             return await self._database.write(unit, *args)
         finally:
-            for remembered in (self._ways, self._domains, self._accounts):
+            for remembered in (self._ways, self._domains, self._accounts, self._holders):
                 remembered.forget()
 
     async def _write_account(self, unit: Callable[..., Account], *args: Any) -> Account:

@@ -44,6 +44,12 @@ def account(db: Connection, name: str) -> Account | None:
     return _account(found) if found else None
 
 
+def holder(db: Connection, identity: AccountId) -> Account | None:
+    """Return the account of that identity."""
+    found = db.one(f"{ACCOUNT} WHERE id = ?", (identity,))
+    return _account(found) if found else None
+
+
 def accounts(db: Connection) -> list[Account]:
     """Return every account, by name."""
     return [_account(row) for row in db.all(f"{ACCOUNT} ORDER BY name")]

@@ -117,6 +117,24 @@ def answer(
     return Letter(envelope, message(fields, body))
 
 
+def notice(to: Address, subject: str, body: MimePart, occasion: Occasion) -> Letter:
+    """Return a letter of the house's own accord, which says of itself that it is automatic.
+
+    Its reverse-path is null.  Source: RFC 3834 section 5.
+    """
+    fields = [
+        address_field(b"From", [occasion.author]),
+        address_field(b"To", [NamedAddress.of(to)]),
+        text_field(b"Subject", subject),
+        date_field(b"Date", occasion.now),
+        identifier_field(b"Message-ID", [f"{occasion.unique}@{occasion.hostname}".encode()]),
+        b"Auto-Submitted: auto-generated\r\n",
+    ]
+    utf8 = not (to.is_ascii and occasion.author.local.isascii())
+    envelope = Envelope(None, (Recipient(to, notify=Notify.NEVER),), body.needs, utf8)
+    return Letter(envelope, message(fields, body))
+
+
 def answering(header: Header) -> list[bytes]:
     """Return the fields by which an answer belongs to a message (RFC 5322 section 3.6.4)."""
     own = own_identifier(header.body(b"Message-ID"))

@@ -298,6 +298,12 @@ class OverQuota(MailError):
     status = Status(4, 2, 2)
 
 
+class LongOverQuota(OverQuota):
+    """The recipient's account has been full for so long that waiting makes no sense."""
+
+    status = Status(5, 2, 2)
+
+
 class NoSuchAccount(MailError):
     """There is no account of that name or identity."""
 
@@ -320,6 +326,24 @@ class AlreadyExists(MailError):
     """Something of that name is there already."""
 
     status = Status(5, 2, 0)
+
+
+class NoSuchScript(MailError):
+    """The account has no Sieve script of that name (RFC 5804)."""
+
+    status = Status(5, 2, 0)
+
+
+class TooMany(MailError):
+    """There would be more scripts, annotations or sharers than an account may have."""
+
+    status = Status(5, 2, 2)
+
+
+class TooLarge(MailError):
+    """A script or annotation has more octets than one may have."""
+
+    status = Status(5, 2, 3)
 
 
 class NotPermitted(MailError):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 
 from mailplat.mail.mailbox import MailboxId, ModSeq
 from mailplat.mail.people import AccountId
+from mailplat.mail.quota import Room
 from mailplat.mail.transit import MessageRecord
 
 
@@ -26,10 +29,23 @@ class CredentialsChanged:
 
 
 @attrs.frozen
+class AccountNearlyFull:
+    """An account has little room left, and doesn't know it yet.
+
+    That is told with each message that comes, until one has been delivered under
+    ``key``.
+    """
+
+    account: AccountId
+    key: str
+    rooms: Mapping[str, Room]
+
+
+@attrs.frozen
 class MessageSettled:
     """A message that came in has been judged and delivered, or refused."""
 
     record: MessageRecord
 
 
-Event = AccountChanged | CredentialsChanged | MessageSettled
+Event = AccountChanged | AccountNearlyFull | CredentialsChanged | MessageSettled

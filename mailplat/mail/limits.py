@@ -42,6 +42,12 @@ class Limits:
 
     pop3_line: int = _limit(512, "The longest command line of POP3.")
 
+    sieve_scripts: int = _limit(32, "How many Sieve scripts an account may have.")
+    sieve_script: int = _limit(MIB, "The largest Sieve script.")
+    annotations: int = _limit(100, "How many annotations a mailbox, or an account, may have.")
+    annotation: int = _limit(64 * KIB, "The largest annotation.")
+    sharers: int = _limit(500, "How many entries a mailbox's list of rights may have.")
+
     index_text: int = _limit(MIB, "How much text of a message is indexed.")
     handler_part: int = _limit(16 * MIB, "The largest part that a handler gets for the index.")
     handler_memory: int = _limit(512 * MIB, "How much memory a handler may take.")

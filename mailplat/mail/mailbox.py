@@ -380,7 +380,9 @@ class Changes:
     """What happened in an account since a mod-sequence.
 
     ``complete`` is False where ``since`` is older than the account remembers;
-    then the lists are empty, and the asker starts anew.
+    then the lists are empty, and the asker starts anew.  A mailbox whose rights or
+    annotations are others has been edited; ``annotated`` says that of the annotations
+    of the account itself.
     """
 
     modseq: ModSeq
@@ -389,6 +391,7 @@ class Changes:
     made: frozenset[MailboxId] = frozenset()
     edited: frozenset[MailboxId] = frozenset()
     removed: frozenset[MailboxId] = frozenset()
+    annotated: bool = False
 
 
 @attrs.frozen
@@ -412,6 +415,7 @@ class Delivery:
 
     A store remembers the key for thirty days at least, and a ``lasting`` one as
     long as there is the account: what is imported may be imported again next year.
+    One that is ``beyond_quota`` is kept though there is no room.
     """
 
     key: str
@@ -419,6 +423,7 @@ class Delivery:
     message: NewMessage
     placements: tuple[Placement, ...] = (Placement(),)
     lasting: bool = False
+    beyond_quota: bool = False
 
 
 @attrs.frozen

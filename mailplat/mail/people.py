@@ -27,7 +27,6 @@ class Account:
     name: str
     enabled: bool = True
     credential_version: int = 0
-    quota: int | None = None  # octets; None: no limit
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, TypeAlias, T
 
 from twisted.internet.defer import Deferred
 
-from mailplat.mail.errors import MailError, StoreFailed
+from mailplat.mail.errors import MailError, StoreFailed, Unsupported
 from mailplat.sql.migrations import Step, upgrade
 
 P = ParamSpec("P")
@@ -132,6 +132,14 @@ class Database(ABC):
     @abstractmethod
     async def shrink(self) -> None:
         """Give space that has long been free back to the disk; for a quiet hour."""
+
+    async def extent(self) -> dict[str, int]:
+        """Return how many octets it has on the disk, and how many of them are free."""
+        return {}
+
+    async def overwrite_deleted(self) -> None:
+        """Overwrite from now on what is deleted.  Raises `Unsupported`."""
+        raise Unsupported("this kind of database doesn't overwrite what is deleted")
 
     async def examine(self) -> Sequence[str]:
         """Return what is wrong with the database below all tables, if it can tell."""

@@ -125,6 +125,12 @@ class SqliteDatabase(CrewedDatabase):
         while await self.write(_shrink):
             pass
 
+    async def extent(self) -> dict[str, int]:
+        return await self.read(_extent)
+
+    async def overwrite_deleted(self) -> None:
+        await self.write(_overwrite_deleted)
+
     async def frozen(self) -> Frozen:
         """Return the file as it is now; whoever asks closes it.
 
@@ -186,6 +192,17 @@ def _shrink(db: Connection) -> bool:
         return False
     db.all(f"PRAGMA incremental_vacuum({GIVEN_BACK})")
     return True
+
+
+def _extent(db: Connection) -> dict[str, int]:
+    [[octets]] = db.all("PRAGMA page_size")
+    [[pages]] = db.all("PRAGMA page_count")
+    [[free]] = db.all("PRAGMA freelist_count")
+    return {"size": pages * octets, "free": free * octets}
+
+
+def _overwrite_deleted(db: Connection) -> None:
+    db.all("PRAGMA secure_delete = ON")
 
 
 def _damage(db: Connection) -> tuple[str, bool]:

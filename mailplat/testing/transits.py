@@ -89,6 +89,11 @@ class FakeDirectory:
         places = self.ways.get(name.lower(), ())
         return next((place.account for place in places if place.account), None)
 
+    async def holder(self, account: AccountId) -> Account | None:
+        places = (place for ways in self.ways.values() for place in ways)
+        found = (place.account for place in places if place.account)
+        return next((one for one in found if one.id == account), None)
+
     async def may_send_as(self, account: Account, address: Address) -> bool:
         return any(place.account == account for place in await self.places(address))
 

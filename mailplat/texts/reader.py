@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailplat.interfaces import ITextReader
-from mailplat.mail.content import Content
+from mailplat.mail.content import Content, Octets
 from mailplat.mail.entity import Entity
 from mailplat.mail.errors import MailError, OutOfTime
 from mailplat.mail.layout import Kind, Range
@@ -21,13 +21,16 @@ from mailplat.mail.search import (
     TextSource,
     gather,
     names_of_files,
+    search_text,
     text_sources,
 )
-from mailplat.mail.structure import HEADER, Structure, structure_of
+from mailplat.mail.structure import HEADER, Structure, scan, structure_of
 from mailplat.texts.extractors import Extractor
 from mailplat.workers import Allowance, ChildFailed, Workers
 
 AT_ONCE = 32768  # octets of text that are reduced here, in less than a millisecond
+GROWTH = 8  # octets of folded text for one of a message; what is more is cut
+ROOM = 4096  # octets of a text without any
 HANDLED = 16  # parts of one message that handlers get
 
 Handlers = Mapping[str, Extractor]
@@ -72,6 +75,27 @@ class TextReader:
         except (ChildFailed, OutOfTime) as problem:
             self.log.warn("{about}: no text of its body: {why}", about=about, why=str(problem))
             return attrs.evolve(gather(header, names, (), (), longest), is_whole=False)
+
+    async def texts_of(self, contents: Sequence[bytes]) -> Sequence[SearchText | None]:
+        longest, handled = self._limits.index_text, frozenset(self._handlers)
+        allowance = Allowance(
+            seconds=self._limits.handler_patience,
+            answer=sum(map(len, contents)) * GROWTH + ROOM * (1 + len(contents)),
+        )
+        try:
+            answer = await self._workers.children.ask(
+                allowance, texts_in, contents, longest, handled
+            )
+        except (ChildFailed, OutOfTime) as problem:
+            if len(contents) > 1:
+                halves = contents[: len(contents) // 2], contents[len(contents) // 2 :]
+                return [one for half in halves for one in await self.texts_of(half)]
+            self.log.warn("a message is not indexed: {why}", why=str(problem))
+            return [None] * len(contents)
+        return [
+            SearchText.unpack(packed) if packed else await self.text_of(Octets(octets))
+            for packed, octets in zip(unpacked(answer), contents, strict=True)
+        ]
 
     async def _handled(self, content: Content, structure: Structure, about: str) -> list[str]:
         """Return the texts that handlers give, up to the first that takes too long."""
@@ -122,3 +146,26 @@ def gathered(
 ) -> bytes:
     """Return the text of a message as octets; see `mailplat.mail.search.gather`."""
     return gather(header, names, read, more, longest).pack()
+
+
+def texts_in(contents: Sequence[bytes], longest: int, handled: frozenset[str]) -> bytes:
+    """Return the texts of messages, each behind its length; none of one that has handlers."""
+    answers: list[bytes] = []
+    for octets in contents:
+        structure = scan(octets)
+        packed = b""
+        if handled.isdisjoint(entity.media_type.name for entity in structure.entities):
+            packed = search_text(octets, structure, longest).pack()
+        answers += [len(packed).to_bytes(4, "big"), packed]
+    return b"".join(answers)
+
+
+def unpacked(answer: bytes) -> list[bytes]:
+    """Take apart what `texts_in` put together."""
+    found: list[bytes] = []
+    at = 0
+    while at < len(answer):
+        length = int.from_bytes(answer[at : at + 4], "big")
+        found.append(answer[at + 4 : at + 4 + length])
+        at += 4 + length
+    return found

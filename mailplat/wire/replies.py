@@ -107,9 +107,13 @@ WORDS: dict[type[Exception], Words] = {
     errors.Unsupported: Words(554, "CANNOT", "SYS/PERM", "forbidden", "Not supported here"),
 
     errors.OverQuota: Words(452, "OVERQUOTA", "SYS/TEMP", "overQuota", "Mailbox full"),
+    errors.LongOverQuota: Words(552, "OVERQUOTA", "SYS/PERM", "overQuota", "Mailbox full, and nobody makes room"),
     errors.NoSuchAccount: Words(550, "NONEXISTENT", "SYS/PERM", "accountNotFound", "No such account"),
     errors.NoSuchMailbox: Words(550, "NONEXISTENT", "SYS/PERM", "notFound", "No such mailbox"),
     errors.NoSuchMessage: Words(550, "NONEXISTENT", "", "notFound", "No such message"),
+    errors.NoSuchScript: Words(550, "NONEXISTENT", "SYS/PERM", "notFound", "No such script"),
+    errors.TooMany: Words(552, "LIMIT", "SYS/PERM", "overQuota", "No more of these"),
+    errors.TooLarge: Words(552, "TOOBIG", "SYS/PERM", "tooLarge", "Too large"),
     errors.AlreadyExists: Words(550, "ALREADYEXISTS", "SYS/PERM", "invalidProperties", "It is there already"),
     errors.NotPermitted: Words(550, "CANNOT", "SYS/PERM", "forbidden", "Not permitted"),
     errors.InUse: Words(450, "INUSE", "IN-USE", "serverUnavailable", "In use by another session"),

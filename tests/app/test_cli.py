@@ -84,7 +84,7 @@ def test_accounts_and_addresses(operator: Operator) -> None:
     names = [row["name"] for row in json.loads(run("account", "list", "--json"))]
     assert names == [ALICE, "postmaster@example.org"]
     run("account", "disable", ALICE)
-    assert f"{ALICE:<22}  disabled\n" in run("account", "list")
+    assert f"{ALICE:<22}  disabled  0 B  0\n" in run("account", "list")
     run("account", "enable", ALICE)
     run("account", "passwd", ALICE, "--password-stdin", said="two\n")
     run("alias", "add", "sales@example.org", ALICE, "postmaster@example.org")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -53,6 +54,7 @@ from mailplat.mail.mailbox import (
     Wanted,
 )
 from mailplat.mail.people import AccountId
+from mailplat.mail.retention import NOTHING_KEPT, Retention
 from mailplat.mail.transit import Job, Peer
 from mailplat.plugin import ConfigError, Instance
 from mailplat.portals.connection import Connection
@@ -61,6 +63,7 @@ from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.pop3.service import Pop3Portal, Pop3PortalSettings
 from mailplat.sql import SqliteDatabase
 from mailplat.store.contents.files import ContentFiles, ContentFilesSettings
+from mailplat.store.indexed import queries
 from mailplat.store.indexed.queries.audit import audit
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
 from mailplat.testing.contracts.contents import scanned
@@ -126,7 +129,11 @@ class Scene:
     @classmethod
     @asynccontextmanager
     async def at(
-        cls, folder: Path, vfs: str | None = None, disk: Disk | None = None
+        cls,
+        folder: Path,
+        vfs: str | None = None,
+        disk: Disk | None = None,
+        retention: Retention = NOTHING_KEPT,
     ) -> AsyncIterator[Scene]:
         """Open the store as a start of the server does, and close it at the end.
 
@@ -140,7 +147,9 @@ class Scene:
             await database.open()
             if contents:
                 await contents.prepare()
-            store = IndexedStore(settings, database, bus, clock, clock, contents)
+            store = IndexedStore(
+                settings, database, bus, clock, clock, contents, retention=retention
+            )
             await store.prepare()
             yield cls(database, store, bus, clock, contents)
         finally:
@@ -353,6 +362,24 @@ def expunge(*uids: int) -> Step:
     return on_mail(lambda mail, box: mail.expunge(box(INBOX), UidSet.of(*uids)))
 
 
+def undelete(name: str) -> Step:
+    async def act(mail: Any, _box: object) -> None:
+        await mail.undelete([one.id for one in await mail.expunged(name=name)])
+
+    return on_mail(act)
+
+
+async def let_go(scene: Scene) -> None:
+    """Forget everything that was expunged."""
+    at: Any = ("", 0, 0, 0)
+    while at:
+        at, accounts = await scene.database.write(
+            queries.expunged.forget_expunged, at, math.inf
+        )
+        for who in accounts:
+            scene.store.sweeper.sweep(who)
+
+
 def create(name: str, role: Role = Role.NONE) -> Step:
     return on_mail(lambda mail, _box: mail.create(name, role))
 
@@ -402,6 +429,7 @@ class Flow:
 
     steps: Sequence[Step]
     again: bool = False
+    retention: Retention = NOTHING_KEPT
     files: bool = False  # whether contents lie in files
     states: dict[AccountId, list[State]] = attrs.field(factory=dict)
     reached: list[Mapping[AccountId, int]] = attrs.field(factory=list)  # after each step
@@ -416,7 +444,7 @@ class Flow:
         self, folder: Path, vfs: FakeVfs | None = None, disk: Disk | None = None
     ) -> AbstractAsyncContextManager[Scene]:
         disk = (disk or Disk()) if self.files else None
-        return Scene.at(folder, vfs.name if vfs else None, disk)
+        return Scene.at(folder, vfs.name if vfs else None, disk, self.retention)
 
     async def _rehearse(self, folder: Path) -> None:
         async with self._scene(folder) as scene:
@@ -590,6 +618,23 @@ def flows_in_database() -> dict[str, Flow]:
         ),
         "expunge": Flow(
             [enter, fill, append(INBOX, 5, size=LARGE), expunge(2, 3), expunge(1, 5)]
+        ),
+        "undelete": Flow(
+            [
+                enter,
+                fill,
+                append(INBOX, 5, size=LARGE),
+                create("a/b"),
+                move("a/b", 1, 2),
+                expunge(3, 5),
+                remove("a/b"),
+                undelete("a/b"),
+                expunge(4),
+                undelete(INBOX),
+                expunge(6, 7),
+                let_go,
+            ],
+            retention=Retention(),
         ),
         "mailboxes": Flow(
             [

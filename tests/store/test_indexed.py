@@ -20,6 +20,7 @@ from mailplat.mail.errors import DiskFull
 from mailplat.mail.events import AccountChanged
 from mailplat.mail.mailbox import Delivery, ModSeq, UidSet
 from mailplat.mail.people import AccountId
+from mailplat.mail.retention import NOTHING_KEPT, Retention
 from mailplat.sql import Connection, Database, Row, SqliteDatabase
 from mailplat.sql.postgres import PostgresDatabase, Target
 from mailplat.store.indexed import queries
@@ -27,7 +28,12 @@ from mailplat.store.indexed.queries import audit
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
 from mailplat.testing.contracts.account import AccountContract
 from mailplat.testing.contracts.accounts import ALICE, BIG, HELLO
+from mailplat.testing.contracts.annotations import AnnotationsContract
 from mailplat.testing.contracts.keys import DeliveryKeysContract
+from mailplat.testing.contracts.quota import QuotaContract
+from mailplat.testing.contracts.scripts import ScriptsContract
+from mailplat.testing.contracts.sharing import SharingContract
+from mailplat.testing.contracts.undelete import UndeleteContract
 from mailplat.testing.disk import FakeVfs, Tape, Trouble
 from mailplat.testing.fakes import FakeBus, FakeContent, new_message
 from mailplat.testing.fixtures import async_yield_fixture
@@ -37,11 +43,15 @@ BOB = AccountId("bob")
 
 
 @asynccontextmanager
-async def opened(database: Database, bus: IBus) -> AsyncIterator[IndexedStore]:
+async def opened(
+    database: Database, bus: IBus, retention: Retention = NOTHING_KEPT
+) -> AsyncIterator[IndexedStore]:
     clock = Clock()
     clock.advance(1_700_000_000)
     await database.open()
-    store = IndexedStore(IndexedStoreSettings(), database, bus, clock, clock)
+    store = IndexedStore(
+        IndexedStoreSettings(), database, bus, clock, clock, retention=retention
+    )
     await store.prepare()
     yield store
     store.finish()
@@ -69,6 +79,46 @@ class TestIndexedStore(DeliveryKeysContract):
     @async_yield_fixture
     async def store(self, database: Database, bus: IBus) -> AsyncIterator[IMailStore]:
         async with opened(database, bus) as store:
+            yield store
+            assert not await store.database.read(audit.audit, at_rest=False)
+
+
+class TestIndexedQuota(QuotaContract):
+    @async_yield_fixture
+    async def store(self, database: Database, bus: IBus) -> AsyncIterator[IMailStore]:
+        async with opened(database, bus) as store:
+            yield store
+            assert not await store.database.read(audit.audit, at_rest=False)
+
+
+class TestIndexedScripts(ScriptsContract):
+    @async_yield_fixture
+    async def store(self, database: Database, bus: IBus) -> AsyncIterator[IMailStore]:
+        async with opened(database, bus) as store:
+            yield store
+            assert not await store.database.read(audit.audit, at_rest=False)
+
+
+class TestIndexedAnnotations(AnnotationsContract):
+    @async_yield_fixture
+    async def store(self, database: Database, bus: IBus) -> AsyncIterator[IMailStore]:
+        async with opened(database, bus) as store:
+            yield store
+            assert not await store.database.read(audit.audit, at_rest=False)
+
+
+class TestIndexedSharing(SharingContract):
+    @async_yield_fixture
+    async def store(self, database: Database, bus: IBus) -> AsyncIterator[IMailStore]:
+        async with opened(database, bus) as store:
+            yield store
+            assert not await store.database.read(audit.audit, at_rest=False)
+
+
+class TestIndexedUndelete(UndeleteContract):
+    @async_yield_fixture
+    async def store(self, database: Database, bus: IBus) -> AsyncIterator[IMailStore]:
+        async with opened(database, bus, Retention()) as store:
             yield store
             assert not await store.database.read(audit.audit, at_rest=False)
 

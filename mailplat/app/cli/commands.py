@@ -15,6 +15,7 @@ import mailplat
 from mailplat.app import config, manual, newhouse
 from mailplat.app.cli.places import WHERE_ELSE, NoConfiguration, Office, find_config
 from mailplat.app.cli.verify import NotVerified, verify
+from mailplat.app.cli.words import taken
 from mailplat.app.control import OperationFailed
 from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.registry import Registry, UnknownComponent, discover, importable_from
@@ -286,14 +287,15 @@ password_stdin = click.option(
 @as_json
 @on_a_house
 def list_accounts(office: Office, as_json: bool) -> None:
-    """List all accounts."""
+    """List all accounts, with the room that they take."""
     rows = office.call("account.list")
-    shown = (
-        rows
-        if as_json
-        else [{**r, "enabled": "" if r["enabled"] else "disabled"} for r in rows]
-    )
-    say(shown, ["name", "enabled"], as_json)
+    shown = rows if as_json else list(map(_account_shown, rows))
+    say(shown, ["name", "enabled", "storage", "messages"], as_json)
+
+
+def _account_shown(row: Row) -> Row:
+    shown = {"name": row["name"], "enabled": "" if row["enabled"] else "disabled"}
+    return shown | taken(row) if "storage" in row else shown
 
 
 @account.command("add")

@@ -31,6 +31,14 @@ def usage(office: Office, mailboxes: bool, as_json: bool) -> None:
             click.echo(
                 "{place}: {contents} contents, {octets} octets on the disk".format(**row)
             )
+        for row in found["expunged"]:
+            click.echo(
+                "{account}: {messages} expunged messages kept, {octets} octets".format(**row)
+            )
+        if found["database"]:
+            click.echo(
+                "database: {size} octets, {free} of them free".format(**found["database"])
+            )
 
 
 @click.command()

@@ -18,6 +18,8 @@ from mailplat.app.operations import (
     migrating,
     mime,
     moving,
+    retention,
+    room,
     server,
     store,
 )
@@ -33,6 +35,9 @@ OPERATIONS: dict[str, Operation] = {
     "account.disable": accounts.disable_account,
     "account.enable": accounts.enable_account,
     "account.remove": accounts.remove_account,
+    "account.quota": room.set_quota,
+    "account.expunged": retention.list_expunged,
+    "account.undelete": retention.undelete,
     "alias.list": addresses.list_aliases,
     "alias.add": addresses.add_alias,
     "alias.remove": addresses.remove_alias,

@@ -8,6 +8,7 @@ from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import UsernamePassword
 from twisted.cred.error import UnauthorizedLogin
 
+from mailplat.app.operations import room
 from mailplat.app.operations.desk import Desk
 from mailplat.mail.errors import AlreadyExists, NoSuchAccount, NotPermitted
 from mailplat.mail.people import Account
@@ -20,8 +21,12 @@ def _row(account: Account) -> Row:
 
 
 async def list_accounts(desk: Desk) -> list[Row]:
-    """Return every account."""
-    return [_row(account) for account in await desk.people.accounts()]
+    """Return every account, and how much room it takes, if the store can tell."""
+    used = await room.usage(desk)
+    accounts = await desk.people.accounts()
+    if used is None:
+        return [_row(account) for account in accounts]
+    return [{**_row(one), **await room.rooms_of(desk, one, used)} for one in accounts]
 
 
 async def add_account(desk: Desk, name: str, password: str) -> Row:

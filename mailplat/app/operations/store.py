@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mailplat.app.operations.desk import Desk
+from mailplat.app.operations.retention import kept_of_all
 from mailplat.interfaces import IContentStore, IExaminedContents, IMailStore
 from mailplat.mail.errors import NoSuchMessage, StoreFailed
 
@@ -19,10 +20,11 @@ def _places(desk: Desk) -> Iterator[tuple[str, IContentStore]]:
             yield made.part.name, made.thing
 
 
-async def usage(desk: Desk) -> dict[str, list[Row]]:
+async def usage(desk: Desk) -> dict[str, Any]:
     """Return messages and octets by account and mailbox, and what lies in each place.
 
     A message counts in each mailbox that it has a place in; a place holds it once.
+    Beside that: what was expunged and is kept, and how large the database is.
     """
     store = desk.tree.find(IMailStore)
     mailboxes = [
@@ -41,7 +43,7 @@ async def usage(desk: Desk) -> dict[str, list[Row]]:
             examined: IExaminedContents = place
             count, octets = await examined.used()
             contents.append({"place": name, "contents": count, "octets": octets})
-    return {"mailboxes": mailboxes, "contents": contents}
+    return {"mailboxes": mailboxes, "contents": contents, **await kept_of_all(desk)}
 
 
 async def examine(desk: Desk) -> list[Row]:

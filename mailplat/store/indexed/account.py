@@ -36,7 +36,8 @@ from mailplat.mail.people import AccountId
 from mailplat.mail.restoring import Restored
 from mailplat.sql import Row
 from mailplat.store.indexed import queries
-from mailplat.store.indexed.contents import SMALL, DatabaseContent
+from mailplat.store.indexed.contents import SMALL
+from mailplat.store.indexed.facets import AccountFacets
 from mailplat.store.indexed.queries.arrivals import Stored
 from mailplat.store.indexed.queries.changes import email_id, number_of, thread_id
 from mailplat.store.indexed.queries.restoring import Item
@@ -126,7 +127,7 @@ class IndexedCursor:
 
 
 @implementer(IAccount, IRestorable)
-class IndexedAccount:
+class IndexedAccount(AccountFacets):
     """One account's mail, for one session."""
 
     def __init__(self, store: IndexedStore, account: AccountId, opened_at: ModSeq) -> None:
@@ -155,7 +156,13 @@ class IndexedAccount:
         return edited
 
     async def remove(self, mailbox: MailboxId) -> None:
-        await self._store.commit(queries.messages.remove, self.id, mailbox, self._store.now())
+        await self._store.commit(
+            queries.messages.remove,
+            self.id,
+            mailbox,
+            self._store.now(),
+            self._store.keeps_expunged,
+        )
         self._store.sweeper.sweep(self.id)
 
     async def subscribe(self, names: Collection[str], on: bool) -> None:
@@ -183,10 +190,7 @@ class IndexedAccount:
     async def content(self, record: Record) -> Content:
         if record.content is not None:
             return Octets(record.content)
-        email = number_of(record.email_id)
-        if self._store.elsewhere:
-            return self._store.elsewhere.content(self.id, email, record.size)
-        return DatabaseContent(self.database, self.id, email, record.size)
+        return self._store.content(self.id, number_of(record.email_id), record.size)
 
     async def append(
         self,
@@ -196,6 +200,7 @@ class IndexedAccount:
     ) -> Sequence[Appended]:
         stored = await self._store.keep_all(self.id, messages)
         try:
+            allowance = await self._store.rooms.allowance(self.id)
             appended: Sequence[Appended] = await self._store.commit(
                 queries.arrivals.append,
                 self.id,
@@ -203,6 +208,7 @@ class IndexedAccount:
                 stored,
                 replacing,
                 self._store.now(),
+                allowance,
                 stored=stored,
             )
         except Exception:
@@ -227,14 +233,27 @@ class IndexedAccount:
     async def move(
         self, mailbox: MailboxId, uids: UidSet, target: MailboxId, keep: bool = False
     ) -> Moved:
+        allowance = await self._store.rooms.allowance(self.id)
         moved: Moved = await self._store.commit(
-            queries.messages.move, self.id, mailbox, uids, target, keep, self._store.now()
+            queries.messages.move,
+            self.id,
+            mailbox,
+            uids,
+            target,
+            keep,
+            self._store.now(),
+            allowance,
         )
         return moved
 
     async def expunge(self, mailbox: MailboxId, uids: UidSet) -> UidSet:
         gone: UidSet = await self._store.commit(
-            queries.messages.expunge, self.id, mailbox, uids, self._store.now()
+            queries.messages.expunge,
+            self.id,
+            mailbox,
+            uids,
+            self._store.now(),
+            self._store.keeps_expunged,
         )
         self._store.sweeper.sweep(self.id)
         return gone

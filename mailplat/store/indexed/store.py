@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -12,34 +12,48 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailplat.interfaces import (
+    IAllowances,
     IBus,
     IContentStore,
     IDeliveryKeys,
     IHeldContents,
     IMailStore,
     IPlacedContents,
+    IQuotaStore,
+    ISharedStore,
+    ITextReader,
+    IUsage,
     IVerified,
     WallClock,
 )
 from mailplat.mail.content import Content, whole
+from mailplat.mail.errors import OverQuota
 from mailplat.mail.events import AccountChanged
 from mailplat.mail.finding import Finding
-from mailplat.mail.mailbox import Delivery, NewMessage, Outcome
+from mailplat.mail.limits import Limits
+from mailplat.mail.mailbox import Delivery, MailboxId, NewMessage, Outcome
 from mailplat.mail.people import AccountId
+from mailplat.mail.quota import Usage
+from mailplat.mail.retention import NOTHING_KEPT, Retention
+from mailplat.mail.searching import Column, Found
+from mailplat.mail.sharing import Shared
 from mailplat.mail.status import DELIVERED
 from mailplat.plugin import ConfigError, Instance, Settings
 from mailplat.sql import Database, steps_of
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.account import IndexedAccount
 from mailplat.store.indexed.auditor import Auditor
-from mailplat.store.indexed.contents import SMALL, split
+from mailplat.store.indexed.contents import SMALL, DatabaseContent, split
 from mailplat.store.indexed.elsewhere import Elsewhere, wrong_place
 from mailplat.store.indexed.neighbours import Neighbours
 from mailplat.store.indexed.queries.arrivals import Order, Stored
 from mailplat.store.indexed.queries.changes import Done
 from mailplat.store.indexed.queries.keys import Kept
+from mailplat.store.indexed.retainer import Retainer
+from mailplat.store.indexed.rooms import Rooms
 from mailplat.store.indexed.showing import Showing
 from mailplat.store.indexed.sweeper import Sweeper
+from mailplat.store.search.indexer import Indexer, SearchFile, clear
 
 AT_ONCE = 32  # messages of one call that are made ready together
 LARGE_AT_ONCE = 4  # contents that are copied piece by piece at the same time, some MiB each
@@ -57,9 +71,27 @@ class IndexedStoreSettings(Settings):
             " names.  It stays as it is as long as there are messages elsewhere."
         ),
     )
+    index: bool = Field(
+        True,
+        description="Whether texts are indexed, in `search.db`, so that searching is fast.",
+    )
+    private: bool = Field(
+        False,
+        description="Whether what has been deleted is gone at once: then nothing expunged is"
+        " kept, whatever `[retention]` says, no text is indexed, and its pages in the database"
+        " are overwritten.",
+    )
 
 
-@implementer(IMailStore, IVerified, IDeliveryKeys, IHeldContents)
+@implementer(
+    IMailStore,
+    IQuotaStore,
+    IUsage,
+    ISharedStore,
+    IVerified,
+    IDeliveryKeys,
+    IHeldContents,
+)
 class IndexedStore:
     """Every account's mail, indexed in a database; octets lie there too, or elsewhere.
 
@@ -77,6 +109,12 @@ class IndexedStore:
         clock: IReactorTime,
         wall: WallClock,
         contents: IContentStore | None = None,
+        *,
+        allowances: IAllowances | None = None,
+        retention: Retention = NOTHING_KEPT,
+        limits: Limits = Limits(),  # noqa: B008 - it is frozen
+        file: SearchFile | None = None,
+        reader: ITextReader | None = None,
     ) -> None:
         self.database = database
         self._bus = bus
@@ -88,6 +126,15 @@ class IndexedStore:
         if contents and IPlacedContents.providedBy(contents):
             self.showing = Showing(database, contents)
         self._neighbours = Neighbours(database, bus, self.sweeper.open_here)
+        self.limits = limits
+        self._private = settings.private
+        self._file = file
+        self._indexer: Indexer | None = None
+        if file and reader and settings.index and not settings.private:
+            self._indexer = Indexer(database, file, reader, bus, clock, self.content)
+        self.keeps_expunged = retention.keep_expunged > 0 and not settings.private
+        self._retainer = Retainer(database, clock, retention, self)
+        self.rooms = Rooms(database, wall, allowances, self.commit)
         self._copying = DeferredSemaphore(LARGE_AT_ONCE)
 
     async def prepare(self) -> None:
@@ -101,10 +148,17 @@ class IndexedStore:
             await self.elsewhere.prepare()
         else:
             await self._insist_on_database()
+        if self._private:
+            await self.database.overwrite_deleted()
         await self.sweeper.start()
         if self.showing:
             await self.showing.start()
         self.database.hear(self._neighbours.hear)
+        self._retainer.start()
+        if self._indexer:
+            await self._indexer.start()
+        elif self._file:
+            await clear(self._file)
 
     async def _insist_on_database(self) -> None:
         place, _mark, has_keys = await self.database.read(queries.keys.place)
@@ -113,6 +167,9 @@ class IndexedStore:
 
     def finish(self) -> None:
         """Begin nothing more of one's own accord."""
+        self._retainer.stop()
+        if self._indexer:
+            self._indexer.stop()
         self.sweeper.stop()
 
     async def open(self, account: AccountId) -> IndexedAccount:
@@ -133,10 +190,43 @@ class IndexedStore:
         under_way = [Deferred.fromCoroutine(self._outcome(one)) for one in deliveries]
         return [await outcome for outcome in under_way]
 
+    async def why_full(self, account: AccountId, size: int) -> OverQuota | None:
+        return await self.rooms.why_full(account, size)
+
+    async def usage(self) -> Mapping[AccountId, Usage]:
+        return await self.database.read(queries.room.usage)
+
+    async def extent(self) -> Mapping[str, int]:
+        return await self.database.extent()
+
+    async def shared_with(self, account: AccountId) -> Sequence[Shared]:
+        return await self.database.read(queries.sharing.shared_with, account)
+
     async def remove(self, account: AccountId) -> None:
         await self.sweeper.remove(account)
         if self.showing:
             await self.showing.removed(account)
+
+    async def search(
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        words: Sequence[str],
+        columns: Collection[Column],
+    ) -> Found:
+        """Look words up (see `ISearchable`); without an index nothing is sure."""
+        if self._indexer:
+            return await self._indexer.look(account, mailbox, words, columns)
+        _, unsure = await self.database.read(
+            queries.texts.places_among, account, mailbox, (), (), 0
+        )
+        return Found(unsure=unsure)
+
+    def content(self, account: AccountId, email: int, size: int) -> Content:
+        """Return an email's octets, to be read piece by piece."""
+        if self.elsewhere:
+            return self.elsewhere.content(account, email, size)
+        return DatabaseContent(self.database, account, email, size)
 
     async def verify(
         self, mend: bool, accounts: Collection[AccountId] | None = None
@@ -245,6 +335,8 @@ class IndexedStore:
                 delivery.placements,
                 self.now(),
                 delivery.lasting,
+                await self.rooms.allowance(delivery.account),
+                delivery.beyond_quota,
             )
             detail = await self._announced(
                 self.database.write_each(queries.arrivals.deliver, order),
@@ -255,13 +347,20 @@ class IndexedStore:
             await self.drop(delivery.account, [stored])
             return Outcome.failed(error)
         if stored.email:
-            self.sweeper.forget(delivery.account, stored.email)  # if it was a repeat
-        return Outcome(DELIVERED, detail)
+            self.sweeper.forget(
+                delivery.account, stored.email
+            )  # if it was refused, or a repeat
+        return (
+            Outcome.failed(detail)
+            if isinstance(detail, OverQuota)
+            else Outcome(DELIVERED, detail)
+        )
 
     def _tell(self, done: Done, account: AccountId) -> object:
         if done.mailboxes:
             self._bus.publish([AccountChanged(account, done.modseq, done.mailboxes)])
             self._show(account)
+        self._bus.publish(done.news)
         return done.answer
 
     def _show(self, account: AccountId) -> None:

@@ -39,8 +39,10 @@ from mailplat.mail.mailbox import (
     names_above,
     proper_name,
 )
+from mailplat.mail.quota import Amount
 from mailplat.mail.restoring import Restored
-from mailplat.store.memory.mail import Box, Email, Mail, Message, What
+from mailplat.store.memory.facets import AccountFacets
+from mailplat.store.memory.mail import Box, Email, Mail, Message, What, amount_of
 from mailplat.store.memory.restoring import restore, restore_mailboxes
 
 if TYPE_CHECKING:
@@ -104,7 +106,7 @@ class MemoryCursor:
 
 
 @implementer(IAccount, IRestorable)
-class MemoryAccount:
+class MemoryAccount(AccountFacets):
     """One account's mail, for one session."""
 
     def __init__(self, store: MemoryStore, mail: Mail) -> None:
@@ -165,8 +167,13 @@ class MemoryAccount:
         if any(other.name.startswith(box.name + SEPARATOR) for other in mail.boxes.values()):
             raise NotPermitted("there are mailboxes in it")
         self._store.remember(mail, box.messages.values())
+        self._store.keep(mail, box, box.messages.values())
         mail.modseq += 1
         mail.note(What.GONE, mail.boxes.pop(mailbox))
+        mail.rights.pop(mailbox, None)
+        mail.annotations = {
+            key: one for key, one in mail.annotations.items() if key[0] != mailbox
+        }
         self._store.tell(mail)
 
     async def subscribe(self, names: Collection[str], on: bool) -> None:
@@ -209,6 +216,7 @@ class MemoryAccount:
         replacing: Replaced | None = None,
     ) -> Sequence[Appended]:
         octets = [await whole(message.content) for message in messages]
+        allowance = await self._store.allowance(self.id)
         mail, box, now = self.mail, self.mail.box(mailbox), self._store.now()
         replaced = (
             mail.box(replacing.mailbox).pick(UidSet.of(replacing.uid)) if replacing else []
@@ -217,6 +225,8 @@ class MemoryAccount:
             raise NoSuchMessage(f"{replacing} has gone")
         if not messages:
             return []
+        coming = Amount(sum(map(len, octets)), len(octets))
+        mail.quota.insist(mail.used, coming, amount_of(replaced), allowance)
         mail.modseq += 1
         emails = [
             (mail.keep(message, octets, now), mail.spelt(message.flags))
@@ -227,6 +237,7 @@ class MemoryAccount:
             self._store.remember(mail, replaced)
             mail.drop(mail.box(replacing.mailbox), replaced)
         self._store.tell(mail)
+        self._store.warn(mail, allowance)
         return [
             Appended(Uid(uid), ModSeq(mail.modseq), email.id, email.thread)
             for uid, (email, _) in zip(uids, emails, strict=True)
@@ -263,15 +274,19 @@ class MemoryAccount:
     async def move(
         self, mailbox: MailboxId, uids: UidSet, target: MailboxId, keep: bool = False
     ) -> Moved:
+        allowance = await self._store.allowance(self.id)
         mail, box, goal = self.mail, self.mail.box(mailbox), self.mail.box(target)
         moved = box.pick(uids)
         if moved:
+            if keep:
+                mail.quota.insist(mail.used, amount_of(moved), Amount(), allowance)
             mail.modseq += 1
         given = mail.put(goal, [(m.email, m.flags) for m in moved], self._store.now())
         if not keep:
             mail.drop(box, moved)
         if moved:
             self._store.tell(mail)
+            self._store.warn(mail, allowance)
         return Moved(
             goal.uid_validity,
             tuple(message.uid for message in moved),
@@ -284,6 +299,7 @@ class MemoryAccount:
         messages = box.pick(uids)
         if messages:
             self._store.remember(mail, messages)
+            self._store.keep(mail, box, messages)
             mail.modseq += 1
         gone = mail.drop(box, messages)
         if gone:
@@ -296,6 +312,7 @@ class MemoryAccount:
         if since < self.mail.forgotten:
             return Changes(ModSeq(self.mail.modseq), complete=False)
         seen: dict[What, dict[MailboxId, UidSet]] = {what: {} for what in What}
+        annotated = self.mail.annotated > since and mailbox is None
         for modseq, what, box, uids in self.mail.log:
             if modseq > since and mailbox in (None, box):
                 seen[what][box] = seen[what].get(box, UidSet()) | uids
@@ -316,6 +333,7 @@ class MemoryAccount:
             made=made - gone,
             edited=edited - made - gone,
             removed=gone - made,
+            annotated=annotated,
         )
 
     async def restore_mailboxes(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import Enum, auto
 from weakref import WeakValueDictionary
 
@@ -28,6 +28,10 @@ from mailplat.mail.mailbox import (
     proper_name,
 )
 from mailplat.mail.people import AccountId
+from mailplat.mail.quota import Amount
+from mailplat.mail.retention import RESTORED
+from mailplat.mail.sharing import Rights
+from mailplat.store.memory.room import Quota
 
 
 class What(Enum):
@@ -95,6 +99,16 @@ class Box:
         )
 
 
+@attrs.frozen(eq=False)
+class Kept:
+    """A message that was expunged, and the mailbox where it was."""
+
+    id: str
+    box: Box
+    at: float
+    message: Message
+
+
 @attrs.define(eq=False)
 class Mail:
     """All that one account has; its methods change one thing and tell nobody."""
@@ -113,6 +127,21 @@ class Mail:
     keys: dict[str, Outcome] = attrs.field(factory=dict)
     log: list[tuple[int, What, MailboxId, UidSet]] = attrs.field(factory=list)
     forgotten: int = 0  # the log begins after this mod-sequence
+    kept: list[Kept] = attrs.field(factory=list)
+    scripts: dict[str, bytes] = attrs.field(factory=dict)
+    active: str = ""  # the script's name
+    annotations: dict[tuple[MailboxId | None, str, str], bytes] = attrs.field(factory=dict)
+    annotated: int = 0  # the account itself, at this mod-sequence
+    rights: dict[MailboxId, dict[str, Rights]] = attrs.field(factory=dict)
+    quota: Quota = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.quota = Quota(self.id)
+
+    @property
+    def used(self) -> Amount:
+        """What its messages take."""
+        return sum((amount_of(box.messages.values()) for box in self.boxes.values()), Amount())
 
     def box(self, mailbox: MailboxId) -> Box:
         try:
@@ -191,6 +220,17 @@ class Mail:
             self.note(What.REMOVED, box, gone)
         return gone
 
+    def home(self, box: Box, now: float) -> Box:
+        """Return where what was in a mailbox is brought back to (see `IUndelete`)."""
+        if box.id in self.boxes:
+            return self.boxes[box.id]
+        try:
+            instead = proper_name(f"{RESTORED}/{box.name}")
+        except NotPermitted:
+            instead = RESTORED
+        found = self.find(box.name) or self.find(instead)
+        return found or self.make(instead, Role.NONE, now)
+
     def place(self, placement: Placement, now: float) -> Box:
         """Return where a placement leads; see there."""
         for box in self.boxes.values():
@@ -204,3 +244,8 @@ class Mail:
         if found or not placement.create:
             return found or self.boxes[next(iter(self.boxes))]
         return self.make(name, placement.role, now)
+
+
+def amount_of(messages: Collection[Message]) -> Amount:
+    """Return how much room messages take."""
+    return Amount(sum(one.email.content.size for one in messages), len(messages))

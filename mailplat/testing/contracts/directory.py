@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mailplat.interfaces import IDirectory
 from mailplat.mail.address import POSTMASTER, Address
+from mailplat.mail.people import AccountId
 from mailplat.testing.fixtures import async_fixture
 
 
@@ -50,6 +51,12 @@ class DirectoryContract:
         assert alice
         assert bob
         assert alice.id != bob.id
+
+    async def test_an_account_is_found_by_its_identity(self, directory: IDirectory) -> None:
+        alice = await directory.account("alice@example.org")
+        assert alice
+        assert await directory.holder(alice.id) == alice
+        assert await directory.holder(AccountId("nobody")) is None
 
     async def test_an_account_is_its_own_place(self, directory: IDirectory) -> None:
         assert await ends(directory, "alice@example.org") == [("alice@example.org", "")]

@@ -63,6 +63,9 @@ class People:
     async def places(self, address: Address) -> Sequence[Place]:
         return ()
 
+    async def holder(self, account: AccountId) -> Account | None:
+        raise NotImplementedError
+
     async def may_send_as(self, account: Account, address: Address) -> bool:
         return False
 

@@ -1,31 +1,43 @@
 """The index's statements: functions of a connection, each a unit of work or part of one."""
 
 from mailplat.store.indexed.queries import (
+    annotations,
     arrivals,
     changes,
     contents,
     examining,
+    expunged,
     flags,
     keys,
     mailboxes,
     messages,
     reading,
     restoring,
+    room,
+    scripts,
+    sharing,
     showing,
+    texts,
     tidying,
 )
 
 __all__ = [
+    "annotations",
     "arrivals",
     "changes",
     "contents",
     "examining",
+    "expunged",
     "flags",
     "keys",
     "mailboxes",
     "messages",
     "reading",
     "restoring",
+    "room",
+    "scripts",
+    "sharing",
     "showing",
+    "texts",
     "tidying",
 ]

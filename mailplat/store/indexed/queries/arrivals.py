@@ -22,7 +22,9 @@ from mailplat.mail.mailbox import (
     proper_name,
 )
 from mailplat.mail.people import AccountId
+from mailplat.mail.quota import Allowance, Amount
 from mailplat.sql import Connection, bulk
+from mailplat.store.indexed.queries import room
 from mailplat.store.indexed.queries.changes import (
     Done,
     email_id,
@@ -85,6 +87,13 @@ class Order:
     placements: Sequence[Placement]
     now: float
     lasting: bool = False
+    allowance: Allowance = Allowance()
+    beyond_quota: bool = False
+
+    @property
+    def amount(self) -> Amount:
+        """How much room it takes; a little more than that, if two placements are one."""
+        return _times(self.message, len(self.placements))
 
 
 @attrs.frozen
@@ -118,7 +127,8 @@ def deliver(db: Connection, orders: Sequence[Order]) -> list[Done]:
     """Make all placements of each delivery together with its key (see `IMailStore`).
 
     An answer says where the message lies; that of a repeat, where it was put at
-    first, and its content stays without a name.
+    first, and its content stays without a name.  That of a delivery for which there
+    is no room is an `OverQuota`, so that it undoes no others.
     """
     rows = bulk(
         db,
@@ -155,13 +165,28 @@ def known_keys(db: Connection, account: AccountId, keys: Sequence[str]) -> froze
 
 
 def _make(db: Connection, orders: Sequence[Order]) -> dict[tuple[str, str], Done]:
-    arrivals = _arrivals(db, orders)
     made: dict[tuple[str, str], Done] = {}
+    admission = room.admit(db, orders)
+    news = dict(admission.news)
+    for at, error in admission.refusals.items():
+        warning = news.pop(orders[at].account, None)
+        made[orders[at].key, orders[at].account] = Done(
+            error,
+            ModSeq(0),
+            frozenset(),
+            orders[at].message.unneeded,
+            (warning,) if warning else (),
+        )
+    orders = [one for at, one in enumerate(orders) if at not in admission.refusals]
+    arrivals = _arrivals(db, orders)
     rows: list[tuple[str, str, float, str]] = []
     for order, arrival, arrived in zip(orders, arrivals, _add(db, arrivals), strict=True):
         detail = ", ".join(f"{mailbox_id(box)}:{uid}" for box, uid in arrived.uids.items())
         touched = frozenset(map(mailbox_id, arrived.uids))
-        made[order.key, order.account] = Done(detail, arrival.modseq, touched, arrived.left)
+        warning = news.pop(order.account, None)
+        made[order.key, order.account] = Done(
+            detail, arrival.modseq, touched, arrived.left, (warning,) if warning else ()
+        )
         made_at = LASTING if order.lasting else order.now
         rows.append((order.key, order.account, made_at, detail))
     bulk(db, "INSERT INTO store_deliveries (key, account, made, detail) VALUES {rows}", rows)
@@ -218,6 +243,7 @@ def append(
     messages: Sequence[Stored],
     replacing: Replaced | None,
     now: float,
+    allowance: Allowance,
 ) -> Done:
     """Add messages, all or none (see `IAccount.append`)."""
     number = known(db, account, identity)
@@ -227,6 +253,9 @@ def append(
         raise NoSuchMessage(f"{replacing} has gone")
     if not messages:
         return Done([], ModSeq(0), frozenset())
+    coming = Amount(sum(one.size for one in messages), len(messages))
+    going = Amount(sum(one.size for one in replaced), len(replaced))
+    news = room.insist(db, account, allowance, coming, going)
     modseq = claim(db, account, now)
     arrivals = [
         Arrival(account, modseq, one, {number: spelt(db, account, one.flags)}, now)
@@ -240,7 +269,7 @@ def append(
     drop_places(db, account, source, replaced, modseq)
     touched = {identity, replacing.mailbox} if replacing else {identity}
     left = tuple(key for one in arrived for key in one.left)
-    return Done(appended, modseq, frozenset(touched), left)
+    return Done(appended, modseq, frozenset(touched), left, news)
 
 
 # Both ------------------------------------------------------------------------
@@ -292,6 +321,10 @@ def _add(db: Connection, arrivals: Sequence[Arrival]) -> list[_Arrived]:
         )
         for arrival, email, thread in zip(arrivals, emails, threads, strict=True)
     ]
+
+
+def _times(message: Stored, count: int) -> Amount:
+    return Amount(message.size * count, count)
 
 
 def _hashed(references: Sequence[bytes]) -> list[bytes]:

@@ -21,6 +21,11 @@ OF_ACCOUNTS = (
     "references",
     "joined_threads",
     "changes",
+    "quotas",
+    "expunged",
+    "scripts",
+    "annotations",
+    "rights",
 )
 
 ROLES = ", ".join(f"'{role.value}'" for role in Role)
@@ -85,13 +90,14 @@ RULES = {
         LEFT JOIN store_flag_sets s ON s.account = m.account AND s.flags = m.flags
         WHERE m.flags <> 0 AND s.flags IS NULL
     """,
-    "an email has other places than it counts, or none and is not waiting to be swept": """
+    "an email has other places than it counts, or none and is neither kept nor swept": """
         SELECT e.account, e.email, e.places FROM store_emails e
         LEFT JOIN store_unnamed u ON u.account = e.account AND u.email = e.email
         LEFT JOIN (SELECT account, email, count(*) AS places FROM store_messages
             GROUP BY account, email) m ON m.account = e.account AND m.email = e.email
         WHERE e.places <> coalesce(m.places, 0)
-        OR (e.places = 0) <> (u.email IS NOT NULL)
+        OR (u.email IS NOT NULL) <> (e.places = 0 AND NOT EXISTS (
+            SELECT 1 FROM store_expunged x WHERE x.account = e.account AND x.email = e.email))
     """,
     "an email has a number that was not given": """
         SELECT account, email FROM store_emails
@@ -106,6 +112,23 @@ RULES = {
         UNION SELECT j.account, j.thread FROM store_joined_threads j
         JOIN store_joined_threads k ON k.account = j.account AND k.root = j.thread
     """,
+    "what was expunged has no email, or flags that nobody knows": """
+        SELECT x.account, x.email FROM store_expunged x
+        LEFT JOIN store_emails e ON e.account = x.account AND e.email = x.email
+        LEFT JOIN store_flag_sets s ON s.account = x.account AND s.flags = x.flags
+        WHERE e.email IS NULL OR (x.flags <> 0 AND s.flags IS NULL)
+    """,
+    "two scripts of an account are active": """
+        SELECT account FROM store_scripts WHERE active <> 0 GROUP BY account HAVING count(*) > 1
+    """,
+    "an annotation or a right is that of a mailbox that is not there": """
+        SELECT t.account, t.mailbox FROM store_annotations t
+        LEFT JOIN store_mailboxes m ON m.account = t.account AND m.mailbox = t.mailbox
+        WHERE t.mailbox <> 0 AND m.mailbox IS NULL
+        UNION ALL SELECT t.account, t.mailbox FROM store_rights t
+        LEFT JOIN store_mailboxes m ON m.account = t.account AND m.mailbox = t.mailbox
+        WHERE m.mailbox IS NULL
+    """,
     "a message has no email": """
         SELECT m.account, m.mailbox, m.uid FROM store_messages m
         LEFT JOIN store_emails e ON e.account = m.account AND e.email = m.email
@@ -113,7 +136,8 @@ RULES = {
     """,
     "an email has not all of its octets, in pieces that follow one another": f"""
         SELECT e.account, e.email, e.size FROM store_emails e
-        WHERE e.places > 0
+        WHERE (e.places > 0 OR EXISTS (
+            SELECT 1 FROM store_expunged x WHERE x.account = e.account AND x.email = e.email))
         AND e.email NOT IN (SELECT email FROM store_keys)
         AND (e.size, 0) <> (SELECT coalesce(sum(length(c.octets)), -1),
             max(c.piece) + 1 - e.email * {PIECES} - count(*)

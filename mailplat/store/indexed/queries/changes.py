@@ -33,13 +33,15 @@ class What(IntEnum):
 class Done:
     """What a unit of work answers, and what it has changed in which mailboxes.
 
-    ``left`` are keys of contents that were added for it and that no email has got.
+    ``left`` are keys of contents that were added for it and that no email has got;
+    ``news`` is what the bus hears of it besides.
     """
 
     answer: object
     modseq: ModSeq
     mailboxes: frozenset[MailboxId]
     left: tuple[str, ...] = ()
+    news: tuple[object, ...] = ()
 
 
 def mailbox_id(number: int) -> MailboxId:
@@ -133,6 +135,8 @@ def _summed(newest: ModSeq, seen: dict[tuple[int, int], list[tuple[int, int]]]) 
     def uids(what: What, number: int) -> UidSet:
         return UidSet.from_intervals(seen.get((what, number), ()))
 
+    is_annotated = (What.EDITED, 0) in seen
+    seen = {key: ranges for key, ranges in seen.items() if key[1]}
     made, edited, gone = of(What.MADE), of(What.EDITED), of(What.GONE)
     found: list[MailboxChanges] = []
     for number in sorted((of(What.ADDED) | of(What.CHANGED) | of(What.REMOVED)) - gone):
@@ -151,6 +155,7 @@ def _summed(newest: ModSeq, seen: dict[tuple[int, int], list[tuple[int, int]]]) 
         made=frozenset(map(mailbox_id, made - gone)),
         edited=frozenset(map(mailbox_id, edited - made - gone)),
         removed=frozenset(map(mailbox_id, gone - made)),
+        annotated=is_annotated,
     )
 
 

@@ -15,6 +15,7 @@ from mailplat.mail.mailbox import ModSeq
 from mailplat.mail.people import AccountId
 from mailplat.sql import Connection, Row, makes_room
 from mailplat.store.indexed.queries.changes import email_id
+from mailplat.store.indexed.queries.expunged import forget_all_of
 from mailplat.store.indexed.queries.keys import forget_key
 from mailplat.store.indexed.queries.mailboxes import ensure_account
 
@@ -26,6 +27,9 @@ _OF_ACCOUNTS = {  # what else there is of an account, with the rest of each tabl
     "references": "reference",
     "joined_threads": "thread",
     "changes": "modseq, mailbox, what, first",
+    "scripts": "name",
+    "annotations": "mailbox, reader, entry",
+    "rights": "mailbox, identifier, negative",
     "flag_sets": "flags",
     "keywords": "folded",
     "subscriptions": "name",
@@ -157,6 +161,8 @@ def go_on_removing(db: Connection, account: AccountId) -> Swept:
 
     The keys of its deliveries are forgotten when they are old, as all others are.
     """
+    if forget_all_of(db, account, SWEPT_AT_ONCE):
+        return Swept(True)
     places = db.all(
         "SELECT mailbox, uid, email FROM store_messages WHERE account = ? LIMIT ?",
         (account, SWEPT_AT_ONCE),
@@ -173,7 +179,8 @@ def go_on_removing(db: Connection, account: AccountId) -> Swept:
     )
     if places or unnamed or _forget_rows(db, account):
         return attrs.evolve(swept, more=True)
-    for table in ("mailboxes", "accounts", "removals"):  # INBOX goes with its account
+    db.execute("DELETE FROM store_rights WHERE identifier = ?", (account,))
+    for table in ("mailboxes", "quotas", "accounts", "removals"):  # INBOX goes with its account
         db.execute(f"DELETE FROM store_{table} WHERE account = ?", (account,))  # noqa: S608
     return Swept(False)
 

@@ -106,6 +106,16 @@ def with_role(db: Connection, account: AccountId, role: Role) -> int | None:
     return row[0] if row else None
 
 
+def touch(db: Connection, account: AccountId, number: int, modseq: ModSeq) -> MailboxId:
+    """Say that something about a mailbox itself has changed; return its identity."""
+    db.execute(
+        "UPDATE store_mailboxes SET modseq = ? WHERE account = ? AND mailbox = ?",
+        (modseq, account, number),
+    )
+    note(db, account, modseq, number, What.EDITED)
+    return mailbox_id(number)
+
+
 def create(db: Connection, account: AccountId, name: str, role: Role, now: float) -> Done:
     """Make a mailbox (see `IAccount.create`)."""
     name = proper_name(name)
@@ -219,13 +229,8 @@ def subscribe(
     if not numbers:
         return Done(None, ModSeq(0), frozenset())
     modseq = claim(db, account, now)
-    for number in numbers:
-        db.execute(
-            "UPDATE store_mailboxes SET modseq = ? WHERE account = ? AND mailbox = ?",
-            (modseq, account, number),
-        )
-        note(db, account, modseq, number, What.EDITED)
-    return Done(None, modseq, frozenset(map(mailbox_id, numbers)))
+    touched = frozenset(touch(db, account, number, modseq) for number in numbers)
+    return Done(None, modseq, touched)
 
 
 def _refuse_taken(db: Connection, account: AccountId, name: str) -> None:

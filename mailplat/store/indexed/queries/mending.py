@@ -285,7 +285,9 @@ def count_places(db: Connection, row: Row, now: float) -> str:
         "SELECT count(*) FROM store_messages WHERE account = ? AND email = ?", (account, email)
     )
     waits = db.one(
-        "SELECT 1 FROM store_unnamed WHERE account = ? AND email = ?", (account, email)
+        "SELECT 1 FROM store_unnamed WHERE account = ?1 AND email = ?2"
+        " UNION ALL SELECT 1 FROM store_expunged WHERE account = ?1 AND email = ?2",
+        (account, email),
     )
     assert found
     places = found[0]
@@ -427,6 +429,39 @@ def begin_log(db: Connection, row: Row, _now: float) -> str:
     return "the account's changes were forgotten; clients look at everything anew"
 
 
+def forget_expunged(db: Connection, row: Row, now: float) -> str:
+    """Forget what was expunged and has no email; where it has one, it loses its flags."""
+    gone = db.execute(
+        "DELETE FROM store_expunged WHERE account = ? AND email = ? AND NOT EXISTS ("
+        " SELECT 1 FROM store_emails e WHERE e.account = store_expunged.account"
+        " AND e.email = store_expunged.email)",
+        row[:2],
+    )
+    if gone:
+        return "what was expunged can't be brought back"
+    db.execute(
+        "UPDATE store_expunged SET flags = 0 WHERE account = ? AND email = ?",
+        row[:2],
+    )
+    return "it comes back without flags"
+
+
+def stop_scripts(db: Connection, row: Row, now: float) -> str:
+    """Leave no script active where nobody knows which is meant."""
+    db.execute("UPDATE store_scripts SET active = 0 WHERE account = ?", row[:1])
+    return "no script is active now"
+
+
+def forget_facts(db: Connection, row: Row, now: float) -> str:
+    """Forget annotations and rights of a mailbox that has gone."""
+    for table in ("annotations", "rights"):
+        db.execute(
+            f"DELETE FROM store_{table} WHERE account = ? AND mailbox = ?",  # noqa: S608
+            row[:2],
+        )
+    return "its annotations and rights were forgotten"
+
+
 def renew_summary(
     db: Connection, account: AccountId, email: int, before: bytes, summary: bytes
 ) -> bool:
@@ -453,6 +488,9 @@ MENDING: dict[str, Mend] = {
     "an email has a number": give_number,
     "an email has a thread": begin_thread,
     "a thread has joined": join_threads,
+    "what was expunged has no email": forget_expunged,
+    "two scripts of an account": stop_scripts,
+    "an annotation or a right": forget_facts,
     "a message has no email": make_email,
     "octets belong to no email": make_email_of_piece,
     "a content is waited for": wait_no_more,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from mailplat.mail.errors import NotPermitted
 from mailplat.mail.mailbox import SEPARATOR, MailboxId, ModSeq, Moved, Role, UidSet
 from mailplat.mail.people import AccountId
+from mailplat.mail.quota import Allowance, Amount
 from mailplat.sql import Connection, makes_room
+from mailplat.store.indexed.queries import room
 from mailplat.store.indexed.queries.changes import (
     Done,
     What,
@@ -32,6 +34,7 @@ def move(
     target: MailboxId,
     keep: bool,
     now: float,
+    allowance: Allowance,
 ) -> Done:
     """Give messages a place in another mailbox (see `IAccount.move`)."""
     source, goal = known(db, account, identity), known(db, account, target)
@@ -40,6 +43,8 @@ def move(
     if not places:
         newest = account_modseq(db, account) or ModSeq(0)
         return Done(Moved(validity, (), (), newest), newest, frozenset())
+    coming = Amount(sum(place.size for place in places), len(places))
+    news = room.insist(db, account, allowance, coming) if keep else ()
     modseq = claim(db, account, now)
     sets = flag_sets(db, account)
     copies = [
@@ -59,25 +64,33 @@ def move(
         tuple(new_uids),
         modseq,
     )
-    return Done(moved, modseq, frozenset({target} if keep else {identity, target}))
+    return Done(moved, modseq, frozenset({target} if keep else {identity, target}), news=news)
 
 
 @makes_room
 def expunge(
-    db: Connection, account: AccountId, identity: MailboxId, uids: UidSet, now: float
+    db: Connection,
+    account: AccountId,
+    identity: MailboxId,
+    uids: UidSet,
+    now: float,
+    keep: bool,
 ) -> Done:
-    """Remove messages (see `IAccount.expunge`)."""
+    """Remove messages (see `IAccount.expunge`); ``keep`` lets them be brought back."""
     number = known(db, account, identity)
     places = places_of(db, account, number, uids)
     if not places:
         return Done(UidSet(), ModSeq(0), frozenset())
     modseq = claim(db, account, now)
-    return Done(drop_places(db, account, number, places, modseq), modseq, frozenset({identity}))
+    gone = drop_places(db, account, number, places, modseq, now if keep else None)
+    return Done(gone, modseq, frozenset({identity}))
 
 
 @makes_room
-def remove(db: Connection, account: AccountId, identity: MailboxId, now: float) -> Done:
-    """Remove a mailbox and its messages (see `IAccount.remove`)."""
+def remove(
+    db: Connection, account: AccountId, identity: MailboxId, now: float, keep: bool
+) -> Done:
+    """Remove a mailbox and its messages (see `IAccount.remove`, and `expunge`)."""
     box = mailbox(db, account, identity)
     if box.role is Role.INBOX:
         raise NotPermitted("INBOX can't be removed")
@@ -86,9 +99,12 @@ def remove(db: Connection, account: AccountId, identity: MailboxId, now: float) 
         raise NotPermitted("there are mailboxes in it")
     modseq = claim(db, account, now)
     number = number_of(identity)
-    drop_places(db, account, number, places_of(db, account, number, UidSet.all()), modseq)
-    db.execute(
-        "DELETE FROM store_mailboxes WHERE account = ? AND mailbox = ?", (account, number)
-    )
+    places = places_of(db, account, number, UidSet.all())
+    drop_places(db, account, number, places, modseq, now if keep else None)
+    for table in ("annotations", "rights", "mailboxes"):
+        db.execute(
+            f"DELETE FROM store_{table} WHERE account = ? AND mailbox = ?",  # noqa: S608
+            (account, number),
+        )
     note(db, account, modseq, number, What.GONE)
     return Done(None, modseq, frozenset({identity}))

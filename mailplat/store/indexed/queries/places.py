@@ -109,9 +109,17 @@ def _claim_uids(db: Connection, places: Sequence[NewPlace]) -> list[int]:
 
 
 def drop_places(
-    db: Connection, account: AccountId, mailbox: int, places: Sequence[Place], modseq: ModSeq
+    db: Connection,
+    account: AccountId,
+    mailbox: int,
+    places: Sequence[Place],
+    modseq: ModSeq,
+    kept_at: float | None = None,
 ) -> UidSet:
-    """Remove places; contents without any other are left to the sweep."""
+    """Remove places; contents without any other are left to the sweep.
+
+    With ``kept_at``, the time of now, they can be brought back.
+    """
     gone = UidSet.from_sorted(place.uid for place in places)
     if not gone:
         return gone
@@ -120,13 +128,17 @@ def drop_places(
         "DELETE FROM store_messages WHERE account = ? AND mailbox = ? AND uid BETWEEN ? AND ?",
         [(account, mailbox, first, last) for first, last in gone.intervals],
     )
+    if kept_at is not None:
+        _keep(db, account, mailbox, places, modseq, kept_at)
     emails = [(account, place.email) for place in places]
     db.executemany(
         "UPDATE store_emails SET places = places - 1 WHERE account = ? AND email = ?", emails
     )
     db.executemany(
-        "INSERT INTO store_unnamed SELECT account, email, ? FROM store_emails"
-        " WHERE account = ? AND email = ? AND places = 0 ON CONFLICT DO NOTHING",
+        "INSERT INTO store_unnamed SELECT account, email, ? FROM store_emails e"
+        " WHERE account = ? AND email = ? AND places = 0 AND NOT EXISTS ("
+        " SELECT 1 FROM store_expunged x WHERE x.account = e.account AND x.email = e.email)"
+        " ON CONFLICT DO NOTHING",
         [(modseq, *email) for email in emails],
     )
     db.execute(
@@ -145,3 +157,26 @@ def drop_places(
     )
     note(db, account, modseq, mailbox, What.REMOVED, gone)
     return gone
+
+
+def _keep(
+    db: Connection,
+    account: AccountId,
+    mailbox: int,
+    places: Sequence[Place],
+    modseq: ModSeq,
+    now: float,
+) -> None:
+    """Remember where messages were that are being expunged."""
+    row = db.one(
+        "SELECT name FROM store_mailboxes WHERE account = ? AND mailbox = ?", (account, mailbox)
+    )
+    name = row[0] if row else ""
+    bulk(
+        db,
+        "INSERT INTO store_expunged VALUES {rows}",
+        [
+            (account, one.email, mailbox, one.uid, name, one.flags, modseq, now)
+            for one in places
+        ],
+    )

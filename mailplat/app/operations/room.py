@@ -1,0 +1,93 @@
+"""Room: how much accounts have and take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from mailplat.app.operations.desk import Desk
+from mailplat.interfaces import IAllowances, IMailStore, IQuota, IUsage
+from mailplat.mail.errors import BadParameter, NoSuchAccount, Unsupported
+from mailplat.mail.people import Account, AccountId
+from mailplat.mail.quota import MESSAGE, STORAGE, Room, Usage, rooms
+from mailplat.plugin import size
+
+Row = dict[str, Any]
+
+NO_LIMIT, HOUSE = "none", "house"
+
+
+async def set_quota(desk: Desk, name: str, storage: str = "", messages: str = "") -> Row:
+    """Return an account's room, after setting those of its limits that are given.
+
+    A limit is an amount, ``none`` for no limit, or ``house`` for the house's.
+    """
+    account = await known(desk, name)
+    mail = await desk.tree.find(IMailStore).open(account.id)
+    if not IQuota.providedBy(mail):
+        raise Unsupported("this store doesn't bound its accounts' room")
+    quota: IQuota = mail
+    found = await quota.quota()
+    own = {resource: room.limit for resource, room in found.items() if room.is_own}
+    for resource, text in ((STORAGE, storage), (MESSAGE, messages)):
+        if text == HOUSE:
+            own.pop(resource, None)
+        elif text:
+            own[resource] = _limit(resource, text)
+    if storage or messages:
+        await quota.set_quota(own)
+        found = await quota.quota()
+    return {"name": account.name, **_rows(found)}
+
+
+def _limit(resource: str, text: str) -> int | None:
+    if text == NO_LIMIT:
+        return None
+    try:
+        return _octets(text) if resource == STORAGE else _count(text)
+    except ValueError as problem:
+        raise BadParameter(f"{text!r} is no limit: {problem}") from None
+
+
+def _octets(text: str) -> int:
+    return int(text) if text.isdigit() else size(text)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("expected a number of messages")
+    return int(text)
+
+
+def _rows(found: Mapping[str, Room]) -> Row:
+    return {
+        "storage": attrs.asdict(found[STORAGE]),
+        "messages": attrs.asdict(found[MESSAGE]),
+    }
+
+
+async def known(desk: Desk, name: str) -> Account:
+    """Return the account of that name; raises `NoSuchAccount`."""
+    account = await desk.directory.account(name)
+    if account is None:
+        raise NoSuchAccount(f"there is no account {name}")
+    return account
+
+
+async def usage(desk: Desk) -> Mapping[AccountId, Usage] | None:
+    """Return what each account takes, if the store can tell."""
+    store = desk.tree.find(IMailStore)
+    if not IUsage.providedBy(store):
+        return None
+    facet: IUsage = store
+    found: Mapping[AccountId, Usage] = await facet.usage()
+    return found
+
+
+async def rooms_of(desk: Desk, account: Account, used: Mapping[AccountId, Usage]) -> Row:
+    """Return an account's room as `set_quota` does, out of what all accounts take."""
+    allowance = await desk.tree.find(IAllowances).allowance(account.id)
+    one = used.get(account.id, Usage())
+    return _rows(rooms(one.amount, allowance, one.own))
