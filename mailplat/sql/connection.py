@@ -28,18 +28,19 @@ WRITER = (
     "PRAGMA wal_autocheckpoint = 0",
     "PRAGMA journal_size_limit = 67108864",
     "PRAGMA foreign_keys = ON",
+    "PRAGMA cache_size = -8192",
 )
 READER = (
     "PRAGMA busy_timeout = 5000",
     "PRAGMA wal_autocheckpoint = 0",
     "PRAGMA query_only = ON",
+    "PRAGMA cache_size = -4096",  # pages with checksums go through it, large contents too
 )
 ALL = (
     "PRAGMA mmap_size = 0",
     "PRAGMA cell_size_check = ON",
     "PRAGMA trusted_schema = OFF",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA cache_size = -16384",
 )
 
 
