@@ -10,6 +10,7 @@ from mailplat.mail.limits import Limits
 
 OF_THE_HOUSE = 100  # descriptors for databases, sockets that listen, children and the log
 OF_A_CONNECTION = 2  # itself, and the file in which a large content waits
+ENOUGH = 0.9  # of the connections that the limits allow
 MOST = 1 << 20  # where there is no limit at all
 
 
@@ -37,9 +38,12 @@ def within_reach(limits: Limits) -> Limits:
 
 
 def shortage(limits: Limits) -> str:
-    """Say what is wrong where the hard limit is too low for the connections; else nothing."""
+    """Say what is wrong where the hard limit is too low for the connections; else nothing.
+
+    A few connections less are not worth a word.
+    """
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY or carried(hard) >= limits.connections:
+    if hard == resource.RLIM_INFINITY or carried(hard) >= limits.connections * ENOUGH:
         return ""
     needed = OF_THE_HOUSE + OF_A_CONNECTION * limits.connections
     return (

@@ -74,7 +74,7 @@ class SmallDisk:
 @pytest.fixture
 def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallDisk]:
     house = House(tmp_path / "house")
-    house.make({"ann": PASSWORD}, LIMITS, getattr(request, "param", "database"))
+    house.make({"ann": PASSWORD}, LIMITS, contents=getattr(request, "param", "database"))
     small = SmallDisk(house)
     kept = tmp_path / "kept"
     small.state.rename(kept)
@@ -87,7 +87,8 @@ def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallDisk]
     try:
         for path in kept.iterdir():
             path.rename(tmp_path / path.name)
-        subprocess.run(["cp", "-a", *tmp_path.glob("mail.db*"), small.state], check=True)
+        copied = [*tmp_path.glob("mail.db*"), *tmp_path.glob("contents")]
+        subprocess.run(["cp", "-a", *copied, small.state], check=True)
         yield small
     finally:
         subprocess.run(["umount", small.state], check=True)
