@@ -76,7 +76,11 @@ class Migration:
         if said.get("do") != "go on":
             raise BadParameter(f"a migration knows nothing of {said.get('do')}")
         self._steps = self._steps or self._all()
-        done = await anext(self._steps, self) is self
+        done = False
+        try:
+            await anext(self._steps)  # `anext` with a default can't be sent a tuple
+        except StopAsyncIteration:
+            done = True
         return {
             "done": done,
             "account": self._account,
