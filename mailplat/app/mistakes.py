@@ -120,6 +120,9 @@ def explained(
         case "missing":
             field = kind.model_fields.get(str(detail["loc"][0]))
             return path, f"is missing: {(field and field.description) or 'it has no default'}"
+    if detail["type"] == "string_pattern_mismatch":
+        field = kind.model_fields.get(str(detail["loc"][0]))
+        return path, f"expected {(field and field.description) or 'another form'}"
     problem = detail["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
     for pydantic_word, toml_word in (("valid tuple", "list"), ("valid dictionary", "table")):
         problem = problem.replace(pydantic_word, toml_word)

@@ -252,11 +252,11 @@ def dns_records(configuration: Configuration, domain: str) -> list[dict[str, Any
         (f"{host}.", "A", "the IPv4 address of this host"),
         (f"{host}.", "AAAA", "its IPv6 address, if it has one"),
         (f"{domain}.", "MX", f"10 {host}."),
-        (f"{domain}.", "TXT", '"v=spf1 mx -all"'),
+        (f"{domain}.", "TXT", '"v=spf1 mx ~all"'),
         (
             f"_dmarc.{domain}.",
             "TXT",
-            f'"v=DMARC1; p=quarantine; rua=mailto:postmaster@{domain}"',
+            f'"v=DMARC1; p=none; rua=mailto:postmaster@{domain}"',
         ),
     ]
     for entry in configuration.entries_of(PORTALS):
@@ -277,7 +277,7 @@ def welcome(house: NewHouse, configuration: Configuration, password: str) -> str
             "",
             *_account(house, password),
             "",
-            "Records to publish:",
+            "Records to publish (they let others send for the domain too, until you say otherwise):",
             "",
             *(f"  {r['name']:<32} {r['type']:<4} {r['value']}" for r in records),
             "",
@@ -328,7 +328,11 @@ def how_to_try(house: NewHouse, password: str) -> str:
 
 
 def _account(house: NewHouse, password: str) -> list[str]:
-    shown = f"{password}   (shown this once)" if password else "(shown when it was made)"
+    shown = (
+        f"{password}   (shown this once)"
+        if password
+        else "(shown when it was made; `mailplat account passwd` gives another)"
+    )
     return [
         f"  account      {house.first_account('')['name']}",
         f"  password     {shown}",

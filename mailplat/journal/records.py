@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +31,9 @@ class Row:
     record: str
 
 
+_REACHED = re.compile(r"(?:^|; )(\S+@\S+) F\d+:")  # accounts, however their mail was addressed
+
+
 def row_of(record: MessageRecord) -> Row:
     """Return the row that keeps a record."""
     return Row(
@@ -43,7 +47,8 @@ def row_of(record: MessageRecord) -> Row:
 
 def _people(record: MessageRecord) -> str:
     asked_about = (decision.recipient for decision in record.decisions)
-    people = {record.sender, record.login, *record.recipients, *asked_about} - {""}
+    reached = (name for one in record.outcomes for name in _REACHED.findall(one.detail))
+    people = {record.sender, record.login, *record.recipients, *asked_about, *reached} - {""}
     return "\n".join(["", *sorted(one.casefold() for one in people), ""])
 
 

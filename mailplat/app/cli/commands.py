@@ -20,7 +20,7 @@ from mailplat.app.control import OperationFailed
 from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.registry import Registry, UnknownComponent, discover, importable_from
 from mailplat.app.wiring import mistakes_in, warnings_in
-from mailplat.mail.address import domain_of
+from mailplat.mail.address import Address, domain_of
 from mailplat.mail.errors import BadAddress
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -274,6 +274,8 @@ def password_of(from_stdin: bool, confirm: bool = True) -> str:
         return sys.stdin.readline().rstrip("\r\n") or fail(
             "there is no password on standard input"
         )
+    if not sys.stdin.isatty():
+        fail("there is no terminal to ask for a password; give it by --password-stdin")
     typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=confirm)
     return typed
 
@@ -304,6 +306,10 @@ def _account_shown(row: Row) -> Row:
 @on_a_house
 def add_account(office: Office, address: str, password_stdin: bool) -> None:
     """Make an account that logs in as ADDRESS."""
+    try:
+        Address.parse(address)
+    except BadAddress:
+        fail(f"{address!r} is no address: NAME@DOMAIN")
     made = office.call("account.add", name=address, password=password_of(password_stdin))
     click.echo(f"{made['name']} has an account")
 

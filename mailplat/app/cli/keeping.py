@@ -166,6 +166,8 @@ def _restored(
     below: str,
 ) -> dict[str, Any]:
     if is_list:
+        if not kept.generations():
+            fail(f"there is no backup in {kept.folder}")
         return {"generations": [_row(kept, name) for name in kept.generations()]}
     manifest = kept.manifest(generation)
     if is_check:
