@@ -199,6 +199,7 @@ class QuotedPrintableDecoder:
         if len(text) == len(line):
             sign = octets.rfind(b"=", max(end - 2, 0))
             return end if sign < 0 else sign
+        text = text.removesuffix(b"\r")  # white space behind it goes if the line ends there
         if len(line) - len(text) > _BLANKS + 1:
             self._blank = not line.endswith(b"\r")
             return end

@@ -85,9 +85,10 @@ class _FewParts:
                 around.epilogue = floor = line + 2
                 start, newline = -1, self._next_boundary(floor)
                 continue
-            start = octets.find(b"\n", line) + 1
-            if not start:
-                break
+            end = octets.find(b"\n", line)
+            if end < 0:  # nothing is behind the boundary, not even an empty part
+                return self._finish(-1, floor)
+            start = end + 1
             floor = self._read_header(start, around.is_digest)
             if floor < 0:
                 return None

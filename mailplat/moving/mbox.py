@@ -117,6 +117,8 @@ def spans(window: Window) -> Iterator[Span]:
     counts: bool | None = None  # whether Content-Length is trusted in this file
     while begin >= 0:
         header = window.find(b"\n", begin, begin + LONGEST_FROM) + 1
+        if counts is None and _OURS.match(window.at(header, header + LONGEST_FROM)):
+            counts = False  # we quote, whatever a Content-Length says
         counted = None if counts is False else _counted(window, header)
         counts = counted is not None if counts is None else counts
         if counted:

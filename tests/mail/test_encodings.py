@@ -151,6 +151,7 @@ def test_uuencode_is_read_as_far_as_it_goes(written: bytes, octets: bytes) -> No
 
 @given(st.sampled_from(CODECS), octets_of_all_kinds)
 @example(QuotedPrintableDecoder, b"foo =")
+@example(QuotedPrintableDecoder, b"a=b =\r \nc")
 @example(QuotedPrintableDecoder, b"a  =  \r\n")
 def test_cuts_do_not_matter(codec: Callable[[], Codec], octets: bytes) -> None:
     whole = through(codec, octets)

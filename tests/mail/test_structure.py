@@ -297,6 +297,12 @@ def test_the_short_way_finds_the_same_in_a_corpus() -> None:
     assert short > 250
 
 
+def test_a_boundary_that_ends_the_message_begins_no_part() -> None:
+    octets = b"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n\r\nb\r\n--a"
+    for message in (octets, octets.replace(b"\r\n\r\nb\r\n--a", b"")):
+        assert scan(message, told) == scanned([message[:1], message[1:]])
+
+
 @given(messages)
 @example(FORWARD)
 def test_the_ranges_are_the_message(message: bytes) -> None:

@@ -124,6 +124,12 @@ def test_lengths_are_trusted_where_they_lead_to_the_next_message(chunk: int) -> 
         ]
 
 
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_lengths_are_not_trusted_in_what_we_wrote(chunk: int) -> None:
+    message = b"Content-Length: 10\r\n\r\nFrom a\r\n\r\n\r\n"
+    assert read(file_of([message, message]), chunk) == [message, message]
+
+
 def test_lengths_that_lie_are_not_trusted() -> None:
     for length in (0, 3, 7, 10**14):
         octets = FROM + b"Content-Length: %d\n\nbody\n\n" % length + FROM + b"a: b\n\nsecond\n"
