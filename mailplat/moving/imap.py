@@ -154,7 +154,7 @@ class ImapSource:
     _idle: SimpleQueue[Any] = attrs.field(factory=SimpleQueue, init=False)
     _all: list[Any] = attrs.field(factory=list, init=False)
     _remotes: list[Remote] = attrs.field(factory=list, init=False)
-    _refused: dict[str, Refused] = attrs.field(factory=dict, init=False)
+    _refused: dict[str, Refused] = attrs.field(factory=dict, init=False)  # by their places
 
     def boxes(self) -> list[Box]:
         """Connect, and return what mailboxes there are; raises `ImapFailed`."""
@@ -163,7 +163,8 @@ class ImapSource:
     def letters(self, knows: Callable[[Sequence[str]], set[str]]) -> Iterator[Letter]:
         """Yield the messages whose keys nobody knows; raises `ImapFailed`.
 
-        A mailbox that the server refuses is a letter whose pieces raise `OSError`.
+        What the server refuses, be it a mailbox or a message, is a letter whose pieces
+        raise `OSError`; they come last.
         """
         with ThreadPoolExecutor(self.connections) as pool:
             under_way: deque[tuple[Remote, Sequence[Found], Future[list[Body]]]] = deque()
@@ -176,8 +177,8 @@ class ImapSource:
                     yield from self._fetched(*under_way.popleft())
             finally:
                 pool.shutdown(cancel_futures=True)
-        for name, why in self._refused.items():
-            yield Letter("", failing(OSError(str(why))), name)
+        for place, why in self._refused.items():
+            yield Letter("", failing(OSError(str(why))), place)
 
     def close(self) -> None:
         """Say goodbye on every connection."""
@@ -215,18 +216,19 @@ class ImapSource:
                 self._refused[remote.name] = why
                 continue
             for start in range(0, len(uids), LOOKED_AT):
-                some = uids[start : start + LOOKED_AT]
-                look = partial(self._look, remote=remote, validity=validity, uids=some)
-                found = self._on_one(look)
+                found = self._look(remote, validity, uids[start : start + LOOKED_AT])
                 known = knows([one.key for one in found])
                 for job in _together([one for one in found if one.key not in known]):
                     yield remote, job
 
-    def _look(
-        self, client: Any, remote: Remote, validity: int, uids: Sequence[int]
-    ) -> list[Found]:
-        client.select_folder(remote.name, readonly=True)
-        facts = client.fetch(uids, FACTS)
+    def _look(self, remote: Remote, validity: int, uids: Sequence[int]) -> list[Found]:
+        """Return what the server says of messages, but for those that it refuses."""
+
+        def look(client: Any, some: Sequence[int]) -> Mapping[int, Mapping[bytes, Any]]:
+            client.select_folder(remote.name, readonly=True)
+            return cast("Mapping[int, Mapping[bytes, Any]]", client.fetch(some, FACTS))
+
+        facts = self._allowed(remote, uids, look)
         front = f"{self.server.user}@{self.server.host} {validity}"
         return [
             Found(
@@ -240,19 +242,37 @@ class ImapSource:
             if b"FLAGS" in said
         ]
 
+    def _allowed(
+        self,
+        remote: Remote,
+        uids: Sequence[int],
+        ask: Callable[[Any, Sequence[int]], Mapping[int, T]],
+    ) -> Mapping[int, T]:
+        """Ask about messages, where that is refused about each half; note those refused."""
+        try:
+            return self._on_one(lambda client: ask(client, uids))
+        except Refused as why:
+            if len(uids) == 1:
+                self._refused[_place(remote, uids[0])] = why
+                return {}
+        half = len(uids) // 2
+        halves = [self._allowed(remote, some, ask) for some in (uids[:half], uids[half:])]
+        return {**halves[0], **halves[1]}
+
     # Messages.
 
     def _fetch(self, remote: Remote, some: Sequence[Found]) -> list[Body]:
-        """Return the octets of messages; None for those that have gone.  In a thread."""
+        """Return the octets of messages; None for those that are not to be had.  In a thread."""
 
-        def fetch(client: Any) -> list[Body]:
+        def fetch(client: Any, uids: Sequence[int]) -> dict[int, Body]:
             client.select_folder(remote.name, readonly=True)
             if some[0].size > TOGETHER_SIZE:
-                return [_fetch_large(client, some[0])]
-            said = client.fetch([one.uid for one in some], ["BODY.PEEK[]"])
-            return [said.get(one.uid, {}).get(b"BODY[]") for one in some]
+                return {uids[0]: _fetch_large(client, some[0])}
+            said = client.fetch(uids, ["BODY.PEEK[]"])
+            return {uid: said.get(uid, {}).get(b"BODY[]") for uid in uids}
 
-        return self._on_one(fetch)
+        found = self._allowed(remote, [one.uid for one in some], fetch)
+        return [found.get(one.uid) for one in some]
 
     def _fetched(
         self, remote: Remote, some: Sequence[Found], work: Future[list[Body]]
@@ -261,16 +281,21 @@ class ImapSource:
             if body is None:
                 continue
             pieces: Iterable[bytes] = (body,) if isinstance(body, bytes) else pieces_of(body)
-            place = f"{remote.name}, UID {one.uid}"
             yield Letter(
-                remote.box.name, with_crlf(pieces), place, one.flags, one.received, one.key
+                remote.box.name,
+                with_crlf(pieces),
+                _place(remote, one.uid),
+                one.flags,
+                one.received,
+                one.key,
             )
             if not isinstance(body, bytes):
                 body.close()
 
     def _on_one(self, work: Callable[[Any], T]) -> T:
         """Do something on a connection that nobody uses, or a new one; raises `ImapFailed`."""
-        for left in reversed(range(TRIES)):
+        left = TRIES
+        while True:
             try:
                 client = self._idle.get_nowait()
             except Empty:
@@ -282,12 +307,17 @@ class ImapSource:
                 if not isinstance(problem, OSError | imaplib.IMAP4.abort):
                     self._idle.put(client)
                     raise Refused(f"{self.server.host}: {problem}") from problem
+                left -= 1
                 if not left:
                     raise ImapFailed(f"{self.server.host}: {problem}") from problem
                 continue
             self._idle.put(client)
             return result
-        raise AssertionError
+
+
+def _place(remote: Remote, uid: int) -> str:
+    """Return where a message lies, in an operator's words."""
+    return f"{remote.name}, UID {uid}"
 
 
 def _prefix(client: Any) -> str:
@@ -334,17 +364,24 @@ def _together(found: Sequence[Found]) -> Iterator[list[Found]]:
 
 
 def _fetch_large(client: Any, one: Found) -> Body:
-    """Fetch a message piece by piece, into a file without a name."""
+    """Fetch a message piece by piece, into a file without a name.
+
+    None if it goes meanwhile: then the server gives no piece, or NIL (RFC 2180 section
+    4.1).  Behind the last octet it may do the same.
+    """
     file = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115
     start = 0
     while start <= LARGEST_MESSAGE:
-        said: Mapping[int, Mapping[bytes, bytes]] = client.fetch(
+        said: Mapping[int, Mapping[bytes, bytes | None]] = client.fetch(
             [one.uid], [f"BODY.PEEK[]<{start}.{MIB}>"]
         )
-        piece = said.get(one.uid, {}).get(f"BODY[]<{start}>".encode(), b"")
-        file.write(piece)
-        start += len(piece)
-        if len(piece) < MIB:
+        piece = said.get(one.uid, {}).get(f"BODY[]<{start}>".encode())
+        if not piece and (not start or (piece is None and start < one.size)):
+            file.close()
+            return None
+        file.write(piece or b"")
+        start += len(piece or b"")
+        if not piece or len(piece) < MIB:
             break
     file.seek(0)
-    return file if start else None
+    return file
