@@ -60,6 +60,8 @@ class FileSource:
         boxes: list[Box] = []
         maildirs: list[tuple[str, ...]] = []
         for leaf in self.tree.leaves():
+            if leaf.problem:
+                continue  # it is told with the letters
             self.total += leaf.size
             if leaf.name == MAILBOXES and len(leaf.parts) == 1:
                 boxes = self._read_boxes(leaf)
@@ -88,6 +90,8 @@ class FileSource:
                 yield Letter("", failing(problem), self._place(leaf))
 
     def _of(self, leaf: Leaf) -> Iterator[Letter]:
+        if leaf.problem:
+            raise leaf.problem
         if leaf.folders and leaf.folders[-1] in maildir.FOLDERS:
             if leaf.folders[-1] != "tmp" and not leaf.name.startswith("."):
                 yield self._in_maildir(leaf)

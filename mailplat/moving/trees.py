@@ -35,7 +35,8 @@ class Leaf:
     """A file of a tree: its folders and name, size in octets, age in seconds since 1970.
 
     ``open`` gives its octets from the first to the last; `Leaf.seekable` also in
-    whatever order.
+    whatever order.  A leaf with a ``problem`` stands for what can't be looked at, a file
+    or a folder with all that is in it.
     """
 
     parts: tuple[str, ...]
@@ -43,6 +44,7 @@ class Leaf:
     changed: float
     open: Callable[[], BinaryIO]
     packed: bool = False  # in an archive, where going back may mean to begin anew
+    problem: OSError | None = None
 
     @property
     def name(self) -> str:
@@ -119,8 +121,13 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _on_disk(root: Path) -> Iterator[Leaf]:
-    """Yield the files of a folder; links are followed to files, and to no folder."""
-    for folder, folders, names in os.walk(root):
+    """Yield the files of a folder; links are followed to files, and to no folder.
+
+    Raises `OSError` if not even the folder itself can be read.
+    """
+    failed: list[OSError] = []
+    for folder, folders, names in os.walk(root, onerror=failed.append):
+        yield from _unread(root, failed)
         folders.sort()
         above = Path(folder).relative_to(root).parts
         for name in sorted(names):
@@ -130,6 +137,27 @@ def _on_disk(root: Path) -> Iterator[Leaf]:
                     yield _leaf(path, (*above, name))
             except FileNotFoundError:  # another program has just taken it away
                 continue
+            except OSError as problem:
+                yield _closed((*above, name), problem)
+    yield from _unread(root, failed)
+
+
+def _unread(root: Path, failed: list[OSError]) -> Iterator[Leaf]:
+    """Yield a leaf for each folder that could not be read, and forget them."""
+    while failed:
+        problem = failed.pop(0)
+        parts = Path(problem.filename).relative_to(root).parts
+        if not parts:
+            raise problem
+        if not isinstance(problem, FileNotFoundError):
+            yield _closed(parts, problem)
+
+
+def _closed(parts: tuple[str, ...], problem: OSError) -> Leaf:
+    def refuse() -> BinaryIO:
+        raise problem
+
+    return Leaf(parts, 0, 0.0, refuse, problem=problem)
 
 
 def _in_zip(packed: zipfile.ZipFile) -> Iterator[Leaf]:

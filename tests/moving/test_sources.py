@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -131,6 +132,55 @@ def test_what_can_not_be_read(tmp_path: Path) -> None:
     broken.write_bytes(octets)
     with pytest.raises((Unreadable, *UNREADABLE)):
         read(broken)
+
+
+def test_folders_that_may_not_be_read_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail = b"a: b\n\n"
+    root = on_disk(
+        tmp_path, {"a.eml": mail, ".Sent/cur/1": mail, "z/z.eml": mail, "b.eml": mail}
+    )
+    (root / "empty").mkdir()
+    scandir, stat = os.scandir, Path.stat
+
+    def refuse(path: str | Path) -> None:
+        if Path(path).name in (".Sent", "z", "b.eml"):
+            raise PermissionError(13, "Permission denied", str(path))
+
+    def closed(path: str) -> Any:
+        refuse(path)
+        return scandir(path)
+
+    def hidden(path: Path, **more: bool) -> os.stat_result:
+        refuse(path)
+        return stat(path, **more)
+
+    monkeypatch.setattr(os, "scandir", closed)  # root may read whatever has no permissions
+    monkeypatch.setattr(Path, "stat", hidden)
+    with opened(root) as tree:
+        source = FileSource(tree)
+        source.boxes()
+        letters = list(source.letters())
+    refused = []
+    for letter in letters:
+        try:
+            b"".join(letter.pieces)
+        except PermissionError:
+            refused.append(letter.place)
+    assert sorted(letter.place for letter in letters) == [".Sent", "a.eml", "b.eml", "z"]
+    assert sorted(refused) == [".Sent", "b.eml", "z"]
+
+
+def test_a_folder_of_which_nothing_may_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(path: str) -> Any:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(Unreadable, match="Permission denied"), opened(tmp_path) as tree:
+        FileSource(tree).boxes()
 
 
 def test_names_and_facts_that_were_written_down(tmp_path: Path) -> None:
