@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 from mailplat.app.conversation import (
     LINE,
     Conversation,
+    NoServer,
     OperationFailed,
     ServerDied,
     Speak,
@@ -37,6 +38,7 @@ from mailplat.mail.errors import MailError, ShuttingDown
 __all__ = [
     "BadRequest",
     "Caller",
+    "NoServer",
     "OperationFailed",
     "ServerDied",
     "ask",
@@ -221,12 +223,10 @@ class _Factory(ServerFactory):
 def ask(state: Path, operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
     """Have the running server do an operation; blocks until it has answered.
 
-    Raises `ConnectionError` or `FileNotFoundError` if no server is there, `ServerDied`,
-    and `OperationFailed`.
+    Raises `NoServer`, `ServerDied` and `OperationFailed`.
     """
     request = {"operation": operation, "arguments": arguments, "repeated": repeated}
-    with socket.socket(socket.AF_UNIX) as channel:
-        channel.connect(_short(state / SOCKET))
+    with _connected(state) as channel:
         try:
             channel.sendall(json.dumps(request).encode() + b"\n")
             answer = b"".join(iter(lambda: channel.recv(65536), b""))
@@ -240,12 +240,31 @@ def ask(state: Path, operation: str, arguments: dict[str, Any], repeated: bool) 
     return said["result"]
 
 
+def _connected(state: Path) -> socket.socket:
+    """Return a connection to the server; raises `NoServer` and `OperationFailed`."""
+    channel = socket.socket(socket.AF_UNIX)
+    try:
+        channel.connect(_short(state / SOCKET))
+    except (ConnectionError, FileNotFoundError) as problem:
+        channel.close()
+        raise NoServer(str(problem)) from problem
+    except OSError as problem:
+        channel.close()
+        raise _not_allowed(problem, state) from problem
+    return channel
+
+
+def _not_allowed(problem: OSError, state: Path) -> OperationFailed:
+    return OperationFailed(f"{problem}; try as the owner of {state}")
+
+
 @attrs.frozen
 class Caller:
     """Has operations done by whoever can: the server, or else this process.
 
     ``alone`` runs an operation in this process and raises `Locked` where another one
-    holds the state folder.  With ``speak`` the operation is a conversation.
+    holds the state folder.  With ``speak`` the operation is a conversation, which
+    ``alone`` holds too.
     """
 
     state: Path
@@ -257,14 +276,8 @@ class Caller:
     def call(self, operation: str, arguments: dict[str, Any]) -> Any:
         """Return the operation's result, however often the server comes and goes.
 
-        Raises `OperationFailed`.
+        Raises `OperationFailed`, and whatever ``speak`` raises.
         """
-        try:
-            return self._ask_or_do(operation, arguments)
-        except OSError as problem:
-            raise OperationFailed(f"{problem}; try as the owner of {self.state}") from problem
-
-    def _ask_or_do(self, operation: str, arguments: dict[str, Any]) -> Any:
         deadline = time.monotonic() + self.patience
         repeated = False
         while True:
@@ -273,13 +286,13 @@ class Caller:
             except ServerDied:
                 repeated = True
                 deadline = time.monotonic() + self.patience
-            except (ConnectionError, FileNotFoundError):
+            except NoServer:
                 pass
             if self.speak and repeated and time.monotonic() < deadline:
                 time.sleep(0.05)  # what takes long may not keep the next server from starting
                 continue
             try:
-                return self.alone(operation, arguments, repeated)
+                return self._do(operation, arguments, repeated)
             except self.busy as problem:
                 if time.monotonic() > deadline:
                     raise OperationFailed(f"{problem}, and does not answer") from None
@@ -288,5 +301,13 @@ class Caller:
     def _ask(self, operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
         if self.speak is None:
             return ask(self.state, operation, arguments, repeated)
-        address = _short(self.state / SOCKET)
-        return converse(address, operation, arguments, repeated, self.speak)
+        with _connected(self.state) as channel:
+            return converse(channel, operation, arguments, repeated, self.speak)
+
+    def _do(self, operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
+        try:
+            return self.alone(operation, arguments, repeated)
+        except OSError as problem:
+            if self.speak:  # whose files they may be
+                raise
+            raise _not_allowed(problem, self.state) from problem

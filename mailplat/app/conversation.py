@@ -59,6 +59,10 @@ class ServerDied(Exception):
     """The server went away before it answered: whether it did as asked is unknown."""
 
 
+class NoServer(Exception):
+    """Nobody hears at the control socket."""
+
+
 def framed(head: dict[str, Any], octets: bytes = b"") -> bytes:
     """Return a frame as it goes over the socket."""
     said = json.dumps(head).encode()
@@ -228,23 +232,24 @@ Speak = Callable[[Channel], T]
 
 
 def converse(
-    address: str, operation: str, arguments: dict[str, Any], repeated: bool, speak: Speak[T]
+    opened: socket.socket,
+    operation: str,
+    arguments: dict[str, Any],
+    repeated: bool,
+    speak: Speak[T],
 ) -> T:
-    """Have the running server begin a conversation, and speak.
+    """Have the server at the other end of a connection begin a conversation, and speak.
 
-    Raises `ConnectionError` or `FileNotFoundError` if no server is there, `ServerDied`,
-    and `OperationFailed`.
+    Raises `ServerDied`, `OperationFailed`, and whatever ``speak`` raises.
     """
     request = {"operation": operation, "arguments": arguments, "repeated": repeated}
-    with socket.socket(socket.AF_UNIX) as opened:
-        opened.connect(address)
-        channel = Channel(opened)
-        try:
-            opened.sendall(json.dumps(request).encode() + b"\n")
-        except OSError as problem:
-            raise ServerDied(str(problem)) from problem
-        channel.hear_line()
-        return speak(channel)
+    channel = Channel(opened)
+    try:
+        opened.sendall(json.dumps(request).encode() + b"\n")
+    except OSError as problem:
+        raise ServerDied(str(problem)) from problem
+    channel.hear_line()
+    return speak(channel)
 
 
 async def serve(conversation: Conversation, reactor: Any, end: socket.socket) -> None:

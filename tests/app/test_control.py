@@ -14,7 +14,15 @@ from twisted.internet.threads import deferToThread  # noqa: TID251 - clients tha
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from mailplat.app import control
-from mailplat.app.control import BadRequest, Caller, OperationFailed, ServerDied, ask, listen
+from mailplat.app.control import (
+    BadRequest,
+    Caller,
+    NoServer,
+    OperationFailed,
+    ServerDied,
+    ask,
+    listen,
+)
 from mailplat.app.lock import Lock, Locked
 from mailplat.mail.errors import AlreadyExists, ShuttingDown
 
@@ -38,7 +46,7 @@ async def test_an_operation_is_asked_for_and_answered(reactor: Any, tmp_path: Pa
             await deferToThread(ask, tmp_path, operation, {}, False)
     assert (tmp_path / control.SOCKET).stat().st_mode & 0o777 == 0o600
     await maybeDeferred(port.stopListening)
-    with pytest.raises((ConnectionError, FileNotFoundError)):
+    with pytest.raises(NoServer):
         ask(tmp_path, "do", {}, False)
 
 
@@ -120,7 +128,7 @@ def test_without_a_server_it_is_done_here(tmp_path: Path) -> None:
 
 def test_a_server_that_died_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it did is unknown, so whoever does it again is told that it is a repeat."""
-    answers = [ServerDied(), ConnectionRefusedError()]
+    answers = [ServerDied(), NoServer()]
 
     def dying(*_: object) -> Any:
         raise answers.pop(0)
@@ -154,6 +162,17 @@ def test_a_closed_folder_is_said_plainly(tmp_path: Path) -> None:
         OperationFailed, match=f"Permission denied.* as the owner of {tmp_path}"
     ):
         Caller(tmp_path, forbidden, Locked).call("do", {})
+
+
+async def test_a_closed_socket_is_said_plainly(
+    reactor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(control, "_short", forbidden)  # root may open any
+    with pytest.raises(OperationFailed, match="Permission denied; try as the owner of"):
+        await deferToThread(ask, tmp_path, "do", {}, False)
 
 
 def test_it_does_not_wait_for_ever(tmp_path: Path) -> None:

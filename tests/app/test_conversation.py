@@ -175,6 +175,26 @@ async def test_a_server_that_died_is_spoken_with_anew(reactor: Any, tmp_path: Pa
     assert (tmp_path / SOCKET).exists() or not told
 
 
+@pytest.mark.parametrize("kind", [FileNotFoundError, ConnectionResetError, PermissionError])
+@pytest.mark.parametrize("served", [True, False])
+async def test_what_the_speaker_meets_is_no_matter_of_the_connection(
+    reactor: Any, tmp_path: Path, kind: type[OSError], served: bool
+) -> None:
+    port = listen(reactor, tmp_path, run) if served else None
+
+    def speak(channel: Channel | None) -> None:
+        raise kind("the target has gone")
+
+    def do_alone(*_: object) -> None:
+        speak(None)
+
+    caller = Caller(tmp_path, do_alone if not served else alone, Locked, speak=speak)
+    with pytest.raises(kind, match=r"^the target has gone$"):
+        await deferToThread(caller.call, "echo", {})
+    if port:
+        await maybeDeferred(port.stopListening)
+
+
 async def test_a_pair_of_sockets_does_as_well(reactor: Any) -> None:
     here, there = socket.socketpair()
     echo = Echo()
