@@ -62,8 +62,11 @@ class Form(Protocol):
 
     folder: str  # how `MAILBOXES` names the mailbox's place
 
-    def begin(self, after: int, offset: int) -> None:
-        """Make the place, and take away what lies behind a UID and an offset."""
+    def begin(self, after: int, offset: int) -> int:
+        """Make the place, and take away what lies behind a UID and an offset.
+
+        Return the UID behind which to go on: 0 where what had been written is gone.
+        """
 
     def write(self, messages: Iterable[Message]) -> int:
         """Write messages; return the new offset."""
@@ -77,6 +80,16 @@ def _private(path: Path, how: str) -> Iterator[BinaryIO]:
 
 def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, PRIVATE)
+
+
+def _cut(file: BinaryIO, after: int, offset: int) -> int:
+    """Cut a file to an offset, and return the UID behind which to go on.
+
+    One that is shorter was taken away, or lost its end when the power went: it begins anew.
+    """
+    is_short = file.tell() < offset
+    file.truncate(0 if is_short else offset)
+    return 0 if is_short else after
 
 
 def _make(folder: Path) -> Path:
@@ -112,12 +125,12 @@ class MboxForm:
     report: Written
     folder: str = ""
 
-    def begin(self, after: int, offset: int) -> None:
+    def begin(self, after: int, offset: int) -> int:
         *above, last = file_parts(self.name)
         self.folder = "/".join([*above, f"{last}.mbox"])
         _make(self.root.joinpath(*above))
         with _private(self.root / self.folder, "ab") as file:
-            file.truncate(offset)
+            return _cut(file, after, offset)
 
     def write(self, messages: Iterable[Message]) -> int:
         with _private(self.root / self.folder, "ab") as file:
@@ -136,11 +149,11 @@ class EmlForm:
     report: Written
     folder: str = ""
 
-    def begin(self, after: int, offset: int) -> None:
+    def begin(self, after: int, offset: int) -> int:
         self.folder = "/".join(file_parts(self.name))
         _make(self.root / self.folder)
         with _private(self.root / self.folder / MESSAGES, "ab") as file:
-            file.truncate(offset)
+            return _cut(file, after, offset)
 
     def write(self, messages: Iterable[Message]) -> int:
         folder = self.root / self.folder
@@ -170,11 +183,13 @@ class MaildirForm:
     folder: str = ""
     _keywords: list[str] = attrs.field(factory=list)
 
-    def begin(self, after: int, offset: int) -> None:
+    def begin(self, after: int, offset: int) -> int:
         self.folder = maildir.folder_name(self.name.split("/"))
         if len(self.folder) > 255:
             self.folder = f".{blake2b(self.name.encode(), digest_size=16).hexdigest()}"
         place = self.root / self.folder
+        if not (place / "cur").exists():
+            after = 0
         for name in maildir.FOLDERS:
             _make(place / name)
         if self.folder:
@@ -186,6 +201,7 @@ class MaildirForm:
         side = place / maildir.KEYWORDS_FILE
         if side.exists():
             self._keywords = list(maildir.read_keywords(side.read_bytes()).values())
+        return after
 
     def write(self, messages: Iterable[Message]) -> int:
         place = self.root / self.folder
@@ -258,6 +274,12 @@ class Writing:
 
         Raises `NotWritten`, also for a name that no mailbox has.
         """
+        try:
+            return self._write(chosen)
+        except OSError as problem:
+            raise NotWritten(f"{self.target} can't be written to: {problem}") from problem
+
+    def _write(self, chosen: Sequence[str]) -> Written:
         boxes = self.line.ask({"do": "boxes"})[0]["boxes"]
         names = {box["name"] for box in boxes}
         if missing := sorted(set(chosen) - names):
@@ -283,7 +305,7 @@ class Writing:
                 self._state = json.loads(path.read_bytes())
             elif any(self.target.iterdir()):
                 raise NotWritten(f"{self.target} holds something else already")
-        except (OSError, ValueError) as problem:
+        except ValueError as problem:
             raise NotWritten(f"{self.target} can't be written to: {problem}") from problem
         if {**about, **self._state.get("about", {})} != about:
             raise NotWritten(f"{self.target} holds another export: {self._state['about']}")
@@ -294,7 +316,9 @@ class Writing:
         form = FORMS[self.form](self.target, box["name"], box["uid_validity"], self.report)
         key = f"{box['name']} {box['uid_validity']}"
         at = self._state["boxes"].setdefault(key, {"after": 0, "offset": 0})
-        form.begin(at["after"], at["offset"])
+        if form.begin(at["after"], at["offset"]) < at["after"]:
+            at.update(after=0, offset=0)
+            self._save()  # or else the next run may take what comes now for what was there
         self.report.mailboxes += 1
         while True:
             told, octets = self.line.ask(

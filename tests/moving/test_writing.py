@@ -1,0 +1,147 @@
+"""Mailboxes that are written into a folder, whatever becomes of it meanwhile."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from mailplat.moving.sending import Said
+from mailplat.moving.sources import FileSource
+from mailplat.moving.trees import opened
+from mailplat.moving.writing import FORMS, NotWritten, Writing, Written
+
+AT_ONCE = 3  # messages in an answer
+
+
+@pytest.fixture(autouse=True)
+def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No power goes here, and others may have much to sync."""
+    monkeypatch.setattr(os, "sync", lambda: None)
+
+
+@attrs.define
+class FakeHouse:
+    """Answers as an export does, for one mailbox."""
+
+    mail: dict[int, bytes]
+    asked: int = 0  # how often messages were asked for
+    answers: int = 1000  # after so many it hangs up
+
+    def ask(self, head: dict[str, Any], octets: bytes = b"") -> Said:
+        if head["do"] == "boxes":
+            box = {"id": "1", "name": "INBOX", "role": "", "subscribed": False}
+            return {"boxes": [{**box, "uid_validity": 7, "messages": len(self.mail)}]}, b""
+        return getattr(self, f"_{head['do']}")(head)
+
+    def _messages(self, head: dict[str, Any]) -> Said:
+        self.asked += 1
+        if self.asked > self.answers:
+            raise EOFError
+        uids = sorted(uid for uid in self.mail if uid > head["after"])[:AT_ONCE]
+        told = [
+            {
+                "uid": uid,
+                "size": len(self.mail[uid]),
+                "flags": [],
+                "received": 1.7e9 + uid,
+                "large": False,
+            }
+            for uid in uids
+        ]
+        return {"messages": told}, b"".join(self.mail[uid] for uid in uids)
+
+    def say(self, head: dict[str, Any], octets: bytes = b"") -> None:
+        raise NotImplementedError
+
+    def hear(self) -> Said:
+        raise NotImplementedError
+
+
+def letters(count: int) -> dict[int, bytes]:
+    return {
+        uid: b"Subject: %d\r\n\r\n%s\r\n" % (uid, b"x" * 100) for uid in range(1, count + 1)
+    }
+
+
+def write(house: FakeHouse, target: Path, form: str) -> Written:
+    return Writing(house, target, form, "ann@example.org", lambda _report: None).write()
+
+
+def read(target: Path) -> Counter[bytes]:
+    with opened(target) as tree:
+        source = FileSource(tree)
+        source.boxes()
+        return Counter(b"".join(one.pieces) for one in source.letters())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_was_taken_away_is_written_anew(tmp_path: Path, form: str) -> None:
+    house = FakeHouse(letters(10))
+    target = tmp_path / "out"
+    write(house, target, form)
+    for path in target.iterdir():
+        if path.name.startswith("INBOX"):
+            path.unlink() if path.is_file() else shutil.rmtree(path)
+        elif path.name in ("cur", "new", "tmp"):
+            shutil.rmtree(path)
+    assert write(house, target, form).messages == 10
+    assert read(target) == Counter(house.mail.values())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_lost_its_end_is_written_anew(tmp_path: Path, form: str) -> None:
+    house = FakeHouse(letters(10))
+    target = tmp_path / "out"
+    write(house, target, form)
+    for path in (*target.glob("*.mbox"), *target.glob("*/messages.jsonl")):
+        os.truncate(path, path.stat().st_size - 20)
+    house.mail[11] = b"Subject: later\r\n\r\n\r\n"
+    write(house, target, form)
+    assert read(target) == Counter(house.mail.values())
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("answers", [0, 1, 2])
+def test_a_run_that_begins_anew_may_be_cut_off(tmp_path: Path, form: str, answers: int) -> None:
+    house = FakeHouse(letters(3))
+    target = tmp_path / "out"
+    write(house, target, form)
+    for path in (*target.glob("*.mbox"), *target.glob("*/messages.jsonl")):
+        os.truncate(path, 0)
+    house = FakeHouse(letters(10), answers=answers)
+    with pytest.raises(EOFError):
+        write(house, target, form)
+    write(FakeHouse(house.mail), target, form)
+    assert read(target) == Counter(house.mail.values())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_disk_that_is_full_is_told_as_such(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_path: str, _flags: int) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mailplat.moving.writing._open_private", full)
+    with pytest.raises(NotWritten, match=r"can't be written to: .*No space left"):
+        write(FakeHouse(letters(1)), tmp_path / "out", form)
+
+
+def test_a_target_that_vanishes_is_told_as_such(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+
+    @attrs.define
+    class Vanishing(FakeHouse):
+        def _messages(self, head: dict[str, Any]) -> Said:
+            shutil.rmtree(target, ignore_errors=True)
+            return super()._messages(head)
+
+    with pytest.raises(NotWritten, match="No such file"):
+        write(Vanishing(letters(4)), target, "eml")
