@@ -35,6 +35,7 @@ class Part:
     given: Mapping[str, object] = attrs.field(factory=dict)
     path: toml.Path = ()  # where the file asks for it
     optional: bool = False  # made only if another asks for it
+    is_main: bool = False  # which of several is meant by who has no setting to choose one
 
     @property
     def instance(self) -> str:
@@ -175,13 +176,7 @@ class _Planner:
             return part.instance
         if kind in self.values:
             return self.values[kind]
-        found = [other for other in self.parts if kind in other.provides]
-        if _has_none(part, wish.name, kind):
-            found = []
-        if chosen := _chosen(part, wish.name, kind):
-            found = [other for other in found if other.instance == chosen]
-            if not found:
-                raise _Unmet(f"needs {chosen!r} as its {wish.name}, and there is none")
+        found = self._meant(part, wish.name, kind)
         if len(found) == 1:
             return found[0]
         if found:
@@ -190,6 +185,19 @@ class _Planner:
         if optional or not wish.required:
             return None
         raise _Unmet(f"needs {_kind_text(kind)} as its {wish.name}, and there is none")
+
+    def _meant(self, part: Part, parameter: str, kind: object) -> list[Part]:
+        """Return the neighbours of a kind that a part may mean: one, where all is well."""
+        found = [other for other in self.parts if kind in other.provides]
+        if _has_none(part, parameter, kind):
+            return []
+        if chosen := _chosen(part, parameter, kind):
+            found = [other for other in found if other.instance == chosen]
+            if not found:
+                raise _Unmet(f"needs {chosen!r} as its {parameter}, and there is none")
+        elif len(found) > 1 and not _may_choose(part, kind):
+            found = [other for other in found if other.is_main] or found
+        return found
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:
@@ -206,6 +214,11 @@ def _has_none(part: Part, parameter: str, kind: object) -> bool:
     if settings is None or settings.instances().get(parameter) is not kind:
         return False
     return getattr(settings, parameter) in settings.words(parameter)
+
+
+def _may_choose(part: Part, kind: object) -> bool:
+    """Say whether the part has a setting for which of several neighbours it is to have."""
+    return part.settings is not None and kind in part.settings.instances().values()
 
 
 def _chosen(part: Part, parameter: str, kind: object) -> str:

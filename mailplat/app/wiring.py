@@ -290,6 +290,7 @@ def _part(entry: Entry) -> Part:
         maker=entry.maker,
         settings=entry.settings,
         path=entry.path,
+        is_main=entry.name == room.instance,
     )
 
 

@@ -97,6 +97,22 @@ def test_settings_say_which_of_several() -> None:
     assert things["portals.mx"].fire is things["x.wood"]
 
 
+@attrs.frozen(eq=False)
+class Lodger:
+    """Has no settings, and so no say."""
+
+    stove: IStove
+
+
+def test_who_has_no_say_gets_the_main_one() -> None:
+    wood = attrs.evolve(part("x.wood", Stove, IStove), is_main=True)
+    parts = [part("x.gas", Stove, IStove), wood, part("portals.mx", Lodger)]
+    things = {one.part.name: one.thing for one in plan(parts, VALUES, SOURCE).carry_out()}
+    assert things["portals.mx"].stove is things["x.wood"]
+    cook = part("portals.mx", Cook, settings=CookSettings())
+    assert "there are several" in problems(*parts[:2], cook)
+
+
 class HermitSettings(Settings):
     """Keys of one who may want no fire."""
 
