@@ -368,7 +368,7 @@ class IBatchedContents(Interface):
     def read_each(keys: Sequence[str]) -> Awaitable[Sequence[bytes | None]]:
         """Return the whole of each content, in order, and None where there is none.
 
-        The index asks for up to 50, each of 64 KiB at most.
+        So too where one can't be read: why that is, `IContentStore.read` says.  The index asks for up to 50, each of 64 KiB at most.
         """
 
 

@@ -15,6 +15,7 @@ from mailplat.mail.mailbox import DEEPEST_NAME, INBOX, SEPARATOR, SYSTEM_FLAGS, 
 
 CHUNK = 256 * KIB  # octets that are read at once
 LARGEST_MESSAGE = 1024 * MIB  # octets; what is larger is left out and named
+MOST_NAMED = 1000  # messages that are named in the end, of those that were left out
 LONGEST_KEYWORD = 100  # octets
 MOST_KEYWORDS = 64  # of one message
 
@@ -48,6 +49,20 @@ class Box:
     name: str
     role: str = ""  # in the words of `Role`
     subscribed: bool | None = None  # None: it doesn't say
+
+
+@attrs.define
+class LeftOut:
+    """What could not be moved."""
+
+    left_out: int = 0
+    named: list[dict[str, str]] = attrs.field(factory=list)  # the first of them, and why
+
+    def leave_out(self, place: str, why: str) -> None:
+        """Count a message that stays behind."""
+        self.left_out += 1
+        if len(self.named) < MOST_NAMED:
+            self.named.append({"place": place, "why": why})
 
 
 def proper_flags(names: Iterable[str]) -> frozenset[str]:

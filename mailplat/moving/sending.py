@@ -19,7 +19,7 @@ import attrs
 from mailplat.mail.content import Octets
 from mailplat.mail.limits import MIB
 from mailplat.mail.summary import findings, summary_of
-from mailplat.moving.letters import LARGEST_MESSAGE, Box, Letter, pieces_of
+from mailplat.moving.letters import LARGEST_MESSAGE, Box, LeftOut, Letter, pieces_of
 from mailplat.moving.trees import UNREADABLE
 
 T = TypeVar("T")
@@ -27,7 +27,6 @@ T = TypeVar("T")
 IN_MEMORY = MIB  # octets; a larger message waits in a file and goes by itself
 BATCH = 2 * MIB  # octets that go together
 MOST = 200  # messages that go together
-MOST_NAMED = 1000  # messages that are named in the end, of those that were left out
 
 Said = tuple[dict[str, Any], bytes]
 
@@ -46,21 +45,13 @@ class Line(Protocol):
 
 
 @attrs.define
-class Tally:
+class Tally(LeftOut):
     """How far it has come."""
 
     found: int = 0  # messages
     added: int = 0
     known: int = 0  # messages that were there already
-    left_out: int = 0
     octets: int = 0  # of all that were found
-    named: list[dict[str, str]] = attrs.field(factory=list)  # those left out, and why
-
-    def leave_out(self, place: str, why: str) -> None:
-        """Count a message that can't come in."""
-        self.left_out += 1
-        if len(self.named) < MOST_NAMED:
-            self.named.append({"place": place, "why": why})
 
 
 class TooLarge(Exception):

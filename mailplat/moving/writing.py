@@ -10,23 +10,26 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import IO, Any, BinaryIO, Protocol, cast
 
 import attrs
 
+from mailplat.mail.limits import MIB
 from mailplat.moving import maildir, mbox
-from mailplat.moving.letters import with_lf
+from mailplat.moving.letters import LeftOut, pieces_of, with_lf
 from mailplat.moving.sending import Line
 from mailplat.moving.sources import MAILBOXES, MESSAGES
 
 STATE = ".mailplat-export"
 LONGEST_PART = 150  # octets of a file's name that a part of a mailbox's name makes
 PRIVATE = 0o600
+IN_MEMORY = 4 * MIB  # octets; a larger message waits in a file until all of it has come
 
 _OURS = re.compile(r"\d+\.M\d+P(\d+)U(\d+)\.")
 
@@ -47,7 +50,7 @@ class Message:
 
 
 @attrs.define
-class Written:
+class Written(LeftOut):
     """How far it has come."""
 
     mailboxes: int = 0
@@ -256,6 +259,8 @@ def _iso(moment: float) -> str:
 
 # Writing ---------------------------------------------------------------------
 
+GONE = "gone"  # why a message is not to be had that was removed meanwhile
+
 
 @attrs.define
 class Writing:
@@ -315,10 +320,12 @@ class Writing:
     def _write_box(self, box: Mapping[str, Any]) -> dict[str, Any]:
         form = FORMS[self.form](self.target, box["name"], box["uid_validity"], self.report)
         key = f"{box['name']} {box['uid_validity']}"
-        at = self._state["boxes"].setdefault(key, {"after": 0, "offset": 0})
+        at = self._state["boxes"].setdefault(key, {"after": 0, "offset": 0, "left_out": {}})
         if form.begin(at["after"], at["offset"]) < at["after"]:
-            at.update(after=0, offset=0)
+            at.update(after=0, offset=0, left_out={})
             self._save()  # or else the next run may take what comes now for what was there
+        for uid, why in at["left_out"].items():
+            self._leave_out(box, uid, why)
         self.report.mailboxes += 1
         while True:
             told, octets = self.line.ask(
@@ -326,7 +333,8 @@ class Writing:
             )
             if not told["messages"]:
                 break
-            offset = form.write(self._messages(box["id"], told["messages"], octets))
+            messages = self._messages(box, at["left_out"], told["messages"], octets)
+            offset = form.write(messages)
             at.update(after=told["messages"][-1]["uid"], offset=offset)
             self._save()
             self.tell(self.report)
@@ -339,29 +347,48 @@ class Writing:
         }
 
     def _messages(
-        self, mailbox: str, told: Sequence[Mapping[str, Any]], octets: bytes
+        self,
+        box: Mapping[str, Any],
+        left_out: dict[str, str],
+        told: Sequence[Mapping[str, Any]],
+        octets: bytes,
     ) -> Iterator[Message]:
         at = 0
         for one in told:
             size = one["size"]
-            pieces: Iterable[bytes] = (octets[at : at + size],)
-            if one["large"]:
-                pieces = self._pieces(mailbox, one["uid"], size)
-            else:
-                at += size
-            yield Message(one["uid"], size, frozenset(one["flags"]), one["received"], pieces)
+            with tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(self.target)) as copy:
+                pieces: Iterable[bytes] = (octets[at : at + size],)
+                if one["large"]:
+                    if why := self._fetch(box["id"], one["uid"], size, copy):
+                        if why != GONE:
+                            left_out[str(one["uid"])] = why
+                            self._leave_out(box, one["uid"], why)
+                        continue
+                    pieces = pieces_of(cast("BinaryIO", copy))
+                else:
+                    at += size
+                yield Message(
+                    one["uid"], size, frozenset(one["flags"]), one["received"], pieces
+                )
             self.report.messages += 1
             self.report.octets += size
 
-    def _pieces(self, mailbox: str, uid: int, size: int) -> Iterator[bytes]:
-        start = 0
-        while start < size:
-            wanted = {"do": "piece", "mailbox": mailbox, "uid": uid, "start": start}
-            _, piece = self.line.ask(wanted)
+    def _fetch(self, mailbox: str, uid: int, size: int, copy: IO[bytes]) -> str:
+        """Take all octets of a large message; return why they are not to be had, if so."""
+        while (start := copy.tell()) < size:
+            told, piece = self.line.ask(
+                {"do": "piece", "mailbox": mailbox, "uid": uid, "start": start}
+            )
+            if told.get("gone"):
+                return GONE
             if not piece:
-                raise NotWritten(f"a message of {size} octets has gone while it was written")
-            start += len(piece)
-            yield piece
+                return str(told.get("damaged", f"it ends after {start} of {size} octets"))
+            copy.write(piece)
+        copy.seek(0)
+        return ""
+
+    def _leave_out(self, box: Mapping[str, Any], uid: object, why: str) -> None:
+        self.report.leave_out(f"{box['name']}, UID {uid}", why)
 
     def _save(self) -> None:
         path = self.target / STATE

@@ -288,6 +288,27 @@ async def test_a_content_that_is_lost_or_cut_is_said_to_be(house: House_) -> Non
         await whole(await account.content(found[0]))
 
 
+async def test_a_place_that_fails_for_one_gives_the_others(
+    house: House_, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = await house.store.open(ALICE)
+    [inbox] = await account.mailboxes()
+    await account.append(inbox.id, [HELLO, new_message(b"\r\ntwo")])
+    damaged = next(key for key, octets in house.kept.items() if octets == b"\r\ntwo")
+    read = FakeContents.read
+
+    async def failing(place: FakeContents, key: str, start: int, stop: int) -> bytes:
+        if key == damaged:
+            raise StoreFailed("a frame is damaged")
+        return await read(place, key, start, stop)
+
+    monkeypatch.setattr(FakeContents, "read", failing)
+    found = await records(account, inbox.id)
+    assert [one.content is None for one in found] == [False, True]
+    with pytest.raises(StoreFailed, match="frame"):
+        await whole(await account.content(found[1]))
+
+
 # Where the contents lie.
 
 

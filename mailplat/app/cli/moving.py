@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -174,12 +175,16 @@ def say_tally(tally: Tally, passed_over: int, as_json: bool) -> None:
         if passed_over:
             words += f"; {passed_over} files are no mail"
         click.echo(words)
-        for one in tally.named:
-            click.echo(f"left out: {one['place']}: {one['why']}", err=True)
-        if tally.left_out > len(tally.named):
-            click.echo(f"left out: {tally.left_out} in all", err=True)
+        _say_left_out(tally.left_out, tally.named)
     if tally.left_out:
         sys.exit(1)
+
+
+def _say_left_out(count: int, named: Sequence[Mapping[str, str]]) -> None:
+    for one in named:
+        click.echo(f"left out: {one['place']}: {one['why']}", err=True)
+    if count > len(named):
+        click.echo(f"left out: {count} in all", err=True)
 
 
 @click.command("export")
@@ -223,14 +228,19 @@ def export_mail(
         fail(str(problem))
     finally:
         progress.close()
-    left_out = sorted(report.keywords_left_out)
+    keywords = sorted(report.keywords_left_out)
     if as_json:
-        said = {**attrs.asdict(report), "keywords_left_out": left_out}
+        said = {**attrs.asdict(report), "keywords_left_out": keywords}
         click.echo(json.dumps(said, indent=2))
-        return
-    click.echo(f"{report.messages} messages of {report.mailboxes} mailboxes are in {target}")
-    if left_out:
-        click.echo(f"a maildir has no room for the keywords {', '.join(left_out)}", err=True)
+    else:
+        words = f"{report.messages} messages of {report.mailboxes} mailboxes"
+        click.echo(f"{words} are in {target}")
+        if keywords:
+            words = f"a maildir has no room for the keywords {', '.join(keywords)}"
+            click.echo(words, err=True)
+        _say_left_out(report.left_out, report.named)
+    if report.left_out:
+        sys.exit(1)
 
 
 @click.group()
@@ -265,8 +275,11 @@ def migrate(office: Office, source: str, target: str, as_json: bool) -> None:
     if as_json:
         del told["done"], told["account"]
         click.echo(json.dumps(told, indent=2))
-        return
-    click.echo(
-        f"{told['messages']} messages of {told['accounts']} accounts are in both:"
-        f" {told['written']} were written, {told['removed']} removed"
-    )
+    else:
+        click.echo(
+            f"{told['messages']} messages of {told['accounts']} accounts are in both:"
+            f" {told['written']} were written, {told['removed']} removed"
+        )
+        _say_left_out(told["left_out"], told["named"])
+    if told["left_out"]:
+        sys.exit(1)

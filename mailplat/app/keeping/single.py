@@ -16,6 +16,7 @@ from mailplat.app.foundation import Foundation
 from mailplat.app.keeping.manifest import Backup, Manifest
 from mailplat.app.keeping.restoring import insist_on_sound, put_aside
 from mailplat.app.lock import Lock, Locked
+from mailplat.app.reading import DAMAGED, batches
 from mailplat.app.tables import CONTENTS, DIRECTORY, STORES
 from mailplat.app.tree import Tree
 from mailplat.app.wiring import build
@@ -29,6 +30,7 @@ from mailplat.mail.mailbox import (
     NewMessage,
     Placement,
     Record,
+    Uid,
     UidSet,
     Wanted,
 )
@@ -95,18 +97,21 @@ class Restorer:
         store = self.tree.find(IMailStore)
         failed: list[str] = []
         wanted = Wanted.FLAGS | Wanted.CONTENT
-        async with mail.records(box.id, UidSet.all(), wanted) as cursor:
-            while batch := await cursor.next_batch():
-                for some in _shares(list(batch.records())):
-                    deliveries = [
-                        await self._delivery(mail, box, one, account, name) for one in some
-                    ]
-                    outcomes = await store.deliver(deliveries)
-                    failed += [
-                        f"UID {one.uid}: {outcome.detail}"
-                        for one, outcome in zip(some, outcomes, strict=True)
-                        if not outcome.status.is_success
-                    ]
+        async for batch in batches(mail, box.id, UidSet.all(), wanted):
+            for some in _shares(list(batch.records())):
+                deliveries: dict[Uid, Delivery] = {}
+                for one in some:
+                    try:
+                        found = await self._delivery(mail, box, one, account, name)
+                        deliveries[one.uid] = found
+                    except DAMAGED as problem:
+                        failed.append(f"UID {one.uid}: {problem}")
+                outcomes = await store.deliver(list(deliveries.values()))
+                failed += [
+                    f"UID {uid}: {outcome.detail}"
+                    for uid, outcome in zip(deliveries, outcomes, strict=True)
+                    if not outcome.status.is_success
+                ]
         return Returned(name, box.messages - len(failed), failed)
 
     async def _delivery(

@@ -15,11 +15,11 @@ import attrs
 
 from mailplat.app.conversation import Conversation, Said
 from mailplat.app.operations.desk import Desk
+from mailplat.app.reading import DAMAGED, batches
 from mailplat.interfaces import IAccount, IMailStore, IRestorable
 from mailplat.mail.content import CHUNK, Content
 from mailplat.mail.errors import BadParameter, NotPermitted, StoreFailed, Unsupported
 from mailplat.mail.mailbox import (
-    Batch,
     Mailbox,
     MailboxId,
     MailboxIndex,
@@ -32,6 +32,7 @@ from mailplat.mail.people import Account
 from mailplat.mail.restoring import Restored
 from mailplat.mail.summary import Summary, read_summary, summary_of
 
+MOST_NAMED = 1000  # messages that are named in the end, of those that were left out
 TOGETHER = 50  # messages that are restored, and looked at again, in one step
 
 
@@ -70,6 +71,8 @@ class Migration:
     written: int = 0
     removed: int = 0
     octets: int = 0  # of what was written
+    left_out: int = 0  # messages that can't be read
+    named: list[dict[str, str]] = attrs.field(factory=list)  # the first of them, and why
     _account: str = ""
 
     async def answer(self, said: dict[str, Any], octets: bytes) -> Said:
@@ -89,6 +92,8 @@ class Migration:
             "written": self.written,
             "removed": self.removed,
             "octets": self.octets,
+            "left_out": self.left_out,
+            "named": self.named if done else [],
         }, b""
 
     def end(self) -> None:
@@ -123,34 +128,39 @@ class Migration:
             self.messages += len(before) - len(differing)
             for start in range(0, len(differing), TOGETHER):
                 some = UidSet.from_sorted(differing[start : start + TOGETHER])
-                await self._copy(old, box.id, new, there, some)
+                await self._copy(old, box, new, there, some)
                 yield
         await new.restore_mailboxes(boxes, subscribed, inbox.modseq)
 
     async def _copy(
-        self, old: IAccount, box: MailboxId, new: Any, there: MailboxId, uids: UidSet
+        self, old: IAccount, box: Mailbox, new: Any, there: MailboxId, uids: UidSet
     ) -> None:
-        """Restore messages, and compare what came of it."""
+        """Restore messages, and compare what came of it; leave out what can't be read."""
         wanted = Wanted.FLAGS | Wanted.SUMMARY | Wanted.CONTENT
-        async with old.records(box, uids, wanted) as cursor:
-            while (batch := await cursor.next_batch()) is not None:
-                records = _records(batch)
-                contents = [await old.content(record) for record in records]
-                messages = [
-                    Restored(record, NewMessage(content, await _summary(record, content)))
-                    for record, content in zip(records, contents, strict=True)
-                ]
-                await new.restore(there, messages)
-                expected = [
-                    await _print(record, content)
-                    for record, content in zip(records, contents, strict=True)
-                ]
-                kept = UidSet.from_sorted([record.uid for record in records])
-                if await _prints(new, there, kept) != expected:
-                    raise StoreFailed(f"{self._account}: what was written reads differently")
-                self.written += len(records)
-                self.messages += len(records)
-                self.octets += sum(record.size for record in records)
+        async for batch in batches(old, box.id, uids, wanted):
+            messages: list[Restored] = []
+            expected: list[tuple[Any, ...]] = []
+            for record in batch.records():
+                try:
+                    content = await old.content(record)
+                    expected.append(await _print(record, content))
+                    new_message = NewMessage(content, await _summary(record, content))
+                    messages.append(Restored(record, new_message))
+                except DAMAGED as problem:
+                    self._leave_out(f"{self._account}: {box.name}, UID {record.uid}", problem)
+            await new.restore(there, messages)
+            records = [message.record for message in messages]
+            kept = UidSet.from_sorted([record.uid for record in records])
+            if await _prints(new, there, kept) != expected:
+                raise StoreFailed(f"{self._account}: what was written reads differently")
+            self.written += len(records)
+            self.messages += len(records)
+            self.octets += sum(record.size for record in records)
+
+    def _leave_out(self, place: str, problem: Exception) -> None:
+        self.left_out += 1
+        if len(self.named) < MOST_NAMED:
+            self.named.append({"place": place, "why": str(problem)})
 
 
 def _can_restore(account: object) -> bool:
@@ -172,10 +182,6 @@ def _facts(index: MailboxIndex) -> dict[int, tuple[int, frozenset[str]]]:
     sets = [frozenset(name.lower() for name in names) for names in index.flag_sets]
     columns = zip(index.uids, index.modseqs, index.flags, strict=True)
     return {uid: (modseq, sets[flags]) for uid, modseq, flags in columns}
-
-
-def _records(batch: Batch) -> list[Record]:
-    return list(batch.records())
 
 
 async def _summary(record: Record, content: Content) -> Summary:

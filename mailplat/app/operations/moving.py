@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import attrs
 
 from mailplat.app.conversation import Conversation, Said
 from mailplat.app.operations.desk import Desk
+from mailplat.app.reading import DAMAGED, batches
 from mailplat.files import Incoming, Spool
 from mailplat.interfaces import IAccount, IDeliveryKeys, IMailStore
 from mailplat.mail.content import Content, Octets
@@ -192,7 +194,7 @@ class Export:
     """Answers somebody who wants an account's messages.
 
     ``boxes`` names the mailboxes, ``messages`` gives some from a UID on, ``piece`` some
-    octets of a large one.
+    octets of a large one, or of one that could not be read with others.
     """
 
     _account: IAccount
@@ -218,8 +220,8 @@ class Export:
         told: list[dict[str, Any]] = []
         found: list[bytes] = []
         size = 0
-        async with self._account.records(mailbox, uids, wanted) as cursor:
-            while size < AT_ONCE and (batch := await cursor.next_batch()) is not None:
+        async with aclosing(batches(self._account, mailbox, uids, wanted)) as found_batches:
+            async for batch in found_batches:
                 for record in batch.records():
                     content = record.content if record.size <= PIECE else None
                     told.append(_message(record, content is None))
@@ -227,6 +229,8 @@ class Export:
                     size += record.size
                     if size >= AT_ONCE:
                         break
+                if size >= AT_ONCE:
+                    break
         return {"messages": told}, b"".join(found)
 
     async def _piece(self, mailbox: MailboxId, uid: Uid, start: int) -> Said:
@@ -235,11 +239,14 @@ class Export:
         if batch is None:
             return {"gone": True}, b""
         [record] = batch.records()
-        content = await self._account.content(record)
         try:
-            return {}, await content.read(start, start + PIECE)
-        finally:
-            content.close()
+            content = await self._account.content(record)
+            try:
+                return {}, await content.read(start, start + PIECE)
+            finally:
+                content.close()
+        except DAMAGED as problem:
+            return {"damaged": str(problem)}, b""
 
 
 def _box(box: Mailbox) -> dict[str, Any]:

@@ -173,12 +173,12 @@ class Shelves:
             return self._read(file, codec, max(start, 0), stop)
 
     def read_each(self, keys: list[str]) -> list[bytes | None]:
-        """Return the whole of each content, and None where there is none."""
+        """Return the whole of each content, and None where there is none, or it is damaged."""
         found: list[bytes | None] = []
         for key in keys:
             try:
                 found.append(self._read_whole(key))
-            except NoSuchMessage:
+            except (NoSuchMessage, StoreFailed):
                 found.append(None)
         return found
 

@@ -129,7 +129,10 @@ class Elsewhere:
     async def read_each(
         self, wanted: Sequence[tuple[str | None, int]]
     ) -> Sequence[bytes | None]:
-        """Return contents by their keys and sizes; None where there is no key, or no content."""
+        """Return contents by their keys and sizes.
+
+        None where there is no key, no content, or one that can't be read.
+        """
         there = [(key, size) for key, size in wanted if key is not None]
         if IBatchedContents.providedBy(self._place):
             batched: IBatchedContents = self._place
@@ -284,7 +287,7 @@ class Elsewhere:
     async def _read(self, key: str, size: int) -> bytes | None:
         try:
             return await self._place.read(key, 0, size)
-        except NoSuchMessage:
+        except (NoSuchMessage, StoreFailed):
             return None
 
 

@@ -405,3 +405,15 @@ async def test_what_is_used_is_told(files: ContentFiles) -> None:
     for size in (0, 10, 700_000):
         await add(files, octets_of(size))
     assert await files.used() == (3, 700_010)
+
+
+async def test_a_damaged_content_takes_no_other_along(tmp_path: Path, reactor: Any) -> None:
+    workers = workers_at_once(reactor)
+    files = await opened(tmp_path, workers, Disk(), compression="gzip")
+    keys = [await add(files, b"%d" % number * 2000) for number in range(3)]
+    path = files.folder / keys[1]
+    path.write_bytes(path.read_bytes()[:-1])
+    found = await files.read_each(keys)
+    assert found == [b"0" * 2000, None, b"2" * 2000]
+    with pytest.raises(StoreFailed):
+        await files.read(keys[1], 0, 2000)
