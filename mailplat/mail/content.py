@@ -149,14 +149,22 @@ async def at_once() -> None:
 
 
 async def chunks(content: Content, size: int = CHUNK) -> AsyncIterator[bytes]:
-    """Yield a content's octets, so many of them at a time, the last fewer."""
+    """Yield a content's octets, so many of them at a time, the last fewer.
+
+    Raises `StoreFailed` if it ends before its size.
+    """
     for start in range(0, content.size, size):
-        yield await content.read(start, min(start + size, content.size))
+        yield await _all_of(content, start, min(start + size, content.size))
 
 
 async def whole(content: Content) -> bytes:
     """Return all octets of a content; raises `StoreFailed` if it ends before its size."""
-    octets = await content.read(0, content.size)
-    if len(octets) != content.size:
-        raise StoreFailed(f"a content of {content.size} octets ended after {len(octets)}")
+    return await _all_of(content, 0, content.size)
+
+
+async def _all_of(content: Content, start: int, stop: int) -> bytes:
+    octets = await content.read(start, stop)
+    if len(octets) != stop - start:
+        there = start + len(octets)
+        raise StoreFailed(f"a content of {content.size} octets ended after {there}")
     return octets

@@ -19,7 +19,7 @@ import attrs
 
 from mailplat.mail.addresslist import Effort
 from mailplat.mail.bodystructure import Bodies, describe, described_size
-from mailplat.mail.content import Content, Turn, at_once
+from mailplat.mail.content import CHUNK, Content, Turn, at_once, chunks, whole
 from mailplat.mail.dates import DateTime, date_in
 from mailplat.mail.header import Telling
 from mailplat.mail.identifiers import relatives_of
@@ -32,7 +32,6 @@ from mailplat.mail.structure import Scanner, Structure, scan
 from mailplat.mail.subject import base_subject
 
 VERSION = 4
-PIECE = 256 * KIB  # octets of a large content that are read at once
 SLICE = 64 * KIB  # octets that are looked at before others get their turn
 LONGEST_ENVELOPE = 64 * KIB  # octets; of a longer one the addresses are left out
 LONGEST_ENVELOPES = 256 * KIB  # octets of those of messages inside that are written
@@ -228,20 +227,24 @@ def summarise(octets: bytes) -> Summary:
 
 
 async def findings_of(content: Content, turn: Turn = at_once) -> Findings:
-    """Read a content of any size, a slice at a time; ``turn`` is awaited after each."""
+    """Read a content of any size, a slice at a time; ``turn`` is awaited after each.
+
+    Raises `StoreFailed` if it ends before its size.
+    """
     if content.size <= SLICE:
-        return findings(await content.read(0, content.size))
+        return findings(await whole(content))
     reading = _Reading()
     scanner = Scanner(reading.write_envelope)
     others: list[int] = []  # where slices begin that have something outside ASCII
-    for start in range(0, content.size, PIECE):
-        piece = await content.read(start, min(start + PIECE, content.size))
-        for at in range(0, len(piece), SLICE):
-            octets = piece[at : at + SLICE]
+    start = 0
+    async for chunk in chunks(content, CHUNK):
+        for at in range(0, len(chunk), SLICE):
+            octets = chunk[at : at + SLICE]
             scanner.feed(octets)
             if not octets.isascii():
                 others.append(start + at)
             await turn()
+        start += len(chunk)
     structure, bodies = _described(scanner.finish())
     await turn()
     texts = [(entity, await content.read(*lies)) for entity, lies in preview_parts(structure)]

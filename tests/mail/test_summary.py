@@ -212,7 +212,7 @@ def test_trace_fields_before_a_message_move_its_parts_and_nothing_else() -> None
 async def test_a_large_content_is_read_in_pieces(
     piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailplat.mail.summary.PIECE", piece)
+    monkeypatch.setattr("mailplat.mail.summary.CHUNK", piece)
     monkeypatch.setattr("mailplat.mail.summary.SLICE", max(1, piece // 3))
     for message in (REPLY, FORWARD, b"", b"\r\n", b"Subject: no body"):
         assert await summary_of(Octets(message)) == summarise(message)

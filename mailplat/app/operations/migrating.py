@@ -17,7 +17,7 @@ from mailplat.app.conversation import Conversation, Said
 from mailplat.app.operations.desk import Desk
 from mailplat.app.reading import DAMAGED, batches
 from mailplat.interfaces import IAccount, IMailStore, IRestorable
-from mailplat.mail.content import CHUNK, Content
+from mailplat.mail.content import Content, chunks
 from mailplat.mail.errors import BadParameter, NotPermitted, StoreFailed, Unsupported
 from mailplat.mail.mailbox import (
     Mailbox,
@@ -207,8 +207,8 @@ async def _prints(account: IAccount, mailbox: MailboxId, uids: UidSet) -> list[t
 async def _print(record: Record, content: Content) -> tuple[Any, ...]:
     """Return what has to be the same of a message in both stores."""
     digest = blake2b(digest_size=20)
-    for start in range(0, content.size, CHUNK):
-        digest.update(await content.read(start, start + CHUNK))
+    async for octets in chunks(content):
+        digest.update(octets)
     return (
         record.uid,
         record.modseq,

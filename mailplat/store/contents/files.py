@@ -18,7 +18,7 @@ from mailplat.interfaces import (
     IContentStore,
     IExaminedContents,
 )
-from mailplat.mail.content import Content, whole
+from mailplat.mail.content import Content, chunks, whole
 from mailplat.mail.errors import InUse, StoreFailed
 from mailplat.mail.people import AccountId
 from mailplat.plugin import ConfigError, Settings
@@ -86,8 +86,7 @@ class ContentFiles:
             return await self._sync(self._shelves.keep, await whole(content))
         writing = await self._sync(self._shelves.begin, content.size)
         try:
-            for start in range(0, content.size, FRAME):
-                octets = await _piece(content, start)
+            async for octets in chunks(content, FRAME):
                 await self._sync(self._shelves.add, writing, octets)
             return await self._sync(self._shelves.finish, writing)
         except BaseException:
@@ -118,12 +117,3 @@ class ContentFiles:
     def _give_up(self, writing: Writing) -> None:
         left = self._ask(self._shelves.give_up, writing)
         left.addErrback(lambda failure: self.log.failure("left to the next start", failure))
-
-
-async def _piece(content: Content, start: int) -> bytes:
-    """Return a content's octets from one place on; raises `StoreFailed` if it ends early."""
-    stop = min(start + FRAME, content.size)
-    octets = await content.read(start, stop)
-    if len(octets) != stop - start:
-        raise StoreFailed(f"a content of {content.size} octets ended early")
-    return octets

@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 import attrs
 from twisted.logger import Logger
 
-from mailplat.mail.content import Content
-from mailplat.mail.errors import MailError, StoreFailed
+from mailplat.mail.content import Content, chunks
+from mailplat.mail.errors import MailError
 from mailplat.mail.finding import Finding
 from mailplat.mail.people import AccountId
 from mailplat.mail.summary import summary_of
 from mailplat.sql import Database, Row
-from mailplat.store.indexed.contents import PIECE, DatabaseContent
+from mailplat.store.indexed.contents import DatabaseContent
 from mailplat.store.indexed.elsewhere import Elsewhere
 from mailplat.store.indexed.queries import audit, examining, mending
 from mailplat.store.indexed.queries.changes import email_id, mailbox_id
@@ -143,11 +143,8 @@ class Auditor:
         for email, account, size in await self.database.read(examining.kept, behind, last):
             content = self._content(AccountId(account), email, size)
             try:
-                for start in range(0, size, PIECE):
-                    stop = min(start + PIECE, size)
-                    octets = await content.read(start, stop)
-                    if len(octets) != stop - start:
-                        raise StoreFailed(f"they end before {stop} of {size}")
+                async for _octets in chunks(content):
+                    pass
             except MailError as problem:
                 words = f"its octets can't be read: {problem}"
                 await self._note_email(email, account, words, None, mend=False)

@@ -8,8 +8,7 @@ import attrs
 from zope.interface import implementer
 
 from mailplat.interfaces import IContent
-from mailplat.mail.content import Content
-from mailplat.mail.errors import StoreFailed
+from mailplat.mail.content import Content, chunks
 from mailplat.mail.people import AccountId
 from mailplat.sql import Database
 from mailplat.store.indexed import queries
@@ -24,12 +23,10 @@ async def split(content: Content) -> AsyncIterator[tuple[int, list[bytes]]]:
 
     Raises `StoreFailed` if the content ends before its size.
     """
-    for start in range(0, content.size, PIECE * AT_ONCE):
-        stop = min(start + PIECE * AT_ONCE, content.size)
-        octets = await content.read(start, stop)
-        if len(octets) != stop - start:
-            raise StoreFailed(f"a content of {content.size} octets ended early")
-        yield start // PIECE, [octets[at : at + PIECE] for at in range(0, len(octets), PIECE)]
+    number = 0
+    async for octets in chunks(content, PIECE * AT_ONCE):
+        yield number, [octets[at : at + PIECE] for at in range(0, len(octets), PIECE)]
+        number += AT_ONCE
 
 
 @implementer(IContent)
