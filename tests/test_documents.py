@@ -63,3 +63,13 @@ def test_no_house_leaves_its_pid_in_the_folder_it_is_started_from() -> None:
         started = re.findall(r'twistd"? (?:-n|--nodaemon)\b.*', text)
         assert started
         assert all("--pidfile= mailplat" in line for line in started)
+
+
+def test_nothing_is_listed_twice() -> None:
+    listed = re.findall(r"^- \[[^]]*\]\(([^)]*)\)", README, re.MULTILINE)
+    assert len(listed) == len(set(listed)) > 5
+    drawn = (ROOT / "docs/architecture.md").read_text("utf-8").partition("## Floors")[2]
+    rooms = [
+        re.findall(r"[a-z]+", line) for line in drawn.splitlines() if line.startswith("│  ")
+    ]
+    assert len(rooms) == len({names[0] for names in rooms}) > 5
