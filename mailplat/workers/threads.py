@@ -223,11 +223,18 @@ class Crew:
                 self._reactor.callFromThread(_tell_all, jobs)
                 del jobs  # what came of them isn't kept while we wait for more
                 if bench:
-                    bench.rest()
+                    self._pass_over(bench.rest)
         finally:
             if bench:
-                bench.close()
+                self._pass_over(bench.close)
             self._reactor.callFromThread(self._leave)
+
+    def _pass_over(self, step: Callable[[], None]) -> None:
+        """Do what nobody waits for; where it fails the thread goes on, or ends as it should."""
+        try:
+            step()
+        except BaseException:  # noqa: BLE001 - else the crew would count a thread that is gone
+            self.log.failure("a thread of {crew} could not tidy up", crew=self._name)
 
     def _take(self) -> Sequence[Job]:
         """Wait for jobs and take a fair share of them; none for a thread that is to end."""

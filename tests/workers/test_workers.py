@@ -194,6 +194,26 @@ async def test_a_bench_that_cannot_be_made_fails_its_jobs_only(
     await crew.stop()
 
 
+async def test_a_bench_that_fails_when_nobody_waits_keeps_its_thread(
+    reactor: IReactorFromThreads,
+) -> None:
+    class Restless(PlainBench):
+        def rest(self) -> None:
+            raise OSError("no rest")
+
+        def close(self) -> None:
+            raise OSError("nothing lets go")
+
+    crew = Crew(reactor, "crew", threads=1, waiting=10, bench=Restless)
+    with capturedLogs() as events:
+        for number in range(3):
+            assert await crew.ask(divmod, number, 2) == divmod(number, 2)
+        await crew.stop()
+    assert crew.is_over
+    told = [str(event["log_failure"].value) for event in events]
+    assert told == ["no rest"] * 3 + ["nothing lets go"]
+
+
 async def test_stop_finishes_what_waits_and_takes_nothing_more(
     reactor: IReactorFromThreads,
 ) -> None:
