@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import Clock
+from zope.interface import implementer
 
 from mailplat.files import Disk
-from mailplat.interfaces import House, IBus, IMailStore
+from mailplat.interfaces import House, IBus, IExaminedContents, IMailStore
 from mailplat.mail.content import Content, whole
 from mailplat.mail.errors import DiskFull, NoSuchMessage, StoreFailed
 from mailplat.mail.mailbox import Delivery, UidSet, Wanted
@@ -34,7 +35,12 @@ from mailplat.testing.contracts.restoring import RestorableContract
 from mailplat.testing.contracts.store import StoreContract
 from mailplat.testing.fakes import FakeBus, FakeContent, FakeContents, new_message
 from mailplat.testing.fixtures import async_yield_fixture
-from mailplat.testing.workers import CrewAtOnce, ReactorAtOnce, database_at_once
+from mailplat.testing.workers import (
+    CrewAtOnce,
+    ReactorAtOnce,
+    database_at_once,
+    workers_at_once,
+)
 from mailplat.workers import Workers
 
 BOB = AccountId("bob")
@@ -173,6 +179,21 @@ async def house(path: Path | Target) -> AsyncIterator[House_]:
     await house.stop()
 
 
+@implementer(IExaminedContents)
+class Examined(FakeContents):
+    """A place that says whether a content is sound when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: Deferred[bool] = Deferred()
+
+    async def is_sound(self, _key: str) -> bool:
+        return await self.asked
+
+    async def used(self) -> tuple[int, int]:
+        return len(self.kept), sum(map(len, self.kept.values()))
+
+
 async def expunge_all(store: IndexedStore, who: AccountId = ALICE) -> None:
     """Expunge an account's INBOX, and leave."""
     account = await store.open(who)
@@ -212,6 +233,59 @@ async def test_of_equal_contents_one_is_kept_until_the_last_is_gone(house: House
     await expunge_all(house.store, BOB)
     assert house.kept == {}
     await house.is_sound()
+
+
+# Octets that have changed on the disk.
+
+
+def harm(file: Path) -> None:
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+def cut_short(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("harm", [harm, cut_short, Path.unlink])
+@pytest.mark.parametrize("compression", ["off", "gzip"])
+async def test_a_damaged_content_gives_way_to_a_new_equal_one(
+    tmp_path: Path, compression: Any, harm: Callable[[Path], None]
+) -> None:
+    message = new_message(b"Subject: once\r\n\r\n" + b"again and again\r\n" * 50)
+    settings = ContentFilesSettings(compression=compression)
+    place = ContentFiles(settings, House("x.example", tmp_path), workers_at_once(), Disk())
+    await place.prepare()
+    house = House_(tmp_path / "mail.db", place)
+    store = await house.start()
+    await store.deliver([Delivery("1", ALICE, message), Delivery("2", BOB, message)])
+    [key] = set(await house.keys())
+    harm(place.folder / key)
+    await store.deliver([Delivery("3", BOB, message)])
+    [new] = set(await house.keys())
+    assert new != key
+    assert not (place.folder / key).exists()
+    for who, count in ((ALICE, 1), (BOB, 2)):
+        account = await store.open(who)
+        [inbox] = await account.mailboxes()
+        assert await octets(account, inbox.id) == [await whole(message.content)] * count
+    await house.stop()
+
+
+async def test_what_has_an_email_meanwhile_is_not_swept(tmp_path: Path) -> None:
+    """An addition is under way until it is known whether it replaces a damaged one."""
+    place = Examined()
+    house = House_(tmp_path / "mail.db", place)
+    store = await house.start()
+    await store.deliver([Delivery("1", ALICE, HELLO)])
+    [damaged] = house.kept
+    await store.deliver([Delivery("2", ALICE, HELLO)])
+    swept = Deferred.fromCoroutine(store.elsewhere.sweep())
+    assert not swept.called
+    place.asked.callback(False)
+    await swept
+    assert damaged not in house.kept
+    await house.is_sound()
+    await house.stop()
 
 
 async def test_a_removed_account_takes_its_contents_along(house: House_) -> None:

@@ -21,6 +21,7 @@ from mailplat.interfaces import (
     IBatchedContents,
     IContent,
     IContentStore,
+    IExaminedContents,
 )
 from mailplat.mail.content import Content, Octets
 from mailplat.mail.errors import NoSuchMessage, ShuttingDown, StoreFailed
@@ -178,13 +179,17 @@ class Elsewhere:
         after, count = "", 0
         while not self._stopping and (keys := await self._place.scan(after)):
             after = keys[-1]
-            await DeferredList(list(self._under_way))
+            await self.settled()
             contents = [self._kept(key) for key in keys if key != self._mark]
             unnamed = await self._database.read(queries.keys.without_email, contents)
             await self.remove(unnamed)
             count += len(unnamed)
         if count:
             self.log.info("{count} contents that no message had are removed", count=count)
+
+    async def settled(self) -> None:
+        """Wait until it is known of all that is being added whether the index names it."""
+        await DeferredList(list(self._under_way))
 
     async def _add(self, account: AccountId, content: Content) -> Kept:
         key = await self._place.add(account, content)
@@ -224,18 +229,51 @@ class Elsewhere:
     def _settle(
         self, done: queries.changes.Done, handed: Sequence[tuple[Kept, Deferred[None]]]
     ) -> queries.changes.Done:
-        self._remove_behind(done.left)
-        for _, over in handed:
-            self._end(over)
+        left: list[tuple[Kept, Deferred[None]]] = []
+        for kept, over in handed:
+            if kept.key in done.left:
+                left.append((kept, over))
+            else:
+                self._end(over)
+        if left:
+            Deferred.fromCoroutine(self._sort_out(left)).addErrback(self._leave)
         return done
+
+    async def _sort_out(self, left: Sequence[tuple[Kept, Deferred[None]]]) -> None:
+        """Remove contents whose equals a commit has named, or those where they are damaged."""
+        unneeded: list[str] = []
+        for kept, over in left:
+            try:
+                unneeded += await self._unneeded(kept)
+            except Exception:  # noqa: BLE001 - who has which content is asked once more
+                self._ask_again([(kept, over)])
+            else:
+                self._end(over)
+        await self.remove(unneeded)
+
+    async def _unneeded(self, kept: Kept) -> list[str]:
+        """Return the keys of those contents that emails need not have, beside equal ones."""
+        damaged: list[str] = []
+        if kept.addressed and IExaminedContents.providedBy(self._place):
+            examined: IExaminedContents = self._place
+            for key in await self._database.read(queries.keys.keys_with, kept.finder):
+                if not await _is_sound(examined, key) and await self._database.write(
+                    queries.keys.exchange, kept.finder, key, kept.key
+                ):
+                    damaged.append(key)
+                    self.log.warn("{key} was damaged, and is replaced", key=key)
+        return damaged or [kept.key]
 
     def _doubt(
         self, failure: Failure, handed: Sequence[tuple[Kept, Deferred[None]]]
     ) -> Failure:
+        self._ask_again(handed)
+        return failure
+
+    def _ask_again(self, handed: Sequence[tuple[Kept, Deferred[None]]]) -> None:
         """Ask what became of contents whose commit failed: it may have been kept after all."""
         self._unsure.update({kept.key: (kept, over) for kept, over in handed})
         Deferred.fromCoroutine(self.clear_up()).addErrback(self._leave)
-        return failure
 
     async def clear_up(self) -> None:
         """Remove contents that were added for commits that failed.
@@ -289,6 +327,13 @@ class Elsewhere:
             return await self._place.read(key, 0, size)
         except (NoSuchMessage, StoreFailed):
             return None
+
+
+async def _is_sound(place: IExaminedContents, key: str) -> bool:
+    try:
+        return await place.is_sound(key)
+    except (NoSuchMessage, StoreFailed):
+        return False
 
 
 def wrong_place(name: str) -> str:

@@ -1,8 +1,9 @@
 """Contents that lie elsewhere: which email has which, and which none has any more.
 
-A key gets an email either in the commit for which its content was added, or in one
-that finds another email with the same content.  So a key that no email has any more
-gets none again, and its content can be removed without asking anybody.
+A key gets an email in the commit for which its content was added, in one that finds
+another email with the same content, or behind the first, while nobody removes it yet, in
+place of an equal one that is damaged.  So a key that no email has any more gets none
+again, and its content can be removed without asking anybody.
 """
 
 from __future__ import annotations
@@ -74,6 +75,21 @@ def without_email(db: Connection, contents: Sequence[Kept]) -> list[str]:
     )
     known = {key for [key] in rows}
     return [kept.key for kept in contents if kept.key not in known]
+
+
+def keys_with(db: Connection, finder: bytes) -> list[str]:
+    """Return the keys of the contents with that finder that emails have."""
+    rows = db.all("SELECT DISTINCT key FROM store_keys WHERE finder = ?", (finder,))
+    return [key for [key] in rows]
+
+
+def exchange(db: Connection, finder: bytes, damaged: str, sound: str) -> bool:
+    """Give all emails that have a damaged content a sound one; return whether any had it."""
+    had = db.one("SELECT 1 FROM store_keys WHERE finder = ? AND key = ?", (finder, damaged))
+    db.execute(
+        "UPDATE store_keys SET key = ? WHERE finder = ? AND key = ?", (sound, finder, damaged)
+    )
+    return had is not None
 
 
 def key_of(db: Connection, account: AccountId, email: int) -> str | None:
