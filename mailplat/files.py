@@ -97,16 +97,22 @@ class Disk:
     def __init__(self, on_bad: Callable[[Exception], None] = lambda _error: None) -> None:
         self._on_bad = on_bad
         self._bad: Exception | None = None
+        self._folders: set[Path] = set()  # that this has made, and whose names are durable
+        self._lock = threading.Lock()
         self.owed = 0  # octets that are to be taken for a `Reserve` before there is room
 
     def make_folder(self, path: Path) -> None:
         """Make a folder that only we may read, if it isn't there, and make its name durable."""
         self._refuse_if_bad()
-        try:
-            self._do("make_folder", path, os.mkdir, path, 0o700)
-        except AlreadyExists:
-            return
+        with self._lock:
+            try:
+                self._do("make_folder", path, os.mkdir, path, 0o700)
+                self._folders.discard(path)
+            except AlreadyExists:
+                if path in self._folders:
+                    return
         self.sync_folder(path.parent)
+        self._folders.add(path)  # and not before, since whoever makes it may die before this
 
     def open(self, path: Path) -> File | None:
         """Open a file to be read, and never what a link leads to; None if there is none."""
@@ -148,9 +154,8 @@ class Disk:
 
     def read(self, file: File, start: int, stop: int) -> bytes:
         """Return the octets from ``start`` up to, not including, ``stop``."""
-        size = max(0, stop - start)
         with file.in_use() as handle:
-            return self._do("read", file.path, os.pread, handle, size, start)
+            return self._do("read", file.path, os.pread, handle, max(0, stop - start), start)
 
     def sync(self, file: File) -> None:
         """Make the file's octets durable; its name is made so by `sync_folder`."""
@@ -194,8 +199,7 @@ class Disk:
 
     def device(self, folder: Path) -> int:
         """Return what is the same for all folders of one file system."""
-        found: os.stat_result = self._do("room", folder, os.stat, folder)
-        return found.st_dev
+        return self._do("room", folder, os.stat, folder).st_dev
 
     def replace(self, path: Path, octets: bytes) -> None:
         """Make the file hold ``octets``, durably; a crash leaves it as it was or shall be."""
@@ -259,8 +263,7 @@ class FolderSyncs:
     def sync(self, folder: Path) -> None:
         """Return when the names that the folder holds now are durable; as `sync_folder`."""
         with self._changed:
-            turn = self._waiting.get(folder)
-            if turn:
+            if turn := self._waiting.get(folder):
                 turn.asked += 1
                 self._changed.wait_for(turn.is_over)
             else:
@@ -417,8 +420,7 @@ class Spool:
         system calls of some microseconds, so the reactor may ask.
         """
         for folder, count in self._file_systems:
-            room, wanted = self._disk.room(folder), octets * count
-            if room < wanted:
+            if (room := self._disk.room(folder)) < (wanted := octets * count):
                 raise DiskFull(f"{room} octets are free in {folder}, {wanted} are wanted")
 
     def _look_around(self) -> list[tuple[Path, int]]:

@@ -72,6 +72,26 @@ def test_a_folder_is_made_once(tmp_path: Path) -> None:
         disk.make_folder(tmp_path / "no" / "such")
 
 
+def test_who_finds_a_folder_makes_its_name_durable_as_well(tmp_path: Path) -> None:
+    """Another thread has just made it, or a process that died before it came to that."""
+    (tmp_path / "new").mkdir()
+    tape = Tape(tmp_path)
+    disk = FakeDisk(tape)
+    for _ in range(2):
+        disk.make_folder(tmp_path / "new")
+    assert tape.operations == [SyncFolder(Path())]
+
+
+def test_a_folder_that_is_made_anew_is_made_durable_anew(tmp_path: Path) -> None:
+    tape = Tape(tmp_path)
+    disk = FakeDisk(tape)
+    for _ in range(2):
+        disk.make_folder(tmp_path / "new")
+        (tmp_path / "new").rmdir()
+    made = MakeFolder(Path("new"))
+    assert tape.operations == [made, SyncFolder(Path()), made, SyncFolder(Path())]
+
+
 def test_a_file_is_opened_and_never_what_a_link_leads_to(disk: Disk, tmp_path: Path) -> None:
     (tmp_path / "there").write_bytes(b"octets")
     (tmp_path / "way").symlink_to(tmp_path / "there")

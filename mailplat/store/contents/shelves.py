@@ -92,6 +92,7 @@ class Shelves:
         )
         if last:
             self._shelf = _number(last)
+            self._make(self._root / last)  # a crash may have come before its name was durable
             self._free = max(0, ON_A_SHELF - len(_names_in(self._root / last)))
         self._first = self._shelf
 
@@ -283,12 +284,14 @@ class Shelves:
         with self._lock:
             if not self._free:
                 following = self._shelf + 1
-                folder = self._path(following)
-                self._disk.make_folder(folder.parent)
-                self._disk.make_folder(folder)
+                self._make(self._path(following))
                 self._shelf, self._free = following, ON_A_SHELF
             self._free -= 1
             return self._path(self._shelf)
+
+    def _make(self, shelf: Path) -> None:
+        self._disk.make_folder(shelf.parent)
+        self._disk.make_folder(shelf)
 
     def _path(self, shelf: int) -> Path:
         return self._root / f"{shelf // SHELVES:04x}" / f"{shelf % SHELVES:02x}"

@@ -263,6 +263,19 @@ async def test_one_shelf_is_filled_after_the_other(
     assert not (files.folder / "0000" / "02").exists()
 
 
+async def test_a_shelf_that_a_crash_left_gets_a_durable_name(
+    tmp_path: Path, reactor: Any
+) -> None:
+    (tmp_path / "contents" / "0000" / "03").mkdir(parents=True)
+    tape = Tape(tmp_path)
+    files = await opened(tmp_path, workers_at_once(reactor), FakeDisk(tape))
+    await add(files, b"first")
+    synced = [one.path for one in tape.operations if isinstance(one, SyncFolder)]
+    shelf = Path("contents", "0000", "03")
+    assert synced == [Path(), shelf.parent.parent, shelf.parent, shelf]
+    assert not any(isinstance(one, MakeFolder) for one in tape.operations)
+
+
 async def test_what_is_no_content_is_left_alone(files: ContentFiles) -> None:
     key = await add(files, b"any")
     others = [files.folder / "README", files.folder / key[:7] / "notes", files.folder / "x/y"]
