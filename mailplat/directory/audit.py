@@ -33,10 +33,9 @@ RULES = {
 }
 
 
-def audit(db: Connection) -> list[Finding]:
-    """Return what is wrong with the directory; nothing in it is mended by itself."""
+def broken(db: Connection, rule: str) -> list[Finding]:
+    """Return where a rule is broken; nothing in the directory is mended by itself."""
     return [
         Finding(rule, account=str(row[0]), detail=", ".join(map(str, row[1:])))
-        for rule, sql in RULES.items()
-        for row in db.all(sql)
+        for row in db.all(RULES[rule])
     ]

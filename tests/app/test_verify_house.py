@@ -91,3 +91,43 @@ def test_a_page_that_has_changed_is_traced_to_its_messages(house: MemoryHouse) -
     assert len(places) <= 3  # others may lie on the same page
     assert "it can't be read" in messages[0]["detail"]
     assert verify(house, mend=True)["left"] == len(found)
+
+
+def harm(house: MemoryHouse, table: str) -> None:
+    """Change a bit in the first page of a table."""
+    root = house.do(_root_of(house, table))
+    frozen = house.do(house.foundation.database.frozen())  # which empties the log
+    house.do(frozen.close())
+    path = house.foundation.database.path
+    octets = bytearray(path.read_bytes())
+    octets[(root - 1) * frozen.page_size + 100] ^= 1
+    path.write_bytes(octets)
+
+
+async def _root_of(house: MemoryHouse, table: str) -> int:
+    sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+    [[root]] = await house.foundation.database.read(lambda db: db.all(sql, (table,)))
+    return int(root)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("directory_accounts", "the accounts can't be listed"),
+        ("directory_domains", "can't tell whether two domains have one number"),
+        ("store_removals", "can't tell whether there is mail of an account that nobody has"),
+        ("store_keys", "can't tell whether octets are there behind M0"),
+    ],
+)
+def test_a_page_of_any_table_keeps_nobody_from_looking_at_the_rest(
+    mailplat_house: Callable[..., MemoryHouse], table: str, said: str
+) -> None:
+    house = mailplat_house('[store.main]\nuse = "indexed"\ncontents = "files"\n')
+    house.add_account(BOB)
+    assert house.deliver(b"Subject: any\r\n\r\ntext\r\n", to=BOB).startswith("250")
+    house.do(change(house, "UPDATE store_mailboxes SET messages = 7"))
+    harm(house, table)
+    whats = [one["what"] for one in verify(house)["findings"]]
+    assert "the database is damaged" in whats
+    assert said in whats
+    assert "a mailbox has other counts than messages" in whats

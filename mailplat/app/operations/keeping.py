@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from mailplat.app.keeping.making import Maker, taking_turns
 from mailplat.app.keeping.manifest import Backup
 from mailplat.app.keeping.single import Restorer
 from mailplat.app.operations.desk import Desk
-from mailplat.interfaces import IDirectoryAdmin, IHeldContents, IMailStore, IVerified
+from mailplat.interfaces import IDirectoryAdmin, IHeldContents, IVerified
 from mailplat.mail.finding import Finding
+from mailplat.mail.people import AccountId
 
 MOST = 1000  # findings that are told
 
@@ -57,18 +59,24 @@ async def restore_account(
 
 
 async def verify(desk: Desk, mend: bool = False) -> dict[str, Any]:
-    """Look through all that is kept for what can't be right, and mend what can be."""
-    damage = await desk.ground.database.examine()
-    found = [Finding("the database is damaged", detail=words) for words in damage]
+    """Look through all that is kept for what can't be right, and mend what can be.
+
+    What can't be looked through is a finding, and keeps nobody from looking at the rest.
+    """
+    found = await _looked("the database", _pages(desk))
     directory = desk.directory
     if IVerified.providedBy(directory):
-        found += await directory.verify(mend)
-    accounts = None
-    if IDirectoryAdmin.providedBy(directory):
-        accounts = {account.id for account in await desk.people.accounts()}
-    store = desk.tree.find(IMailStore)
-    if IVerified.providedBy(store):
-        found += await store.verify(mend, accounts)
+        found += await _looked("the directory", directory.verify(mend))
+    accounts: Collection[AccountId] | None = None
+    try:
+        if IDirectoryAdmin.providedBy(directory):
+            accounts = {account.id for account in await desk.people.accounts()}
+    except Exception as problem:  # noqa: BLE001 - damage may do anything
+        found.append(Finding("the accounts can't be listed", detail=str(problem)))
+    for name, store in desk.stores.items():
+        if IVerified.providedBy(store):
+            found += await _looked(f"the store {name}", store.verify(mend, accounts))
+    found = list(dict.fromkeys(found))  # two stores may be one and the same
     told = found[:MOST]
     return {
         "findings": [{**attrs.asdict(one), "text": str(one)} for one in told],
@@ -76,3 +84,15 @@ async def verify(desk: Desk, mend: bool = False) -> dict[str, Any]:
         "mended": sum(bool(one.mended) for one in found),
         "left": sum(not one.mended for one in found),
     }
+
+
+async def _looked(where: str, look: Awaitable[Sequence[Finding]]) -> list[Finding]:
+    try:
+        return list(await look)
+    except Exception as problem:  # noqa: BLE001 - damage may do anything
+        return [Finding(f"{where} can't be looked through", detail=str(problem))]
+
+
+async def _pages(desk: Desk) -> Sequence[Finding]:
+    damage = await desk.ground.database.examine()
+    return [Finding("the database is damaged", detail=words) for words in damage]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, ClassVar, TypeVar
 
 import attrs
 from twisted.logger import Logger
@@ -18,6 +18,8 @@ from mailplat.store.indexed.contents import DatabaseContent
 from mailplat.store.indexed.elsewhere import Elsewhere
 from mailplat.store.indexed.queries import audit, examining, mending
 from mailplat.store.indexed.queries.changes import email_id, mailbox_id
+
+T = TypeVar("T")
 
 MOST = 1000  # findings of one kind
 ROUNDS = 20  # what is mended may show what else is to be mended
@@ -45,20 +47,25 @@ class Auditor:
                 await self._note(rule, row)
         await self._look_at_emails(mend)
         if accounts is not None:
-            for one in await self.database.read(examining.strangers, sorted(accounts)):
-                self.findings.append(
-                    Finding("there is mail of an account that nobody has", one)
-                )
+            what = "there is mail of an account that nobody has"
+            for one in await self._asked(what, examining.strangers, sorted(accounts)):
+                self.findings.append(Finding(what, one))
+
+    async def _asked(
+        self, what: str, unit: Callable[..., Sequence[T]], *args: object, tell: bool = True
+    ) -> Sequence[T]:
+        """Read what is wrong; note if that can't be told."""
+        try:
+            return await self.database.read(unit, *args)
+        except Exception as problem:  # noqa: BLE001 - damage may do anything
+            if tell:
+                self.findings.append(Finding(f"can't tell whether {what}", detail=str(problem)))
+            return []
 
     # The rules
 
     async def _broken(self, rule: str, tell: bool = True) -> Sequence[Row]:
-        try:
-            return await self.database.read(audit.broken, rule)
-        except Exception as problem:  # noqa: BLE001 - damage may do anything
-            if tell:
-                self.findings.append(Finding(f"can't tell whether {rule}", detail=str(problem)))
-            return []
+        return await self._asked(rule, audit.broken, rule, tell=tell)
 
     async def _mend_all(self) -> None:
         """Mend round after round, since a row that is back may be miscounted."""
@@ -140,7 +147,8 @@ class Auditor:
 
     async def _look_elsewhere(self, behind: int, last: int) -> None:
         """See whether the octets of some emails that lie elsewhere can be read."""
-        for email, account, size in await self.database.read(examining.kept, behind, last):
+        what = f"octets are there behind {email_id(behind)}"
+        for email, account, size in await self._asked(what, examining.kept, behind, last):
             content = self._content(AccountId(account), email, size)
             try:
                 async for _octets in chunks(content):

@@ -27,7 +27,7 @@ from mailplat.interfaces import (
     WallClock,
 )
 from mailplat.mail.content import Content, whole
-from mailplat.mail.errors import OverQuota
+from mailplat.mail.errors import OverQuota, StoreFailed
 from mailplat.mail.events import AccountChanged
 from mailplat.mail.finding import Finding
 from mailplat.mail.limits import Limits
@@ -234,7 +234,10 @@ class IndexedStore:
         auditor = Auditor(self.database, self.now(), self.elsewhere)
         await auditor.look(mend, accounts)
         for account in auditor.touched:
-            modseq, boxes = await self.database.read(queries.examining.state_of, account)
+            try:
+                modseq, boxes = await self.database.read(queries.examining.state_of, account)
+            except StoreFailed:
+                continue  # which is among the findings
             self._bus.publish([AccountChanged(account, modseq, boxes)])
         return auditor.findings
 
