@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -91,8 +91,8 @@ class Maker:
         }
 
     async def _generation(self, journal: bool) -> Manifest:
-        there = self.backup.generations()
-        before = self.backup.manifest(there[-1]) if there else None
+        ask = self.foundation.workers.files.ask
+        there, before = await ask(self._before)
         damaged: list[str] = []
         files = []
         for database in self._databases(journal):
@@ -100,8 +100,7 @@ class Maker:
             files.append(file)
             damaged += [f"{file.name}: page {n} has changed unseen" for n in changed]
         for name, path in self._files():
-            known = before.file(name) if before else None
-            if found := await self._file(name, path, known):
+            if found := await self._file(name, path, before.get(name)):
                 files.append(found)
         return Manifest(
             _new_name(there),
@@ -110,6 +109,11 @@ class Maker:
             tuple(files),
             tuple(damaged),
         )
+
+    def _before(self) -> tuple[list[str], Mapping[str, KeptFile]]:
+        """Return all generations, and the files of the newest by their names; blocks."""
+        there = self.backup.generations()
+        return there, self.backup.manifest(there[-1]).named if there else {}
 
     # Databases
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,10 @@ class Manifest:
         """The pieces of all files."""
         return {name for file in self.files for name in file.chunks}
 
-    def file(self, name: str) -> KeptFile | None:
-        """Return a file by its name."""
-        return next((file for file in self.files if file.name == name), None)
+    @property
+    def named(self) -> Mapping[str, KeptFile]:
+        """The files by their names."""
+        return {file.name: file for file in self.files}
 
 
 @attrs.frozen
