@@ -66,7 +66,7 @@ def test_a_backup_has_every_content(
 def test_what_is_deleted_meanwhile_is_in_the_backup(
     mailplat_house: Callable[..., MemoryHouse], tmp_path: Path
 ) -> None:
-    house = furnished(mailplat_house(IN_FILES))
+    house = furnished(mailplat_house(f"{IN_FILES}private = true\n"))
     folder = house.foundation.state / "contents"
     files = set(folder.glob("*/*/*"))
     let_go = house.tree.find(IMailStore).hold()

@@ -152,6 +152,7 @@ class Maker:
         state = self.foundation.state
         both = (self.foundation.database, self.foundation.journal)
         databases = [one.path for one in both if isinstance(one, SqliteDatabase)]
+        databases.append(self.foundation.search.path)  # which is made anew of the mail
         passing = {path.with_name(path.name + end) for path in databases for end in _ENDS}
         passing |= {state / name for name in PASSING}
         yield from _below(state, STATE, passing)
