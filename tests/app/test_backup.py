@@ -16,7 +16,7 @@ import pytest
 from mailplat.app.keeping import chunks, making
 from mailplat.app.keeping.chunks import Damaged, held
 from mailplat.app.keeping.manifest import Backup, KeptFile
-from mailplat.app.keeping.restoring import restore
+from mailplat.app.keeping.restoring import check, restore
 from mailplat.app.lock import Locked
 from mailplat.interfaces import IDirectory, IMailStore
 from mailplat.mail.errors import (
@@ -370,6 +370,32 @@ def test_contents_in_files_are_kept_and_put_back(filed: MemoryHouse, tmp_path: P
     assert found["mailboxes"] == [{"mailbox": "Restored/INBOX", "messages": 21, "failed": []}]
     assert len(filed.do(look(filed, "Restored/INBOX")).uids) == 21
     assert len(filed.messages(BOB)) == 21
+
+
+@pytest.mark.parametrize("how", ["gone", "cut", "flip"])
+def test_a_piece_that_is_lost_is_kept_anew(
+    filed: MemoryHouse, tmp_path: Path, how: str
+) -> None:
+    """Though its file has not changed since; one of its old size is found by a check."""
+    back_up(filed, tmp_path / "kept")
+    kept = Backup(tmp_path / "kept")
+    content = next(one for one in kept.manifest().files if one.path.parts[1] == "contents")
+    path = kept.chunks.path(content.chunks[0])
+    octets = bytearray(path.read_bytes())
+    octets[100] ^= 1
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(octets if how == "flip" else octets[:-1])
+    if how == "flip":
+        with pytest.raises(Damaged, match="The next backup keeps anew"):
+            check(kept, kept.manifest())
+        assert path.with_name(f"{path.name}.damaged").read_bytes() == octets
+    back_up(filed, tmp_path / "kept")
+    check(kept, kept.manifest())
+    back_up(filed, tmp_path / "kept", keep=1)
+    assert kept.problems(kept.manifest()) == []
+    assert not list((tmp_path / "kept").rglob("*.damaged"))
 
 
 def test_octets_that_lie_elsewhere_are_looked_at(filed: MemoryHouse) -> None:

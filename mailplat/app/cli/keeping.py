@@ -14,7 +14,7 @@ from mailplat.app.cli.commands import as_json, configuration_file, fail, on_a_ho
 from mailplat.app.cli.places import Office
 from mailplat.app.control import OperationFailed
 from mailplat.app.keeping.manifest import Backup
-from mailplat.app.keeping.restoring import insist_on_sound
+from mailplat.app.keeping.restoring import check as check_backup
 from mailplat.app.keeping.restoring import restore as put_back
 from mailplat.app.lock import Locked
 from mailplat.app.mistakes import BadConfiguration
@@ -171,7 +171,7 @@ def _restored(
         return {"generations": [_row(kept, name) for name in kept.generations()]}
     manifest = kept.manifest(generation)
     if is_check:
-        insist_on_sound(kept, manifest)
+        check_backup(kept, manifest)
         return {"sound": manifest.generation}
     if account:
         found: dict[str, Any] = Office(configuration_file(context)).call(

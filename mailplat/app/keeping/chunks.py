@@ -58,6 +58,20 @@ class Chunks:
             raise Damaged(f"{self.path(name)} is not what it was when it was written")
         return octets
 
+    def make(self, names: Collection[str], size: int) -> bool:
+        """Say whether pieces are there that together have so many octets; none is read."""
+        try:
+            return sum(self.path(name).stat().st_size for name in names) == size
+        except OSError:
+            return False
+
+    def set_aside(self, name: str) -> None:
+        """Give a piece that is damaged another name, so that the next run writes it anew."""
+        path = self.path(name)
+        if path.exists():
+            self.disk.rename(path, path.with_name(f"{name}.damaged"))
+            self.disk.sync_folder(path.parent)
+
     def path(self, name: str) -> Path:
         """Return where a piece lies."""
         return self.folder / name[:2] / name

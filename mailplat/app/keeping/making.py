@@ -175,8 +175,10 @@ class Maker:
             found = await ask(path.stat)
             if not S_ISREG(found.st_mode):
                 return None
-            if before and (before.size, before.modified) == (found.st_size, found.st_mtime_ns):
-                return attrs.evolve(before, mode=found.st_mode & 0o777)
+            if before:
+                is_there: bool = await ask(self._is_there, before, found)
+                if is_there:
+                    return attrs.evolve(before, mode=found.st_mode & 0o777)
 
             async def pieces() -> AsyncIterator[bytes]:
                 with path.open("rb") as file:
@@ -188,6 +190,11 @@ class Maker:
             return None
         except OSError as problem:
             raise StoreFailed(f"{path} can't be kept: {problem.strerror}") from problem
+
+    def _is_there(self, before: KeptFile, found: os.stat_result) -> bool:
+        """Say whether a file is what it was, and its pieces are in the backup still; blocks."""
+        same = (before.size, before.modified) == (found.st_size, found.st_mtime_ns)
+        return same and self.backup.chunks.make(before.chunks, before.size)
 
     # Both
 

@@ -127,20 +127,28 @@ class Backup:
         self.chunks.prune(set().union(*(one.chunks for one in stay)))
         return gone
 
-    def problems(self, manifest: Manifest) -> list[str]:
-        """Return what of a generation is not as it was written."""
+    def problems(self, manifest: Manifest, *, set_aside: bool = False) -> list[str]:
+        """Return what of a generation is not as it was written.
+
+        Pieces that are damaged are ``set_aside`` if wanted, so that the next run keeps
+        them anew where the house has them still.
+        """
         found = []
         for file in manifest.files:
-            whole, size = sha256(), 0
-            try:
-                for name in file.chunks:
+            whole, size, damaged = sha256(), 0, ""
+            for name in file.chunks:
+                try:
                     octets = self.chunks.read(name)
-                    whole.update(octets)
-                    size += len(octets)
-            except Damaged as problem:
-                found.append(f"{file.name}: {problem}")
-                continue
-            if (size, whole.hexdigest()) != (file.size, file.sha256):
+                except Damaged as problem:
+                    damaged = damaged or f"{file.name}: {problem}"
+                    if set_aside:
+                        self.chunks.set_aside(name)
+                    continue
+                whole.update(octets)
+                size += len(octets)
+            if damaged:
+                found.append(damaged)
+            elif (size, whole.hexdigest()) != (file.size, file.sha256):
                 found.append(f"{file.name}: its pieces do not make the file that was kept")
         return found
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mailplat.app.keeping.chunks import Damaged
+from mailplat.app.keeping.chunks import Damaged, held
 from mailplat.app.keeping.manifest import CONFIGURATION, OUTSIDE, STATE, Backup, Manifest
 from mailplat.app.lock import Lock
 from mailplat.mail.errors import NotPermitted, StoreFailed
@@ -23,9 +24,25 @@ HARMLESS = ("lock", "lost+found", STAGING)  # what an empty state folder may hol
 def insist_on_sound(backup: Backup, manifest: Manifest) -> None:
     """Raise `Damaged` unless everything in a generation is what was written."""
     if problems := backup.problems(manifest):
-        raise Damaged(
-            f"the generation {manifest.generation} is damaged:\n" + "\n".join(problems)
-        )
+        raise _damaged(manifest, problems)
+
+
+def check(backup: Backup, manifest: Manifest) -> None:
+    """Raise `Damaged` likewise, when what is damaged has been set aside.
+
+    Raises `InUse` while a backup is made, and whatever a disk raises.
+    """
+    with held(backup.folder):
+        if problems := backup.problems(manifest, set_aside=True):
+            raise _damaged(
+                manifest, problems, "The next backup keeps anew what there still is."
+            )
+
+
+def _damaged(manifest: Manifest, problems: Sequence[str], *more: str) -> Damaged:
+    return Damaged(
+        "\n".join([f"the generation {manifest.generation} is damaged:", *problems, *more])
+    )
 
 
 def restore(
