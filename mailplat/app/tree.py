@@ -10,7 +10,9 @@ from twisted.logger import Logger
 
 from mailplat.app.config import Configuration
 from mailplat.app.parts import Made
-from mailplat.interfaces import IPortal
+from mailplat.app.tables import STORES
+from mailplat.interfaces import IMailStore, IPortal
+from mailplat.mail.errors import Unsupported
 
 T = TypeVar("T")
 
@@ -31,6 +33,24 @@ class Tree:
             raise LookupError(f"there are {len(found)} of {kind.__name__}")
         thing: T = found[0]
         return thing
+
+    @property
+    def stores(self) -> Mapping[str, IMailStore]:
+        """All stores, by instance name."""
+        return {m.part.instance: m.thing for m in self.made if IMailStore in m.part.provides}
+
+    @property
+    def store(self) -> IMailStore:
+        """The only store, or of several the one called as the only one would be.
+
+        Raises `Unsupported` where none is called so.
+        """
+        made = [one for one in self.made if IMailStore in one.part.provides]
+        meant = made if len(made) == 1 else [one for one in made if one.part.is_main]
+        if len(meant) != 1:
+            raise Unsupported(f"there are several stores, and none is called {STORES.instance}")
+        store: IMailStore = meant[0].thing
+        return store
 
     def portals(self) -> Mapping[str, IPortal]:
         """Return the portals by instance name."""

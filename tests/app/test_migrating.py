@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,6 +120,29 @@ def test_all_of_it_is_there_with_its_numbers(house: MemoryHouse) -> None:
     assert house.do(all_of(other)) == house.do(all_of(mail))
     assert migrate(house)["written"] == 0
     assert house.do(all_of(other)) == house.do(all_of(mail))
+
+
+def test_a_house_with_two_stores_is_looked_after(house: MemoryHouse, tmp_path: Path) -> None:
+    """What is asked of one store is asked of the main one, the rest of both."""
+    mail = account(house)
+    house.do(fill(mail))
+    used = house.operate("store.usage")["mailboxes"]
+    inboxes = {(row["store"], row["messages"]) for row in used if row["account"] == ANN}
+    assert {("main", 114), ("other", 0)} <= inboxes
+    assert house.operate("house.verify")["findings"] == []
+    assert house.operate("account.quota", name=ANN)["name"] == ANN
+    assert house.operate("account.list")
+    house.tree.configuration.source.file.write_text("")
+    house.operate("house.backup", target=str(tmp_path / "kept"))
+    back = house.operate("house.restore", target=str(tmp_path / "kept"), account=ANN)
+    counts = {box["mailbox"]: box["messages"] for box in back["mailboxes"]}
+    assert "Restored/INBOX" in counts
+    there = {box.name: box.messages for box in house.do(boxes(mail))}
+    assert all(there.get(name, 0) == count for name, count in counts.items())
+
+
+async def boxes(mail: IAccount) -> Any:
+    return await mail.mailboxes()
 
 
 def test_what_has_changed_since_is_taken_over(house: MemoryHouse) -> None:

@@ -21,7 +21,7 @@ from mailplat.app.tables import CONTENTS, DIRECTORY, STORES
 from mailplat.app.tree import Tree
 from mailplat.app.wiring import build
 from mailplat.bus import Bus
-from mailplat.interfaces import IAccount, IDirectory, IMailStore
+from mailplat.interfaces import IAccount, IDirectory
 from mailplat.mail.errors import NoSuchAccount, NoSuchMailbox, Unsupported
 from mailplat.mail.mailbox import (
     SEPARATOR,
@@ -79,7 +79,7 @@ class Restorer:
             account = await then.find(IDirectory).account(name)
             if account is None:
                 raise NoSuchAccount(f"{manifest.generation} has no account {name}")
-            mail = await then.find(IMailStore).open(account.id)
+            mail = await then.store.open(account.id)
             boxes = [box for box in await mail.mailboxes() if mailbox in ("", box.name)]
             if not boxes:
                 raise NoSuchMailbox(f"{name} had no mailbox {mailbox!r}")
@@ -94,7 +94,7 @@ class Restorer:
 
     async def _mailbox(self, mail: IAccount, box: Mailbox, account: Any, name: str) -> Returned:
         """Add the messages of a mailbox of then to the one of that name now."""
-        store = self.tree.find(IMailStore)
+        store = self.tree.store
         failed: list[str] = []
         wanted = Wanted.FLAGS | Wanted.CONTENT
         async for batch in batches(mail, box.id, UidSet.all(), wanted):

@@ -8,7 +8,6 @@ from typing import TypeVar
 import attrs
 
 from mailplat.app.foundation import Foundation
-from mailplat.app.tables import STORES
 from mailplat.app.tree import Tree
 from mailplat.interfaces import IDirectory, IDirectoryAdmin, IMailStore
 from mailplat.mail.errors import Unsupported
@@ -45,19 +44,12 @@ class Desk:
     @property
     def stores(self) -> Mapping[str, IMailStore]:
         """All stores, by instance name."""
-        return {
-            made.part.instance: made.thing
-            for made in self.tree.made
-            if IMailStore in made.part.provides
-        }
+        return self.tree.stores
 
     @property
     def store(self) -> IMailStore:
-        """The store, or where there are several the one called as the only one would be."""
-        stores = self.stores
-        if len(stores) > 1 and STORES.instance not in stores:
-            raise Unsupported(f"there are several stores, and none is called {STORES.instance}")
-        return stores[STORES.instance] if len(stores) > 1 else next(iter(stores.values()))
+        """The store that is meant where none is named (see `Tree.store`)."""
+        return self.tree.store
 
     @property
     def people(self) -> IDirectoryAdmin:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mailplat.app.operations.desk import Desk
 from mailplat.app.operations.room import known, usage
-from mailplat.interfaces import IMailStore, IUndelete, IUsage
+from mailplat.interfaces import IUndelete, IUsage
 from mailplat.mail.errors import BadParameter, Unsupported
 from mailplat.mail.retention import Expunged
 from mailplat.mail.summary import read_summary
@@ -51,7 +51,7 @@ async def undelete(desk: Desk, name: str, since: str = "", mailbox: str = "") ->
 
 async def _kept(desk: Desk, name: str) -> IUndelete:
     account = await known(desk, name)
-    mail = await desk.tree.find(IMailStore).open(account.id)
+    mail = await desk.store.open(account.id)
     if not IUndelete.providedBy(mail):
         raise Unsupported("this store keeps nothing that was expunged")
     facet: IUndelete = mail
@@ -94,7 +94,7 @@ async def kept_of_all(desk: Desk) -> Row:
     found = await usage(desk)
     if found is None:
         return {"expunged": [], "database": {}}
-    facet: IUsage = IUsage(desk.tree.find(IMailStore))
+    facet: IUsage = IUsage(desk.store)
     rows = [
         {
             "account": account.name,

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from mailplat.app.operations.desk import Desk
-from mailplat.interfaces import IAllowances, IMailStore, IQuota, IUsage
+from mailplat.interfaces import IAllowances, IQuota, IUsage
 from mailplat.mail.errors import BadParameter, NoSuchAccount, Unsupported
 from mailplat.mail.people import Account, AccountId
 from mailplat.mail.quota import MESSAGE, STORAGE, Room, Usage, rooms
@@ -25,7 +25,7 @@ async def set_quota(desk: Desk, name: str, storage: str = "", messages: str = ""
     A limit is an amount, ``none`` for no limit, or ``house`` for the house's.
     """
     account = await known(desk, name)
-    mail = await desk.tree.find(IMailStore).open(account.id)
+    mail = await desk.store.open(account.id)
     if not IQuota.providedBy(mail):
         raise Unsupported("this store doesn't bound its accounts' room")
     quota: IQuota = mail
@@ -78,7 +78,7 @@ async def known(desk: Desk, name: str) -> Account:
 
 async def usage(desk: Desk) -> Mapping[AccountId, Usage] | None:
     """Return what each account takes, if the store can tell."""
-    store = desk.tree.find(IMailStore)
+    store = desk.store
     if not IUsage.providedBy(store):
         return None
     facet: IUsage = store

@@ -7,7 +7,7 @@ from typing import Any
 
 from mailplat.app.operations.desk import Desk
 from mailplat.app.operations.retention import kept_of_all
-from mailplat.interfaces import IContentStore, IExaminedContents, IMailStore
+from mailplat.interfaces import IContentStore, IExaminedContents
 from mailplat.mail.errors import NoSuchMessage, StoreFailed
 
 Row = dict[str, Any]
@@ -23,17 +23,19 @@ def _places(desk: Desk) -> Iterator[tuple[str, IContentStore]]:
 async def usage(desk: Desk) -> dict[str, Any]:
     """Return messages and octets by account and mailbox, and what lies in each place.
 
-    A message counts in each mailbox that it has a place in; a place holds it once.
-    Beside that: what was expunged and is kept, and how large the database is.
+    All stores are looked at.  A message counts in each mailbox that it has a place in; a
+    place holds it once.  Beside that: what was expunged and is kept, and how large the
+    database is.
     """
-    store = desk.tree.find(IMailStore)
     mailboxes = [
         {
+            "store": name,
             "account": account.name,
             "mailbox": box.name,
             "messages": box.messages,
             "octets": box.size,
         }
+        for name, store in desk.stores.items()
         for account in await desk.people.accounts()
         for box in await (await store.open(account.id)).mailboxes()
     ]
