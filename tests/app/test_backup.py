@@ -434,6 +434,15 @@ def test_an_account_is_put_back_beside_what_there_is(
     assert left == []
 
 
+def test_the_same_adds_nothing_a_year_later(house: MemoryHouse, tmp_path: Path) -> None:
+    back_up(house, tmp_path / "kept")
+    for _ in range(2):
+        house.operate("house.restore", target=str(tmp_path / "kept"), account=BOB)
+        assert len(house.do(look(house, "Restored/INBOX")).uids) == 21
+        for _day in range(366):
+            house.clock.advance(24 * 60 * 60)
+
+
 async def read_some(house: MemoryHouse) -> None:
     account = await house.tree.find(IMailStore).open(await _id(house, BOB))
     [inbox] = await account.mailboxes()

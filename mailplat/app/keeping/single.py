@@ -121,7 +121,7 @@ class Restorer:
         message = NewMessage(content, await summary_of(content), received=record.received)
         key = f"restored {name} {box.uid_validity} {record.uid}"
         placement = Placement(name, flags=record.flags or frozenset(), create=True)
-        return Delivery(key, account, message, (placement,))
+        return Delivery(key, account, message, (placement,), lasting=True)
 
     @asynccontextmanager
     async def _house_of_then(self, manifest: Manifest) -> AsyncIterator[Tree]:
