@@ -30,6 +30,7 @@ from mailplat.mail.errors import (
 from mailplat.mail.mailbox import SEEN, Change, FlagChange, MailboxIndex, UidSet
 from mailplat.pytest_plugin import MemoryHouse
 from mailplat.store.indexed.queries.audit import audit
+from mailplat.testing.disk import FakeDisk, MakeFolder, SyncFolder, Tape
 from mailplat.testing.workers import database_at_once
 
 BOB = "bob@example.org"
@@ -272,6 +273,26 @@ async def test_what_is_put_back_is_sound(house: MemoryHouse, tmp_path: Path) -> 
     await database.open()
     assert await database.read(audit) == []
     await database.close()
+
+
+def test_what_is_put_back_has_durable_names(house: MemoryHouse, tmp_path: Path) -> None:
+    """Each folder that was made is named in a folder that was synced since."""
+    (house.foundation.state / "a" / "b").mkdir(parents=True)
+    (house.foundation.state / "a" / "b" / "deep").write_text("text")
+    back_up(house, tmp_path / "kept")
+    tape = Tape(tmp_path)
+    kept = Backup(tmp_path / "kept", FakeDisk(tape))
+    restore(kept, kept.manifest(), tmp_path / "new" / "state")
+    left = set[Path]()
+    for one in tape.operations:
+        if isinstance(one, MakeFolder):
+            left.add(one.path)
+        if isinstance(one, SyncFolder):
+            left -= {path for path in left if path.parent == one.path}
+    staging = Path("new", "state", ".restoring")
+    made = {one.path for one in tape.operations if isinstance(one, MakeFolder)}
+    assert made >= {staging.parent.parent, staging.parent, staging / "a", staging / "a" / "b"}
+    assert left == set()
 
 
 def test_no_house_is_overwritten(house: MemoryHouse, tmp_path: Path) -> None:

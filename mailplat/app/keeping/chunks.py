@@ -7,6 +7,7 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
+from itertools import takewhile
 from pathlib import Path
 
 import attrs
@@ -40,7 +41,7 @@ class Chunks:
         with suppress(OSError):
             if path.stat().st_size == len(octets):
                 return name, False
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.disk.make_folder(path.parent)
         new = path.with_name(f".{name}.{os.urandom(4).hex()}")
         with self.disk.create(new) as file:
             self.disk.write(file, octets)
@@ -95,13 +96,26 @@ class Chunks:
         return sorted(path for path in self.folder.iterdir() if path.is_dir())
 
 
+def make_folders(disk: Disk, folder: Path) -> None:
+    """Make a folder, and those around it, whose names are durable then.
+
+    Raises `DiskFull`, and `StoreFailed` where it can't be used.
+    """
+    missing = takewhile(lambda path: not path.is_dir(), [folder, *folder.parents])
+    for path in reversed(list(missing)):
+        try:
+            disk.make_folder(path)
+        except StoreFailed as problem:
+            raise StoreFailed(f"{folder} can't be used: {problem}") from problem
+
+
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Hold a backup's folder, making it if need be; raises `InUse` if another process does."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(Disk(), folder)
         handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
+    except NotADirectoryError:
         raise AlreadyExists(f"{folder} is no folder") from None
     except OSError as problem:
         raise StoreFailed(f"{folder} can't be used: {problem.strerror}") from problem

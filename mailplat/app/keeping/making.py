@@ -77,7 +77,7 @@ class Maker:
         if self.backup.folder.is_relative_to(self.foundation.state):
             raise NotPermitted("a backup of the state folder can't lie in it")
         with held(self.backup.folder):
-            await ask(self.backup.chunks.folder.mkdir, 0o700, True, True)
+            await ask(self.backup.disk.make_folder, self.backup.chunks.folder)
             manifest = await self._generation(journal)
             await ask(self.backup.add, manifest)
             gone = await ask(self.backup.keep_only, keep) if keep else []

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from mailplat.app.keeping.chunks import Chunks, Damaged
+from mailplat.app.keeping.chunks import Chunks, Damaged, make_folders
 from mailplat.files import Disk
 from mailplat.mail.errors import BadParameter
 
@@ -107,7 +107,7 @@ class Backup:
     def add(self, manifest: Manifest) -> None:
         """Make a generation of what has been kept: from now on it is there, durably."""
         folder = self.folder / GENERATIONS
-        folder.mkdir(mode=0o700, exist_ok=True)
+        self.disk.make_folder(folder)
         self.chunks.sync()
         self.disk.replace(self._path(manifest.generation), _written(manifest))
         self.disk.sync_folder(self.folder)
@@ -154,7 +154,7 @@ class Backup:
 
     def put(self, file: KeptFile, path: Path) -> None:
         """Write a file of a generation to a place where there is none, durably."""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(self.disk, path.parent)
         with self.disk.create(path) as written:
             for name in file.chunks:
                 self.disk.write(written, self.chunks.read(name))

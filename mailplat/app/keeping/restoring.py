@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mailplat.app.keeping.chunks import Damaged, held
+from mailplat.app.keeping.chunks import Damaged, held, make_folders
 from mailplat.app.keeping.manifest import CONFIGURATION, OUTSIDE, STATE, Backup, Manifest
 from mailplat.app.lock import Lock
-from mailplat.mail.errors import NotPermitted, StoreFailed
+from mailplat.mail.errors import NotPermitted
 from mailplat.sql.connection import SqliteConnection, open_writer
 from mailplat.store.indexed.queries.renewal import renew
 
@@ -55,10 +55,7 @@ def restore(
     else each mailbox gets another UIDVALIDITY.  Raises `Locked` where a server runs,
     `NotPermitted` where the folder is not empty, and `Damaged`.
     """
-    try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as problem:
-        raise StoreFailed(f"{state} can't be used: {problem.strerror}") from problem
+    make_folders(backup.disk, state)
     lock = Lock.take(state)
     try:
         in_the_way = sorted(path.name for path in state.iterdir() if path.name not in HARMLESS)
