@@ -99,3 +99,33 @@ def test_contents_that_lie_elsewhere_are_named_and_never_swept(
     with pytest.raises(Unsupported, match="in the state folder"):
         house.operate("house.restore", target=str(tmp_path / "kept"), account=BOB)
     assert house.do(mail(house)) == before
+
+
+SOMEWHERE = """
+from mailplat.testing.fakes import FakeContents
+from mailplat.plugin import Settings
+
+
+class CloudSettings(Settings):
+    bucket: str = "mail"
+
+
+class Cloud(FakeContents):
+    def __init__(self, settings: CloudSettings) -> None:
+        super().__init__()
+"""
+
+
+def test_a_place_that_lies_nobody_knows_where_is_named(
+    mailplat_house: Callable[..., MemoryHouse], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cloud_of_test.py").write_text(SOMEWHERE)
+    monkeypatch.syspath_prepend(tmp_path)
+    house = furnished(
+        mailplat_house(
+            '[store.main]\nuse = "indexed"\ncontents = "cloud"\n\n'
+            '[contents.cloud]\nuse = "cloud_of_test:Cloud"\n'
+        )
+    )
+    made = house.operate("house.backup", target=str(tmp_path / "kept"))
+    assert made["left_out"] == ["contents.cloud"]

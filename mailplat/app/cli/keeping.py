@@ -60,7 +60,9 @@ def backup(
         )
     for damage in made["damaged"]:
         click.echo(f"damaged in the house itself: {damage}", err=True)
-    if made["damaged"]:
+    for place in made["left_out"]:
+        click.echo(f"not in the backup: what lies in [{place}]; keep it as well", err=True)
+    if made["damaged"] or made["left_out"]:
         sys.exit(1)
 
 

@@ -17,7 +17,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 import mailplat
-from mailplat.app.config import Configuration
+from mailplat.app.config import Configuration, Entry
 from mailplat.app.foundation import Foundation
 from mailplat.app.keeping.chunks import CHUNK, held
 from mailplat.app.keeping.manifest import (
@@ -70,6 +70,8 @@ class Maker:
     async def make(self, keep: int = 0, journal: bool = True) -> dict[str, Any]:
         """Make a generation and forget all but the newest ``keep`` (0: none).
 
+        Names the places of contents that it can't have, since they may lie anywhere.
+
         Raises `InUse`, `Unsupported` and whatever a disk raises; then there is no new
         generation, and the next run finds what this one has kept already.
         """
@@ -87,6 +89,7 @@ class Maker:
             "size": manifest.size,
             "copied": self.counts.copied,
             "damaged": list(manifest.damaged),
+            "left_out": self._left_out(),
             "forgotten": gone,
         }
 
@@ -109,6 +112,14 @@ class Maker:
             tuple(files),
             tuple(damaged),
         )
+
+    def _left_out(self) -> list[str]:
+        """Return the places of contents of which nobody knows where they lie."""
+        return [
+            f"{CONTENTS.table}.{entry.name}"
+            for entry in self.configuration.entries_of(CONTENTS)
+            if folder_of(entry, self.foundation.state) is None
+        ]
 
     def _before(self) -> tuple[list[str], Mapping[str, KeptFile]]:
         """Return all generations, and the files of the newest by their names; blocks."""
@@ -157,8 +168,8 @@ class Maker:
         passing |= {state / name for name in PASSING}
         yield from _below(state, STATE, passing)
         for entry in self.configuration.entries_of(CONTENTS):
-            folder = state / getattr(entry.settings, "folder", state)
-            if not folder.is_relative_to(state):
+            folder = folder_of(entry, state)
+            if folder and not folder.is_relative_to(state):
                 yield from _below(folder, f"{OUTSIDE}/{entry.name}", set())
         source = self.configuration.source.file
         for path in sorted(source.parent.iterdir()):
@@ -266,6 +277,12 @@ def _new_name(there: list[str]) -> str:
         return now
     stem, _, number = newest.partition("Z")
     return f"{stem}Z-{int(number[1:] or 1) + 1:03}"
+
+
+def folder_of(entry: Entry, state: Path) -> Path | None:
+    """Return where a place of contents lies, by its setting ``folder``; None without one."""
+    folder = getattr(entry.settings, "folder", None)
+    return state / folder if isinstance(folder, str | Path) else None
 
 
 def taking_turns(foundation: Foundation) -> Callable[[float], Any]:

@@ -13,6 +13,7 @@ import attrs
 
 from mailplat.app.config import Configuration
 from mailplat.app.foundation import Foundation
+from mailplat.app.keeping.making import folder_of
 from mailplat.app.keeping.manifest import Backup, Manifest
 from mailplat.app.keeping.restoring import insist_on_sound, put_aside
 from mailplat.app.lock import Lock, Locked
@@ -144,8 +145,8 @@ class Restorer:
         if not isinstance(here.database, SqliteDatabase):
             raise Unsupported("single accounts are put back where the database is SQLite's")
         for entry in self.configuration.entries_of(CONTENTS):
-            place = getattr(entry.settings, "folder", None)
-            if place is None or Path(place).is_absolute():  # those of now would be tidied up
+            place = folder_of(entry, folder)
+            if place is None or not place.is_relative_to(folder):  # it would be tidied up
                 raise Unsupported(
                     f"the contents of [contents.{entry.name}] do not lie in the state folder:"
                     " restore the whole house elsewhere, and fetch them from there"
