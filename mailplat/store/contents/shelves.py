@@ -15,6 +15,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -250,14 +251,14 @@ class Shelves:
 
     def used(self) -> tuple[int, int]:
         """Return how many contents there are, and how many octets they take on the disk."""
-        sizes = [
-            entry.stat(follow_symlinks=False).st_size
-            for folder in self._folders()
-            for shelf in self._in(folder)
-            for entry in os.scandir(self._root / shelf)
-            if _NAME.fullmatch(entry.name)
-        ]
-        return len(sizes), sum(sizes)
+        count = octets = 0
+        for folder in self._folders():
+            for shelf in self._in(folder):
+                for name in filter(_NAME.fullmatch, _names_in(self._root / shelf)):
+                    with suppress(FileNotFoundError):  # it has just been removed
+                        octets += (self._root / shelf / name).lstat().st_size
+                        count += 1
+        return count, octets
 
     def _folders(self) -> list[str]:
         return sorted(name for name in _names_in(self._root) if _FOLDER.fullmatch(name))

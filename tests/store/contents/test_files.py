@@ -430,3 +430,23 @@ async def test_a_damaged_content_takes_no_other_along(tmp_path: Path, reactor: A
     assert found == [b"0" * 2000, None, b"2" * 2000]
     with pytest.raises(StoreFailed):
         await files.read(keys[1], 0, 2000)
+
+
+async def test_what_is_removed_meanwhile_is_not_counted(
+    files: ContentFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [await add(files, octets) for octets in (b"one", b"three")]
+    names, listed = os.listdir, os.scandir
+
+    def removed(seen: Any) -> Any:
+        (files.folder / keys[0]).unlink(missing_ok=True)
+        return seen
+
+    in_shelf = str(files.folder / keys[0].rpartition("/")[0])
+
+    def listing(real: Any) -> Any:
+        return lambda path: removed(list(real(path))) if str(path) == in_shelf else real(path)
+
+    monkeypatch.setattr(os, "listdir", listing(names))
+    monkeypatch.setattr(os, "scandir", listing(listed))
+    assert await files.used() == (1, 5)
