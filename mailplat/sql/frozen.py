@@ -6,7 +6,8 @@ import apsw
 import attrs
 from twisted.internet.defer import Deferred
 
-from mailplat.sql.checksums import is_changed_page
+from mailplat.mail.errors import StoreFailed
+from mailplat.sql.checksums import is_changed_page, words_of
 from mailplat.sql.connection import SqliteConnection
 from mailplat.workers import Crew
 
@@ -53,6 +54,12 @@ class Frozen:
         await self._crew.stop()
 
     def _read(self, first: int, count: int) -> Pages:
+        try:
+            return self._pages(first, count)
+        except apsw.Error as error:
+            raise StoreFailed(f"the database could not be read: {words_of(error)}") from error
+
+    def _pages(self, first: int, count: int) -> Pages:
         size, changed, found = self.page_size, [], []
         for number in range(first, first + count):
             start = (number - 1) * size

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import apsw
+import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 
+from mailplat.mail.errors import StoreFailed
 from mailplat.sql import Connection, SqliteDatabase
 from mailplat.sql.checksums import CHECKED
 from mailplat.sql.frozen import Frozen
@@ -79,6 +81,20 @@ async def test_it_waits_for_those_who_read_something_older(
     (tmp_path / "copy.db").write_bytes(await whole(frozen))
     await frozen.close()
     assert count_in(tmp_path / "copy.db") == 102
+
+
+async def test_a_disk_that_fails_is_said_to(
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_frozen: Frozen, _start: int, _size: int) -> bytes:
+        raise apsw.exception_for(apsw.SQLITE_IOERR_READ)
+
+    frozen = await database.frozen()
+    with monkeypatch.context() as trouble:
+        trouble.setattr(Frozen, "_octets", fail)
+        with pytest.raises(StoreFailed, match="could not be read"):
+            await frozen.read(1, 1)
+    await frozen.close()
 
 
 async def test_pages_that_have_changed_are_named(
