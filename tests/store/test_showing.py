@@ -74,6 +74,10 @@ class FakeMaildir(FakeContents):
             folder.update({placed.uid: placed for placed in shown.placed})
 
     async def forget(self, account: AccountId) -> None:
+        if self.fails:
+            raise StoreFailed("made to fail")
+        if self.hangs:
+            await self.hangs
         self.folders.pop(account, None)
         self.names.pop(account, None)
 
@@ -218,6 +222,35 @@ async def test_a_removed_account_is_shown_no_more(scene: Scene) -> None:
         await scene.agrees(who)
     account = await scene.store.open(ALICE)
     assert [box.name for box in await account.mailboxes()] == [INBOX]
+
+
+async def test_a_removal_that_cannot_be_shown_keeps_no_house_from_opening(
+    scene: Scene,
+) -> None:
+    await scene.store.deliver([Delivery("1", ALICE, HELLO), Delivery("2", BOB, HELLO)])
+    scene.place.fails = True
+    with pytest.raises(StoreFailed):
+        await scene.store.remove(ALICE)
+    await scene.stop()
+    await scene.start()
+    await scene.stop()
+    scene.place.fails = False
+    await scene.start()
+    assert set(scene.place.folders) == {BOB}
+
+
+async def test_nothing_is_shown_while_an_account_is_forgotten(scene: Scene) -> None:
+    """It may come back meanwhile."""
+    await scene.store.deliver([Delivery("1", ALICE, HELLO)])
+    scene.place.hangs = Deferred()
+    removed = Deferred.fromCoroutine(scene.store.remove(ALICE))
+    told = scene.place.told
+    await scene.store.deliver([Delivery("2", ALICE, HELLO)])
+    assert scene.place.told == told
+    scene.place.hangs.callback(None)
+    scene.place.hangs = None
+    await removed
+    await scene.agrees()
 
 
 async def test_it_is_the_same_on_postgres(reactor: Any, postgres: Target) -> None:

@@ -30,12 +30,12 @@ class Showing:
         self._again: set[AccountId] = set()  # those that have changed meanwhile
 
     async def start(self) -> None:
-        """Show what a crash kept from being shown."""
+        """Begin to show what a crash kept from being shown."""
         changed, gone = await self._database.read(queries.showing.not_shown)
         for account in changed:
             self.changed(account)
         for account in gone:
-            await self.removed(account)
+            Deferred.fromCoroutine(self.removed(account)).addErrback(self._leave)
 
     def changed(self, account: AccountId) -> None:
         """Begin to show what has changed in an account."""
@@ -47,11 +47,16 @@ class Showing:
 
     async def removed(self, account: AccountId) -> None:
         """Show that an account has gone, unless it has come back meanwhile."""
-        if over := self._under_way.get(account):
-            await DeferredList([over])
-        await self._place.forget(account)
-        await self._database.write(queries.showing.forget_shown, account)
-        self.changed(account)
+        while other := self._under_way.get(account):
+            await DeferredList([other])
+        over = self._under_way[account] = Deferred()
+        try:
+            await self._place.forget(account)
+            await self._database.write(queries.showing.forget_shown, account)
+        finally:
+            del self._under_way[account]
+            over.callback(None)
+            self.changed(account)
 
     async def _tell(self, account: AccountId) -> None:
         try:
