@@ -14,8 +14,16 @@ from twisted.internet.interfaces import IReactorFromThreads
 from mailplat.mail.errors import DiskFull, OverQuota, StoreFailed
 from mailplat.sql import Connection, UnusableDatabase
 from mailplat.sql.migrations import in_postgres
-from mailplat.sql.postgres import PostgresDatabase, Target, connection, examine, opening
+from mailplat.sql.postgres import (
+    PostgresDatabase,
+    Target,
+    connection,
+    examine,
+    listener,
+    opening,
+)
 from mailplat.sql.postgres.connection import PostgresConnection
+from mailplat.sql.postgres.listener import Listener
 from mailplat.sql.postgres.opening import TakenDatabase
 from mailplat.sql.postgres.statements import numbered
 from mailplat.testing.postgres import PostgresServer
@@ -257,6 +265,27 @@ async def test_others_hear_a_word_when_it_is_committed(
     assert await words.get() == "again"
     await one.close()
     await other.close()
+
+
+async def test_an_odd_error_ends_no_listening(
+    postgres: Target, reactor: IReactorFromThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listen, errors = Listener._listen, [psycopg.DataError("odd")]
+
+    def stumbling(self: Listener, line: PostgresConnection) -> None:
+        if errors:
+            raise errors.pop()
+        listen(self, line)
+
+    monkeypatch.setattr(Listener, "_listen", stumbling)
+    monkeypatch.setattr(listener, "TURN", 0.01)
+    database = PostgresDatabase(postgres, reactor, shared=True)
+    await opened(lambda: database)
+    words: DeferredQueue[str | None] = DeferredQueue()
+    database.hear(words.put)
+    assert await words.get() is None
+    await database.close()
+    assert not errors
 
 
 async def test_a_second_server_is_kept_out(

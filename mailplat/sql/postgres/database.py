@@ -80,7 +80,8 @@ class PostgresDatabase(CrewedDatabase):
         self._listener = Listener(
             line, self.name, lambda word: reactor.callFromThread(heard, word)
         )
-        self._hearers.ask(self._listener.run)
+        listening = self._hearers.ask(self._listener.run)
+        listening.addErrback(lambda failure: self.log.failure("not heard any more", failure))
 
     async def close(self) -> None:
         if self._listener:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 import psycopg
+from twisted.logger import Logger
 
 from mailplat.sql.bulk import bulk
 from mailplat.sql.database import UnusableDatabase
@@ -29,6 +30,8 @@ class Listener:
     have been told.
     """
 
+    log = Logger()
+
     def __init__(self, line: Line, node: str, heard: Callable[[str | None], None]) -> None:
         self._line = line
         self._node = node
@@ -44,7 +47,9 @@ class Listener:
                 self._stopping.wait(TURN)
             except psycopg.Error as error:
                 if not self._line.has_broken(error):
-                    raise
+                    self.log.warn("what others tell is not heard: {why}", why=str(error))
+                    self._line.close()
+                    self._stopping.wait(TURN)
         self._line.close()
 
     def stop(self) -> None:
