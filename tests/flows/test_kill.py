@@ -89,6 +89,9 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> House:
         url = request.getfixturevalue("postgres").url
     people = dict.fromkeys(PEOPLE, PASSWORD)
     house.make(people, database=url, contents=contents or "database")
+    text = house.config.read_text()  # what was deleted goes at once
+    assert "\n#keep_expunged" in text
+    house.config.write_text(re.sub(r"\n#keep_expunged[^\n]*", '\nkeep_expunged = "0 s"', text))
     return house
 
 
