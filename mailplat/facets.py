@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from zope.interface import Interface
 
+from mailplat.mail.content import Content
 from mailplat.mail.errors import OverQuota
 from mailplat.mail.finding import Finding
 from mailplat.mail.mailbox import (
@@ -17,7 +18,7 @@ from mailplat.mail.mailbox import (
     ModSeq,
 )
 from mailplat.mail.people import Account, AccountId, Alias, Domain
-from mailplat.mail.placing import Shown
+from mailplat.mail.placing import Inheritance, Shown, Sighting
 from mailplat.mail.quota import Allowance, Room, Usage
 from mailplat.mail.restoring import Restored
 from mailplat.mail.retention import Expunged
@@ -390,6 +391,47 @@ class IPlacedContents(Interface):
 
     def forget(account: AccountId) -> Awaitable[None]:
         """Show nothing more of an account that has been removed."""
+
+
+class ISharedContents(Interface):
+    """Facet of `IPlacedContents`: one in which other programs work as well.
+
+    They bring messages, flag them and take them away; mailboxes too.  Of each account
+    it is asked by one at a time, and nothing is shown meanwhile but by `show`.
+    """
+
+    def look(
+        account: AccountId, mailboxes: Sequence[tuple[MailboxId, str]]
+    ) -> Awaitable[Sequence[Sighting]]:
+        """Return the mailboxes in which another program may have done anything.
+
+        ``mailboxes`` are all there are, with their names; everything has been shown.
+        """
+
+    def agree(account: AccountId, found: Sighting) -> None:
+        """Note that the index knows all this, so that it isn't to be found again."""
+
+    def arrival(
+        account: AccountId, mailbox: MailboxId, name: str
+    ) -> Awaitable[tuple[Content, str, float]]:
+        """Return what a file holds, with CRLF, to be added by `IContentStore.add`.
+
+        Besides: what tells it from every other file, and when it came, in seconds since
+        1970.  Once it is shown under the key that it got there, the file has the UID.
+        Raises `NoSuchMessage` if it has gone.
+        """
+
+    def inheritance(account: AccountId) -> Awaitable[Inheritance | None]:
+        """Return what another program has left with its numbers, unless it was taken over."""
+
+    def inherited(account: AccountId) -> Awaitable[None]:
+        """Note that there is nothing more to be taken over."""
+
+    def watch(hear: Callable[[AccountId], None]) -> None:
+        """Call ``hear`` in the reactor when something may have been done to an account.
+
+        Where nothing tells, nobody is called, and `look` is asked when somebody comes.
+        """
 
 
 class IExaminedContents(Interface):

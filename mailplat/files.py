@@ -172,6 +172,11 @@ class Disk:
         self._refuse_if_bad()
         self._do("rename", target, os.rename, source, target)
 
+    def date(self, path: Path, seconds: float) -> None:
+        """Say when a file was changed last, in seconds since 1970; a crash may undo it."""
+        self._refuse_if_bad()
+        self._do("date", path, os.utime, path, (seconds, seconds))
+
     def unlink(self, path: Path) -> None:
         """Take a name away; it may be gone already."""
         self._do("unlink", path, Path.unlink, path, True)

@@ -70,6 +70,7 @@ from mailplat.facets import (  # one door for all: they are imported from here
     IQuotaStore as IQuotaStore,
     IRestorable as IRestorable,
     ISearchable as ISearchable,
+    ISharedContents as ISharedContents,
     ISharedStore as ISharedStore,
     ISharing as ISharing,
     ISieveScripts as ISieveScripts,

@@ -31,3 +31,46 @@ class Shown:
     placed: tuple[Placed, ...] = ()
     removed: UidSet = UidSet()
     is_whole: bool = False
+
+
+@attrs.frozen
+class Present:
+    """A message's file as another program may have left it; ``uid`` is 0 if it is new."""
+
+    name: str  # by which the place knows it
+    uid: int
+    flags: frozenset[str]
+
+
+@attrs.frozen
+class Sighting:
+    """A mailbox in which another program may have done something: all that is there now.
+
+    It is called ``name`` now; without one it has gone, and without a ``mailbox`` it is new.
+    ``words`` are the flags, in small letters, that are shown there; of others ``files`` say
+    nothing.  ``stamp`` is the place's own.
+    """
+
+    mailbox: MailboxId | None
+    name: str | None
+    files: tuple[Present, ...] = attrs.field(default=(), repr=False)
+    words: frozenset[str] = frozenset()
+    stamp: object = None
+
+
+@attrs.frozen
+class Inherited:
+    """A mailbox that another program numbered, before this house had it."""
+
+    name: str
+    uid_validity: int
+    uid_next: int
+    files: tuple[Present, ...] = attrs.field(default=(), repr=False)
+
+
+@attrs.frozen
+class Inheritance:
+    """An account's mailboxes as another program left them."""
+
+    mailboxes: tuple[Inherited, ...]
+    subscribed: frozenset[str] = frozenset()

@@ -40,7 +40,7 @@ from mailplat.testing.disk import (
 PAGE = 4096  # octets of a database's page
 SECTOR = 512  # octets that a disk writes whole or not at all
 
-Folder = Mapping[Path, bytes]
+Folder = Mapping[Path, bytes | None]  # files, and None for folders that were made
 Recover = Callable[[Path], Awaitable[Collection[Hashable]]]
 
 
@@ -136,8 +136,9 @@ def _chosen(found: Sequence[Crash], at_most: int | None) -> Sequence[Crash]:
 def _digest(folder: Folder) -> bytes:
     digest = blake2b()
     for path, octets in sorted(folder.items()):
-        digest.update(b"%d %d " % (len(bytes(path)), len(octets)) + bytes(path))
-        digest.update(octets)
+        size = -1 if octets is None else len(octets)
+        digest.update(b"%d %d " % (len(bytes(path)), size) + bytes(path))
+        digest.update(octets or b"")
     return digest.digest()
 
 
@@ -165,7 +166,8 @@ def _folder(done: Sequence[Operation], missing: frozenset[int] = frozenset()) ->
     """Return the files of a folder in which all but the missing operations were done."""
     files: dict[int, bytearray] = {}
     names: dict[Path, int] = {}
-    lost: set[Path] = set()  # folders
+    made: list[Path] = []  # folders
+    lost: set[Path] = set()  # those that were not
     for index, operation in enumerate(done):
         if index in missing:
             lost |= {operation.path} if isinstance(operation, MakeFolder) else set()
@@ -183,13 +185,22 @@ def _folder(done: Sequence[Operation], missing: frozenset[int] = frozenset()) ->
                 names[path] = file
             case Rename(source, target) if source in names:
                 names[target] = names.pop(source)
+            case Rename(source, target):
+                names = {_moved(path, source, target): file for path, file in names.items()}
+                made = [_moved(path, source, target) for path in made]
             case Unlink(path):
                 names.pop(path, None)
-    return {
-        path: bytes(files.get(file, b""))
-        for path, file in names.items()
-        if lost.isdisjoint(path.parents)
+            case MakeFolder(path):
+                made.append(path)
+    found = dict.fromkeys(made) | {
+        path: bytes(files.get(file, b"")) for path, file in names.items()
     }
+    return {path: found[path] for path in found if lost.isdisjoint([path, *path.parents])}
+
+
+def _moved(path: Path, source: Path, target: Path) -> Path:
+    """Return where a file lies, after a folder around it was renamed."""
+    return target / path.relative_to(source) if path.is_relative_to(source) else path
 
 
 def _acknowledged(done: Sequence[Operation]) -> list[Hashable]:
@@ -204,7 +215,7 @@ def _named(folder: Folder) -> Folder:
     unmade = [
         path.name
         for path, octets in folder.items()
-        if path.suffix == ".db" and len(octets) < PAGE
+        if path.suffix == ".db" and octets is not None and len(octets) < PAGE
     ]
     return {
         path: octets
@@ -217,8 +228,10 @@ async def _recovered(crash: Crash, folder: Folder, recover: Recover) -> Collecti
     """Lay the folder out, and return the facts that a start finds in it."""
     with quick_folder() as root:
         for path, octets in _named(folder).items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_bytes(octets)
+            folders = root / path if octets is None else (root / path).parent
+            folders.mkdir(parents=True, exist_ok=True)
+            if octets is not None:
+                (root / path).write_bytes(octets)
         try:
             return await recover(root)
         except Exception as error:

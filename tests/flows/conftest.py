@@ -63,6 +63,10 @@ from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.pop3.service import Pop3Portal, Pop3PortalSettings
 from mailplat.sql import SqliteDatabase
 from mailplat.store.contents.files import ContentFiles, ContentFilesSettings
+from mailplat.store.contents.maildir import folders
+from mailplat.store.contents.maildir.folders import Folder
+from mailplat.store.contents.maildir.names import folder_of, safe
+from mailplat.store.contents.maildir.place import Maildirs, MaildirSettings
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.queries.audit import audit
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
@@ -124,7 +128,7 @@ class Scene:
     store: IndexedStore
     bus: FakeBus
     clock: Clock
-    contents: ContentFiles | None
+    contents: ContentFiles | Maildirs | None
 
     @classmethod
     @asynccontextmanager
@@ -133,16 +137,17 @@ class Scene:
         folder: Path,
         vfs: str | None = None,
         disk: Disk | None = None,
+        place: str = "",
         retention: Retention = NOTHING_KEPT,
     ) -> AsyncIterator[Scene]:
         """Open the store as a start of the server does, and close it at the end.
 
-        Where there is a ``disk``, contents lie there in files.
+        Where there is a ``place``, contents lie there on ``disk``.
         """
         path, bus, clock = folder / "mail.db", FakeBus(), Clock()
         database = SqliteDatabase(path, ReactorAtOnce(), vfs=vfs, crew=GatheringCrew)
-        contents = _files(folder, disk) if disk else None
-        settings = IndexedStoreSettings(contents=Instance("files") if disk else "database")
+        contents = _contents(place, folder, disk or Disk(), database) if place else None
+        settings = IndexedStoreSettings(contents=Instance(place) if place else "database")
         try:
             await database.open()
             if contents:
@@ -178,6 +183,33 @@ class Scene:
             there, named = set(await scanned(self.contents)), {mark, *(key for [key] in rows)}
             wrong += [f"{key} is named by no email" for key in there - named]
             wrong += [f"{key} is not there" for key in named - there]
+        if isinstance(self.contents, Maildirs):
+            wrong += await self._wrong_names(self.contents)
+        return wrong
+
+    async def _wrong_names(self, contents: Maildirs) -> list[str]:
+        """Return what is wrong with the names in maildirs."""
+        rows = await self.database.read(lambda db: db.all("SELECT account FROM store_accounts"))
+        wrong: list[str] = []
+        for [who] in rows:
+            mail = await self.store.open(who)
+            root = contents.folder / "id" / safe(who)
+            for box in await mail.mailboxes():
+                index = await mail.index(box.id)
+                expected = {
+                    (uid, index.flag_sets[flags])
+                    for uid, flags in zip(index.uids, index.flags, strict=True)
+                }
+                folder = Folder(
+                    root / (folder_of(box.name) if box.name != INBOX else ""), box.id
+                )
+                if folder.is_there or expected:
+                    folder.look(contents._namer, {})
+                found = {
+                    (uid, folder.lexicon.flags(folder.letters(base)))
+                    for base, uid in folder.uids.items()
+                }
+                wrong += [f"{who} {box.name}: {one}" for one in found ^ expected]
         return wrong
 
     async def states(self) -> dict[AccountId, State]:
@@ -201,10 +233,15 @@ class Scene:
         return Pop3Client(portal)
 
 
-def _files(folder: Path, disk: Disk) -> ContentFiles:
+def _contents(
+    place: str, folder: Path, disk: Disk, database: SqliteDatabase
+) -> ContentFiles | Maildirs:
     reactor: Any = ReactorAtOnce()
     workers = Workers(reactor, crew=CrewAtOnce, children=ChildrenAtOnce)
     house = House("mail.example.org", folder)
+    if place == "maildir":
+        folders.TICK = 0.001  # nobody else works there
+        return Maildirs(MaildirSettings(), house, workers, disk, database)
     return ContentFiles(ContentFilesSettings(compression="zstd"), house, workers, disk)
 
 
@@ -430,7 +467,7 @@ class Flow:
     steps: Sequence[Step]
     again: bool = False
     retention: Retention = NOTHING_KEPT
-    files: bool = False  # whether contents lie in files
+    place: str = ""  # where contents lie, if not in the database
     states: dict[AccountId, list[State]] = attrs.field(factory=dict)
     reached: list[Mapping[AccountId, int]] = attrs.field(factory=list)  # after each step
 
@@ -443,8 +480,8 @@ class Flow:
     def _scene(
         self, folder: Path, vfs: FakeVfs | None = None, disk: Disk | None = None
     ) -> AbstractAsyncContextManager[Scene]:
-        disk = (disk or Disk()) if self.files else None
-        return Scene.at(folder, vfs.name if vfs else None, disk, self.retention)
+        name = vfs.name if vfs else None
+        return Scene.at(folder, name, disk, self.place, self.retention)
 
     async def _rehearse(self, folder: Path) -> None:
         async with self._scene(folder) as scene:
@@ -541,10 +578,12 @@ async def _tried(step: Step, scene: Scene) -> bool:
 
 
 def flows() -> dict[str, Flow]:
-    """Return every flow by name, and some of them with contents in files."""
+    """Return every flow by name, and some of them with contents elsewhere."""
     found = flows_in_database()
     for name in ("small", "placements", "append", "move", "expunge", "removal"):
-        found[f"{name}, files"] = attrs.evolve(flows_in_database()[name], files=True)
+        found[f"{name}, files"] = attrs.evolve(flows_in_database()[name], place="files")
+    for name in ("append", "move", "mailboxes", "removal"):
+        found[f"{name}, maildir"] = attrs.evolve(flows_in_database()[name], place="maildir")
     return found
 
 

@@ -80,7 +80,7 @@ class Ledger:
         assert max(self.read.values(), default=0) <= 1, "there twice"
 
 
-@pytest.fixture(params=["sqlite", "sqlite, files", "postgres"])
+@pytest.fixture(params=["sqlite", "sqlite, files", "sqlite, maildir", "postgres"])
 def house(request: pytest.FixtureRequest, tmp_path: Path) -> House:
     house = House(tmp_path / "house")
     database, _, contents = request.param.partition(", ")
@@ -119,8 +119,9 @@ def nothing_is_left(house: House) -> bool:
         client.user(f"{PEOPLE[0]}@{house.domain}")
         client.pass_(PASSWORD)
         client.quit()
-    files = [path for path in house.folder.glob("state/contents/*/*/*") if path.is_file()]
-    return len(files) <= 1  # the mark of the index
+    places = ("contents/*/*/*", "maildir/.contents/*/*/*", "maildir/*/*/cur/*")
+    files = [file for place in places for file in house.folder.glob(f"state/{place}")]
+    return len([file for file in files if file.is_file()]) <= 1  # the mark of the index
 
 
 def send_until_killed(house: House, ledger: Ledger, chance: random.Random) -> None:

@@ -99,6 +99,13 @@ files = Component(
     maker="mailplat.store.contents.files.ContentFiles",
 )
 
+maildir = Component(
+    name="maildir",
+    provides=IContentStore,
+    settings="mailplat.store.contents.maildir.place.MaildirSettings",
+    maker="mailplat.store.contents.maildir.place.Maildirs",
+)
+
 # Handlers of parts, for the index
 
 calendar = Component(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailplat.interfaces import IPlacedContents
 from mailplat.mail.errors import ShuttingDown
+from mailplat.mail.mailbox import ModSeq
 from mailplat.mail.people import AccountId
 from mailplat.sql import Database
 from mailplat.store.indexed import queries
@@ -58,19 +62,37 @@ class Showing:
             over.callback(None)
             self.changed(account)
 
-    async def _tell(self, account: AccountId) -> None:
+    @asynccontextmanager
+    async def quiet(self, account: AccountId) -> AsyncIterator[ModSeq]:
+        """Show all there is to be shown, and nothing more until this ends; return up to where."""
+        while other := self._under_way.get(account):
+            await DeferredList([other])
+        over = self._under_way[account] = Deferred()
         try:
-            while True:
-                self._again.discard(account)
-                found = await self._database.read(queries.showing.to_show, account)
-                if found:
-                    await self._place.show(account, found.mailboxes)
-                    shown = queries.showing.set_shown
-                    await self._database.write(shown, account, found.modseq)
-                if account not in self._again:
-                    return
+            await self._catch_up(account)
+            yield await self._database.read(queries.showing.shown_up_to, account)
         finally:
             del self._under_way[account]
+            over.callback(None)
+            if account in self._again:
+                self.changed(account)
+
+    async def _tell(self, account: AccountId) -> None:
+        try:
+            await self._catch_up(account)
+        finally:
+            del self._under_way[account]
+
+    async def _catch_up(self, account: AccountId) -> None:
+        while True:
+            self._again.discard(account)
+            found = await self._database.read(queries.showing.to_show, account)
+            if found:
+                await self._place.show(account, found.mailboxes)
+                shown = queries.showing.set_shown
+                await self._database.write(shown, account, found.modseq)
+            if account not in self._again:
+                return
 
     def _leave(self, failure: Failure) -> None:
         if not isinstance(failure.value, ShuttingDown):

@@ -20,6 +20,7 @@ from mailplat.interfaces import (
     IMailStore,
     IPlacedContents,
     IQuotaStore,
+    ISharedContents,
     ISharedStore,
     ITextReader,
     IUsage,
@@ -45,6 +46,7 @@ from mailplat.store.indexed.account import IndexedAccount
 from mailplat.store.indexed.auditor import Auditor
 from mailplat.store.indexed.contents import SMALL, DatabaseContent, split
 from mailplat.store.indexed.elsewhere import Elsewhere, wrong_place
+from mailplat.store.indexed.looking import Looking
 from mailplat.store.indexed.neighbours import Neighbours
 from mailplat.store.indexed.queries.arrivals import Order, Stored
 from mailplat.store.indexed.queries.changes import Done
@@ -123,8 +125,12 @@ class IndexedStore:
         self.elsewhere = Elsewhere(database, contents, name) if contents else None
         self.sweeper = Sweeper(database, clock, wall, self.elsewhere)
         self.showing: Showing | None = None
-        if contents and IPlacedContents.providedBy(contents):
-            self.showing = Showing(database, contents)
+        self.looking: Looking | None = None
+        place: Any = contents
+        if IPlacedContents.providedBy(place):
+            self.showing = Showing(database, place)
+            if ISharedContents.providedBy(place):
+                self.looking = Looking(self, place, self.showing)
         self._neighbours = Neighbours(database, bus, self.sweeper.open_here)
         self.limits = limits
         self._private = settings.private
@@ -153,6 +159,8 @@ class IndexedStore:
         await self.sweeper.start()
         if self.showing:
             await self.showing.start()
+        if self.looking:
+            self.looking.start()
         self.database.hear(self._neighbours.hear)
         self._retainer.start()
         if self._indexer:
@@ -173,6 +181,8 @@ class IndexedStore:
         self.sweeper.stop()
 
     async def open(self, account: AccountId) -> IndexedAccount:
+        if self.looking:
+            await self.looking.look(account)
         modseq = await self.database.read(queries.changes.account_modseq, account)
         if modseq is None:
             modseq = await self.database.write(
@@ -204,6 +214,8 @@ class IndexedStore:
 
     async def remove(self, account: AccountId) -> None:
         await self.sweeper.remove(account)
+        if self.looking:
+            self.looking.forget(account)
         if self.showing:
             await self.showing.removed(account)
 
@@ -327,6 +339,8 @@ class IndexedStore:
 
     async def _outcome(self, delivery: Delivery) -> Outcome:
         try:
+            if self.looking:
+                await self.looking.begin(delivery.account)
             stored = await self.keep(delivery.account, delivery.message)
         except Exception as error:  # noqa: BLE001 - the other deliveries stand alone
             return Outcome.failed(error)

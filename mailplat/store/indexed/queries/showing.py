@@ -108,6 +108,12 @@ def set_shown(db: Connection, account: AccountId, modseq: ModSeq) -> None:
     )
 
 
+def shown_up_to(db: Connection, account: AccountId) -> ModSeq:
+    """Return the mod-sequence up to which an account has been shown; 0 for nothing."""
+    row = db.one("SELECT modseq FROM store_shown WHERE account = ?", (account,))
+    return ModSeq(row[0] if row else 0)
+
+
 def forget_shown(db: Connection, account: AccountId) -> None:
     """Note that an account that was removed has been shown to be gone."""
     db.execute("DELETE FROM store_shown WHERE account = ?", (account,))

@@ -1,0 +1,1 @@
+"""Contents shown as maildirs that other programs read and write."""

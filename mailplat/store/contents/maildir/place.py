@@ -1,0 +1,297 @@
+"""Contents that are shown as maildirs, one for each account."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import attrs
+from pydantic import Field
+from twisted.internet.defer import DeferredLock
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailplat.files import Disk, Spooled
+from mailplat.interfaces import (
+    House,
+    IBatchedContents,
+    IContentStore,
+    IDirectoryAdmin,
+    IExaminedContents,
+    IPlacedContents,
+    ISharedContents,
+)
+from mailplat.mail.content import Content, Octets
+from mailplat.mail.errors import NoSuchMessage, StoreFailed
+from mailplat.mail.mailbox import MailboxId
+from mailplat.mail.people import AccountId
+from mailplat.mail.placing import Inheritance, Shown, Sighting
+from mailplat.plugin import Settings
+from mailplat.sql import Database, steps_of
+from mailplat.store.contents.files import ContentFiles, ContentFilesSettings
+from mailplat.store.contents.maildir import queries
+from mailplat.store.contents.maildir.arrivals import Arrival, Opened, opened
+from mailplat.store.contents.maildir.folders import Folder
+from mailplat.store.contents.maildir.inheriting import inherit
+from mailplat.store.contents.maildir.names import Namer, safe, tag_of
+from mailplat.store.contents.maildir.queries import Brought
+from mailplat.store.contents.maildir.tree import Tree, take_whole
+from mailplat.store.contents.shelves import digest_in
+from mailplat.workers import Workers
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SHELVES = ".contents"  # the folder of the contents themselves, beside those of accounts
+REMEMBERED = 500  # accounts whose folders are remembered
+
+
+class MaildirSettings(Settings):
+    """Keys of ``[contents.NAME] use = "maildir"``."""
+
+    folder: Path = Field(
+        Path("maildir"),
+        description=(
+            "Where the maildirs lie, and beside them, in `.contents`, each message once; a"
+            " relative path starts at the state folder.  All of it has to be in one file"
+            " system."
+        ),
+    )
+    path: str = Field(
+        "{domain}/{local}",
+        pattern=r"^(?:\{(?:domain|local|name|id)\}|[A-Za-z0-9@_+-])+"
+        r"(?:/(?:\{(?:domain|local|name|id)\}|[A-Za-z0-9@_+-])+){0,5}$",
+        description=(
+            "An account's maildir below the folder, made of `{domain}`, `{local}`, `{name}`"
+            " (both, with the @) and `{id}` (which never changes).  An account keeps its"
+            " maildir, whatever is changed here, or when it is renamed."
+        ),
+    )
+
+
+@attrs.define
+class Known:
+    """What is known of an account: its folder, and the lock under which it is worked at."""
+
+    tree: Tree
+    found: dict[int, Folder] = attrs.field(factory=dict)  # of what a look has returned
+
+
+@implementer(
+    IContentStore, IBatchedContents, IExaminedContents, IPlacedContents, ISharedContents
+)
+class Maildirs:
+    """Keeps each content as a file, and shows it by hard links in its account's maildir.
+
+    So a message that another program takes away, or a whole maildir that is lost, takes
+    nothing from what the index names; and what only the maildirs have is the truth for
+    flags, and for what other programs brought.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        settings: MaildirSettings,
+        house: House,
+        workers: Workers,
+        disk: Disk,
+        database: Database,
+        directory: IDirectoryAdmin | None = None,
+    ) -> None:
+        self.folder = house.state / settings.folder
+        self._path = settings.path
+        self._host = house.hostname
+        self._disk = disk
+        self._database = database
+        self._directory = directory
+        shelves = ContentFilesSettings(folder=self.folder / SHELVES, compression="off")
+        self._files = ContentFiles(shelves, house, workers, disk)
+        self._ask = workers.files.ask
+        self._sync = workers.syncs.ask
+        self._namer = Namer("", "")
+        self._known: dict[AccountId, Known] = {}
+        self._locks: dict[AccountId, DeferredLock] = {}
+
+    async def prepare(self) -> None:
+        """Make the folder and the tables; see `ContentFiles.prepare`."""
+        steps = steps_of("mailplat.store.contents.maildir", self._database.dialect)
+        await self._database.migrate("maildir", steps)
+        token = await self._database.write(queries.token, os.urandom(8).hex())
+        self._namer = Namer(token, self._host)
+        await self._ask(_make, self._disk, self.folder)
+        await self._files.prepare()
+
+    def finish(self) -> None:
+        """Let another have the folder."""
+        self._files.finish()
+
+    # Contents.
+
+    async def add(self, account: AccountId, content: Content) -> str:
+        key = await self._files.add(account, content)
+        if isinstance(content, Arrival):
+            one = Brought(key, content.tag, os.fsencode(content.base))
+            await self._database.write(queries.add_brought, account, one)
+            if known := self._known.get(account):
+                known.tree.pending.setdefault(content.tag, {})[key] = one
+        return key
+
+    async def read(self, key: str, start: int, stop: int) -> bytes:
+        return await self._files.read(key, start, stop)
+
+    async def read_each(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        return await self._files.read_each(keys)
+
+    async def remove(self, keys: Collection[str]) -> None:
+        await self._files.remove(keys)
+        if keys:
+            await self._database.write(queries.forget_keys, list(keys))
+
+    async def scan(self, after: str) -> Sequence[str]:
+        return await self._files.scan(after)
+
+    async def is_sound(self, key: str) -> bool:
+        return await self._files.is_sound(key)
+
+    async def used(self) -> tuple[int, int]:
+        return await self._files.used()
+
+    # Showing.
+
+    async def show(self, account: AccountId, mailboxes: Sequence[Shown]) -> None:
+        async with self._at(account) as known:
+            try:
+                claimed = await self._sync(_told, known.tree.show, mailboxes)
+            except Exception:
+                self._known.pop(account, None)  # what failed half-way is looked at anew
+                raise
+            if claimed:
+                await self._database.write(queries.set_uids, claimed)
+
+    async def forget(self, account: AccountId) -> None:
+        place = await self._database.read(queries.folder, account)
+        if place is None:
+            return
+        async with self._at(account) as known:
+            await self._sync(_told, take_whole, self._disk, known.tree.root)
+            await self._database.write(queries.forget, account)
+            del self._known[account]
+        self._locks.pop(account, None)
+
+    # What other programs do.
+
+    async def look(
+        self, account: AccountId, mailboxes: Sequence[tuple[MailboxId, str]]
+    ) -> Sequence[Sighting]:
+        async with self._at(account) as known:
+            if not await self._ask(_told, lambda: known.tree.is_ours):
+                return []
+            found = await self._ask(_told, known.tree.look, mailboxes)
+            known.found = {id(one): folder for one, folder in found}
+            return [one for one, _ in found]
+
+    def agree(self, account: AccountId, found: Sighting) -> None:
+        known = self._known.get(account)
+        folder = known.found.get(id(found)) if known else None
+        if folder and isinstance(found.stamp, tuple):
+            folder.agreed = found.stamp
+
+    async def arrival(
+        self, account: AccountId, mailbox: MailboxId, name: str
+    ) -> tuple[Content, str, float]:
+        tag = tag_of(mailbox)
+        async with self._at(account) as known:
+            read = await self._sync(_told, self._open, known.tree, tag, name)
+        content: Content = Octets(read.octets)
+        if read.file:
+            content = Spooled(self._disk, read.file, read.size, self._ask)
+        return Arrival(content, tag, name), f"maildir {tag} {read.inode} {name}", read.changed
+
+    async def inheritance(self, account: AccountId) -> Inheritance | None:
+        place = await self._database.read(queries.folder, account)
+        if place and place[1]:
+            return None
+        async with self._at(account) as known:
+            return await self._ask(_told, inherit, known.tree)
+
+    async def inherited(self, account: AccountId) -> None:
+        await self._database.write(queries.set_taken, account)
+
+    def watch(self, hear: Callable[[AccountId], None]) -> None:
+        pass
+
+    def _open(self, tree: Tree, tag: str, base: str) -> Opened:
+        folder = tree.folders.get(tag)
+        if folder is None or base not in folder.files:
+            raise NoSuchMessage(f"{base} has gone")
+        return opened(self._disk, folder.path / folder.files[base], self.folder)
+
+    # Accounts.
+
+    @asynccontextmanager
+    async def _at(self, account: AccountId) -> AsyncIterator[Known]:
+        """Work at an account, and let nobody else do so meanwhile."""
+        lock = self._locks.setdefault(account, DeferredLock())
+        await lock.acquire()
+        try:
+            known = self._known.pop(account, None) or await self._read(account)
+            self._known[account] = known
+            while len(self._known) > REMEMBERED:
+                del self._known[next(iter(self._known))]
+            yield known
+        finally:
+            lock.release()
+
+    async def _read(self, account: AccountId) -> Known:
+        place = await self._database.read(queries.folder, account)
+        folder = place[0] if place else await self._give_folder(account)
+        brought: dict[str, dict[str, Brought]] = {}
+        pending: dict[str, dict[str, Brought]] = {}
+        for one in await self._database.read(queries.brought, account):
+            if one.uid:
+                brought.setdefault(one.mailbox, {})[os.fsdecode(one.name)] = one
+            else:
+                pending.setdefault(one.mailbox, {})[one.key] = one
+        root = self.folder / folder
+        return Known(Tree(root, self._disk, self._namer, self._source, brought, pending))
+
+    async def _give_folder(self, account: AccountId) -> str:
+        name = await self._name(account)
+        local, at, domain = name.rpartition("@")
+        parts = {"id": account, "name": name, "local": local if at else name, "domain": domain}
+        apart = f"id/{safe(account)}"
+        if not at and "{domain}" in self._path:
+            wanted = apart
+        else:
+            words = {word: safe(text) for word, text in parts.items()}
+            wanted = self._path.format_map(words)
+        return await self._database.write(queries.has_folder, account, wanted, apart)
+
+    async def _name(self, account: AccountId) -> str:
+        if self._directory is None:
+            return ""
+        for one in await self._directory.accounts():
+            if one.id == account:
+                return one.name
+        return ""
+
+    def _source(self, key: str) -> Path | None:
+        return self.folder / SHELVES / key if digest_in(key) else None
+
+
+def _make(disk: Disk, folder: Path) -> None:
+    """Make a folder, but not those around it; they may be missing because a disk is."""
+    if folder.parent.is_dir():
+        disk.make_folder(folder)
+
+
+def _told(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function, and raise as `StoreFailed` what the file system refuses."""
+    try:
+        return function(*args, **kwargs)
+    except OSError as error:
+        raise StoreFailed(f"a maildir can't be worked at: {error}") from error

@@ -1,0 +1,413 @@
+"""Contents shown as maildirs: the contracts, and what lies in the maildirs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import DeferredList
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.task import Clock
+from zope.interface.verify import verifyObject
+
+from mailplat.files import Disk
+from mailplat.interfaces import (
+    House,
+    IAccount,
+    IBus,
+    IContentStore,
+    IMailStore,
+    IPlacedContents,
+    ISharedContents,
+)
+from mailplat.mail.errors import MailError, NotPermitted
+from mailplat.mail.mailbox import (
+    ANSWERED,
+    DELETED,
+    FLAGGED,
+    INBOX,
+    SEEN,
+    Change,
+    Delivery,
+    FlagChange,
+    MailboxEdit,
+    UidSet,
+    proper_name,
+)
+from mailplat.mail.people import AccountId
+from mailplat.plugin import Instance
+from mailplat.sql import SqliteDatabase
+from mailplat.store.contents.maildir import names
+from mailplat.store.contents.maildir.place import Maildirs, MaildirSettings
+from mailplat.store.contents.maildir.uidlist import read_uidlist
+from mailplat.store.indexed.queries.audit import audit
+from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
+from mailplat.testing.contracts.account import AccountContract
+from mailplat.testing.contracts.accounts import (
+    ALICE,
+    HELLO,
+    add,
+    flags,
+    named,
+    numbered,
+)
+from mailplat.testing.contracts.contents import ContentsContract
+from mailplat.testing.contracts.restoring import RestorableContract
+from mailplat.testing.contracts.store import StoreContract
+from mailplat.testing.fixtures import async_yield_fixture
+from mailplat.workers import Workers
+
+MAILDIR = IndexedStoreSettings(contents=Instance("maildir"))
+ONE = b"Subject: one\n\nfrom another program\n"
+BOB = AccountId("bob")
+
+
+# The contracts ---------------------------------------------------------------
+
+
+@asynccontextmanager
+async def on_maildir(folder: Path, reactor: Any, bus: IBus) -> AsyncIterator[IndexedStore]:
+    clock = Clock()
+    clock.advance(1_700_000_000)
+    workers = Workers(reactor)
+    database = SqliteDatabase(folder / "mail.db", reactor)
+    await database.open()
+    house = House("mail.example.org", folder)
+    contents = Maildirs(MaildirSettings(), house, workers, Disk(), database)
+    await contents.prepare()
+    store = IndexedStore(MAILDIR, database, bus, clock, clock, contents)
+    await store.prepare()
+    yield store
+    assert store.showing
+    await DeferredList(list(store.showing._under_way.values()))
+    assert not await database.read(audit, at_rest=False)
+    store.finish()
+    await workers.stop()
+    contents.finish()
+    await database.close()
+
+
+class TestContents(ContentsContract):
+    @pytest.fixture
+    def contents(self, empty: Any) -> IContentStore:
+        place: IContentStore = empty.place
+        return place
+
+    async def test_it_is_what_it_says(self, contents: IContentStore) -> None:
+        for interface in (IContentStore, IPlacedContents, ISharedContents):
+            assert verifyObject(interface, contents)
+
+
+class TestAccount(AccountContract):
+    examples = 4
+
+    @async_yield_fixture
+    async def store(
+        self, tmp_path: Path, reactor: IReactorFromThreads, bus: IBus
+    ) -> AsyncIterator[IMailStore]:
+        async with on_maildir(tmp_path, reactor, bus) as store:
+            yield store
+
+
+class TestStore(StoreContract):
+    @async_yield_fixture
+    async def store(
+        self, tmp_path: Path, reactor: IReactorFromThreads, bus: IBus
+    ) -> AsyncIterator[IMailStore]:
+        async with on_maildir(tmp_path, reactor, bus) as store:
+            yield store
+
+
+class TestRestoring(RestorableContract):
+    @async_yield_fixture
+    async def store(
+        self, tmp_path: Path, reactor: IReactorFromThreads, bus: IBus
+    ) -> AsyncIterator[IMailStore]:
+        async with on_maildir(tmp_path, reactor, bus) as store:
+            yield store
+
+
+# What we do ------------------------------------------------------------------
+
+
+async def act(scene: Any, account: IAccount, chance: random.Random) -> None:
+    """Do something or other to an account."""
+    boxes = await account.mailboxes()
+    box, other = chance.choice(boxes), chance.choice(boxes)
+    some = UidSet.of(*chance.sample(range(1, 12), 3))
+    name = chance.choice(["a", "b", "c.d", "a/b", "Entwürfe & mehr", "x" * 300])
+    match chance.randrange(9):
+        case 0 | 1:
+            await account.append(box.id, [numbered(chance.randrange(9), SEEN), HELLO])
+        case 2:
+            await scene.store.deliver([Delivery(f"{chance.random()}", ALICE, HELLO)])
+        case 3:
+            flag = chance.choice([DELETED, FLAGGED, "$Work", "$Forwarded"])
+            await account.flag(box.id, some, add(flag))
+        case 4:
+            await account.move(box.id, some, other.id, keep=chance.random() < 0.5)
+        case 5:
+            await account.expunge(box.id, some)
+        case 6:
+            await account.create(name)
+        case 7:
+            await account.edit(box.id, MailboxEdit(name=name))
+        case 8:
+            await account.remove(box.id)
+
+
+def meddle(root: Path, chance: random.Random) -> None:
+    """Do to a maildir what another program may do."""
+    folders = [root, *(one for one in root.glob(".*") if (one / "cur").is_dir())]
+    folder = chance.choice(folders)
+    files = [path for part in ("new", "cur") for path in (folder / part).iterdir()]
+    path = chance.choice(files) if files else None
+    match chance.randrange(5):
+        case 0:
+            name = f"{chance.randrange(10**9)}.M1P1.other"
+            (folder / "tmp" / name).write_bytes(ONE)
+            (folder / "tmp" / name).rename(folder / "new" / name)
+        case 1 if path:
+            base, letters = names.split(path.name)
+            other = "".join(sorted(set(letters) ^ {chance.choice("FRS")}))
+            path.rename(folder / "cur" / names.joined(base, other))
+        case 2 if path:
+            path.unlink()
+        case 3:
+            made = root / chance.choice([".new", ".new.er", ".a"])
+            for part in ("cur", "new", "tmp"):
+                (made / part).mkdir(parents=True, exist_ok=True)
+        case 4 if folder != root and not (root / ".moved").exists():
+            folder.rename(root / ".moved")
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_is_done_maildir_and_index_agree(scene: Any, seed: int) -> None:
+    """By us, by others, and when the server is stopped before it has shown all."""
+    chance = random.Random(seed)
+    account = await scene.store.open(ALICE)
+    for _ in range(60):
+        try:
+            await act(scene, account, chance)
+        except MailError:
+            pass
+        if seed % 2 and chance.random() < 0.5:
+            meddle(scene.root, chance)
+        if chance.random() < 0.1:
+            await scene.stop()
+            await scene.start()
+            account = await scene.store.open(ALICE)
+            await scene.store.open(ALICE)
+            await scene.agrees()
+    await scene.store.open(ALICE)
+    await scene.agrees()
+
+
+async def test_messages_lie_where_other_programs_look(scene: Any) -> None:
+    account = await scene.store.open(ALICE)
+    box = await account.create("Entwürfe/v1.0")
+    await account.append(box.id, [numbered(1, SEEN, "$Work")])
+    folder = scene.root / ".Entw&APw-rfe.v1&AC4-0"
+    [path] = (folder / "cur").iterdir()
+    size = path.stat().st_size
+    assert path.name.endswith(f".mail.example.org,S={size},W={size}:2,Sa")
+    assert (folder / "dovecot-keywords").read_text() == "0 $Work\n"
+    assert (folder / "maildirfolder").exists()
+    assert (folder.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
+    await account.flag(box.id, UidSet.of(1), FlagChange(Change.REPLACE, frozenset([ANSWERED])))
+    assert [one.name[-4:] for one in (folder / "cur").iterdir()] == [":2,R"]
+    await account.expunge(box.id, UidSet.of(1))
+    assert not list((folder / "cur").iterdir())
+
+
+@given(st.text(max_size=60))
+def test_no_mailbox_lies_outside_of_the_root(text: str) -> None:
+    try:
+        name = proper_name(text)
+    except NotPermitted:
+        return
+    folder = names.folder_of(name)
+    assert folder == ("" if name == INBOX else folder)
+    assert "/" not in folder
+    assert folder not in (".", "..")
+    assert not folder or (folder[0] == "." and folder[1] != "." and len(folder) <= 255)
+    assert "~" in folder or names.mailbox_of(folder) == name
+
+
+@given(st.text())
+def test_no_account_lies_outside_of_the_folder(text: str) -> None:
+    name = names.safe(text)
+    assert "/" not in name
+    assert "\0" not in name
+    assert not name.startswith(".")
+    assert len(name) < 200
+
+
+async def test_a_removed_account_leaves_nothing(scene: Any) -> None:
+    for who in (ALICE, BOB):
+        await scene.store.deliver([Delivery("1", who, HELLO)])
+    await scene.store.remove(ALICE)
+    assert not scene.root.exists()
+    await scene.agrees(BOB)
+
+
+# What others do --------------------------------------------------------------
+
+
+def bring(folder: Path, name: str, octets: bytes = ONE) -> None:
+    (folder / "tmp/some").write_bytes(octets)
+    (folder / "tmp/some").rename(folder / name)
+
+
+async def test_what_others_bring_gets_a_uid_and_keeps_its_name(scene: Any) -> None:
+    account = await scene.store.open(ALICE)
+    inbox = await named(account, INBOX)
+    await account.append(inbox.id, [HELLO])
+    bring(scene.root, "new/1.M2P3.other")
+    bring(scene.root, "cur/2.M2P3.other,S=33:2,FS", ONE * 70_000)
+    before = sorted(path.name for path in scene.root.glob("[cn]*/*"))
+    account = await scene.store.open(ALICE)
+    assert await flags(account, inbox.id) in (
+        {1: set(), 2: set(), 3: {FLAGGED, SEEN}},
+        {1: set(), 3: set(), 2: {FLAGGED, SEEN}},
+    )
+    await scene.stop()
+    await scene.start()
+    account = await scene.store.open(ALICE)
+    assert sorted(path.name for path in scene.root.glob("[cn]*/*")) == before
+    assert (await named(account, INBOX)).uid_next == 4
+    await account.flag(inbox.id, UidSet.all(), add(ANSWERED))
+    await scene.agrees()
+    assert (scene.root / "cur/2.M2P3.other,S=33:2,FRS").exists()
+
+
+async def test_flags_in_names_are_the_truth(scene: Any) -> None:
+    account = await scene.store.open(ALICE)
+    inbox = await named(account, INBOX)
+    await account.append(inbox.id, [numbered(n, FLAGGED, "$Work") for n in range(3)])
+    some = sorted((scene.root / "cur").iterdir())
+    some[0].rename(str(some[0])[: -len("Fa")] + "S")
+    some[1].unlink()
+    account = await scene.store.open(ALICE)
+    assert await flags(account, inbox.id) == {1: {SEEN}, 3: {FLAGGED, "$Work"}}
+    await scene.agrees()
+
+
+async def test_flags_that_two_change_at_once_are_all_kept(scene: Any) -> None:
+    account = await scene.store.open(ALICE)
+    inbox = await named(account, INBOX)
+    await account.append(inbox.id, [numbered(1, FLAGGED)])
+    [path] = (scene.root / "cur").iterdir()
+    path.rename(str(path)[:-1] + "S")
+    await account.flag(inbox.id, UidSet.of(1), add(ANSWERED))
+    account = await scene.store.open(ALICE)
+    assert await flags(account, inbox.id) == {1: {SEEN, ANSWERED}}
+    await scene.agrees()
+
+
+async def test_a_maildir_that_is_not_there_takes_nothing_away(scene: Any) -> None:
+    account = await scene.store.open(ALICE)
+    inbox = await named(account, INBOX)
+    await account.append(inbox.id, [HELLO])
+    scene.root.rename(scene.root.with_name("elsewhere"))
+    account = await scene.store.open(ALICE)
+    assert await flags(account, inbox.id) == {1: set()}
+    scene.root.mkdir()
+    for part in ("cur", "new", "tmp"):
+        (scene.root / part).mkdir()
+    account = await scene.store.open(ALICE)
+    assert await flags(account, inbox.id) == {1: set()}
+
+
+async def test_a_renamed_folder_stays_the_mailbox_that_it_is(scene: Any) -> None:
+    account = await scene.store.open(ALICE)
+    box = await account.create("box")
+    await account.append(box.id, [HELLO])
+    (scene.root / ".box").rename(scene.root / ".other")
+    account = await scene.store.open(ALICE)
+    other = await named(account, "other")
+    assert (other.id, other.messages, other.uid_validity) == (box.id, 1, box.uid_validity)
+    await scene.agrees()
+
+
+# What Dovecot left -----------------------------------------------------------
+
+
+def left_by_dovecot(root: Path, count: int) -> None:
+    """Make a maildir with numbers of Dovecot's."""
+    for folder in (root, root / ".Sent"):
+        for part in ("cur", "new", "tmp"):
+            (folder / part).mkdir(parents=True)
+    lines = ["3 V1600000000 N90001 Gf00"]
+    for n in range(count):
+        base = f"16000{n:05}.M{n}P1.host,S={len(ONE)},W={len(ONE) + 3}"
+        (root / f"cur/{base}:2,{'Sa' if n % 2 else ''}").write_bytes(ONE + b"%d\n" % n)
+        lines.append(f"{n * 2 + 10} W{n} :{base}")
+    (root / "dovecot-uidlist").write_text("\n".join([*lines, ""]))
+    (root / "dovecot-keywords").write_text("0 $Work\n")
+    (root / "subscriptions").write_text("V\t2\n\nSent\nNowhere\n")
+    (root / "new/1700000000.M1P1.host").write_bytes(ONE)
+
+
+async def test_numbers_that_dovecot_gave_are_kept(scene: Any) -> None:
+    left_by_dovecot(scene.root, 40)
+    before = {path.name for path in (scene.root / "cur").iterdir()}
+    await scene.store.deliver([Delivery("1", ALICE, HELLO)])
+    account = await scene.store.open(ALICE)
+    inbox = await named(account, INBOX)
+    assert (inbox.uid_validity, inbox.messages) == (1_600_000_000, 42)
+    expected = {n * 2 + 10: {SEEN, "$Work"} if n % 2 else set() for n in range(40)}
+    found = await flags(account, inbox.id)
+    assert {uid: found[uid] for uid in expected} == expected
+    assert sorted(found.keys() - expected.keys()) == [90001, 90002]
+    assert before < {path.name for path in (scene.root / "cur").iterdir()}
+    assert await account.subscriptions() == {"Sent", "Nowhere"}
+    await scene.agrees()
+    await scene.stop()
+    await scene.start()
+    await scene.agrees()
+    assert await flags(await scene.store.open(ALICE), inbox.id) == found
+
+
+async def test_another_index_gives_other_numbers_and_keeps_all(scene: Any) -> None:
+    """Where the database is lost, also what Dovecot had given long ago counts no more."""
+    left_by_dovecot(scene.root, 3)
+    account = await scene.store.open(ALICE)
+    await account.append((await named(account, INBOX)).id, [numbered(1, SEEN, "$Work")])
+    before = scene.files_of(scene.root)
+    await scene.stop()
+    for path in scene.folder.glob("mail.db*"):
+        path.unlink()
+    (scene.folder / "maildir/.contents").rename(scene.folder / "maildir/.contents.lost")
+    await scene.start()
+    await scene.store.open(ALICE)
+    account = await scene.store.open(ALICE)
+    inbox = await named(account, INBOX)
+    assert inbox.uid_validity > 1_600_000_000
+    assert scene.files_of(scene.root) == before
+    await scene.agrees()
+
+
+@given(st.binary(max_size=200), st.integers(0, 200))
+def test_any_uidlist_is_read(octets: bytes, at: int) -> None:
+    good = b"3 V5 N9\n1 W7 S5 :a,S=5:2,S\n4 :b\nx\n2 :c\n"
+    for given_ in (octets, b"3 V5 N9\n" + octets, good[:at] + octets + good[at:]):
+        found = read_uidlist(given_)
+        if found:
+            assert list(found.uids.values()) == sorted(set(found.uids.values()))
+            assert found.uid_next > max(found.uids.values(), default=0)
+
+
+def test_both_kinds_of_uidlist_are_read() -> None:
+    new = read_uidlist(b"3 V5 N9 Gab\n1 W7 S5 :a,S=5\n4 :b\nx\n2 :c\n")
+    assert new
+    assert (new.uid_validity, new.uid_next, new.uids) == (5, 9, {"a,S=5": 1, "b": 4})
+    old = read_uidlist(b"1 5 9\n1 a:2,S\n4 b\n")
+    assert old
+    assert (old.uid_validity, old.uid_next, old.uids) == (5, 9, {"a": 1, "b": 4})
