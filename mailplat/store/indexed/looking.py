@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, DeferredLock
+import attrs
+from twisted.internet.defer import Deferred, DeferredList, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -30,7 +31,7 @@ from mailplat.mail.mailbox import (
     names_above,
 )
 from mailplat.mail.people import AccountId
-from mailplat.mail.placing import Inheritance, Inherited, Present, Sighting
+from mailplat.mail.placing import Inheritance, Present, Sighting
 from mailplat.mail.restoring import Restored
 from mailplat.mail.summary import summary_of
 from mailplat.store.indexed import queries
@@ -42,6 +43,31 @@ if TYPE_CHECKING:
 
 TOGETHER = 32  # messages that are taken in at once
 INHERITED_AT = ModSeq(1)  # what messages with another program's numbers begin with
+
+
+@attrs.frozen
+class Arrived:
+    """A file that another program brought, and the message that is made of it."""
+
+    present: Present
+    key: str  # what tells it from every other file
+    message: NewMessage
+
+    def restored(self) -> Restored:
+        """Return it with the UID that it had."""
+        received = self.message.received
+        assert received
+        record = Record(
+            Uid(self.present.uid),
+            INHERITED_AT,
+            self.key,
+            self.key,
+            self.message.content.size,
+            received,
+            received,
+            self.present.flags,
+        )
+        return Restored(record, self.message)
 
 
 class Looking:
@@ -203,31 +229,40 @@ class Looking:
         is_quiet = index.modseq <= modseq
         new = [one for one in found.files if not one.uid or (is_quiet and one.uid not in known)]
         for at in range(0, len(new), TOGETHER):
-            messages: list[NewMessage] = []
+            arrived = await self._arrivals(opened.id, found.mailbox, new[at : at + TOGETHER])
             try:
-                for one in new[at : at + TOGETHER]:
-                    messages += await self._arrival(opened.id, found.mailbox, one)
-                if messages:
-                    await opened.append(found.mailbox, messages)
+                if arrived:
+                    await opened.append(found.mailbox, [one.message for one in arrived])
             finally:
-                for message in messages:
-                    message.content.close()
+                for one in arrived:
+                    one.message.content.close()
         return not new
+
+    async def _arrivals(
+        self, account: AccountId, mailbox: MailboxId, some: Sequence[Present]
+    ) -> list[Arrived]:
+        """Return messages that were brought, but those that have gone.
+
+        Each comes once: what is shown under its content's key is that file, and nobody
+        looks before all is shown.
+        """
+        work = [Deferred.fromCoroutine(self._arrival(account, mailbox, one)) for one in some]
+        outcomes: list[tuple[bool, Any]] = await DeferredList(work, consumeErrors=True)
+        arrived = [outcome for is_there, outcome in outcomes if is_there]
+        for is_there, outcome in outcomes:
+            if not is_there and not outcome.check(NoSuchMessage):
+                for one in arrived:
+                    one.message.content.close()
+                outcome.raiseException()
+        return arrived
 
     async def _arrival(
         self, account: AccountId, mailbox: MailboxId, present: Present
-    ) -> Sequence[NewMessage]:
-        """Return a message that was brought, unless it has gone.
-
-        It comes once: what is shown under its content's key is that file, and nobody
-        looks before all is shown.
-        """
-        try:
-            content, _, came = await self._place.arrival(account, mailbox, present.name)
-        except NoSuchMessage:
-            return ()
+    ) -> Arrived:
+        content, key, came = await self._place.arrival(account, mailbox, present.name)
         received = datetime.fromtimestamp(came, UTC)
-        return [NewMessage(content, await summary_of(content), present.flags, received)]
+        message = NewMessage(content, await summary_of(content), present.flags, received)
+        return Arrived(present, key, message)
 
     # Inheriting.
 
@@ -257,7 +292,7 @@ class Looking:
         for one in found.mailboxes:
             for at in range(0, len(one.files), TOGETHER):
                 some = one.files[at : at + TOGETHER]
-                await self._restore(opened, by_name[one.name], one, some)
+                await self._restore(opened, by_name[one.name], some)
             total += len(one.files)
         await opened.restore_mailboxes(wanted, found.subscribed, modseq)
         self._showing.changed(account)
@@ -271,35 +306,14 @@ class Looking:
         self,
         opened: IndexedAccount,
         mailbox: MailboxId,
-        inherited: Inherited,
         some: Sequence[Present],
     ) -> None:
-        restored: list[Restored] = []
+        arrived = await self._arrivals(opened.id, mailbox, some)
         try:
-            for one in some:
-                try:
-                    found = await self._place.arrival(opened.id, mailbox, one.name)
-                except NoSuchMessage:
-                    continue
-                content, key, came = found
-                received = datetime.fromtimestamp(came, UTC)
-                record = Record(
-                    Uid(one.uid),
-                    INHERITED_AT,
-                    key,
-                    key,
-                    content.size,
-                    received,
-                    received,
-                    one.flags,
-                )
-                restored.append(
-                    Restored(record, NewMessage(content, await summary_of(content)))
-                )
-            await opened.restore(mailbox, restored)
+            await opened.restore(mailbox, [one.restored() for one in arrived])
         finally:
-            for message in restored:
-                message.message.content.close()
+            for one in arrived:
+                one.message.content.close()
 
     def _leave(self, failure: Failure) -> None:
         if not isinstance(failure.value, ShuttingDown):

@@ -200,16 +200,15 @@ class Folder:
 
     def _learn(self, disk: Disk, flags: frozenset[str]) -> None:
         """Give letters to keywords that have none, as far as there are any."""
-        names = sorted(f for f in flags if not f.startswith("\\"))
-        if self.lexicon.with_room_for(names) != self.lexicon:
-            self._write_lexicon(disk, names)
+        if self.lexicon.with_room_for(flags) is not self.lexicon:
+            self._write_lexicon(disk, flags)
 
-    def _write_lexicon(self, disk: Disk, names: list[str]) -> None:
+    def _write_lexicon(self, disk: Disk, flags: frozenset[str]) -> None:
         """Write the file anew, under the lock by which Dovecot writes it."""
         lock = self.path / f"{KEYWORDS_FILE}.lock"
         _lock(disk, lock)
         try:
-            self.lexicon = self._read_lexicon().with_room_for(names)
+            self.lexicon = self._read_lexicon().with_room_for(flags)
             disk.replace(self.path / KEYWORDS_FILE, _written(self.lexicon))
         finally:
             disk.unlink(lock)

@@ -13,7 +13,8 @@ as Maildir++ and Dovecot have it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import blake2b
 
 import attrs
@@ -119,6 +120,7 @@ class Lexicon:
         letters = map(chr, range(ord("a"), ord(last) + 1))
         return cls(tuple(_keyword(names.get(letter, "")) for letter in letters))
 
+    @lru_cache(1024)  # noqa: B019 - it is a value
     def letters(self, flags: frozenset[str], now: str = "") -> str:
         """Return a name's letters; those of ``now`` that mean nothing here stay."""
         spelt = {name.lower(): name for name in self.keywords if name}
@@ -138,19 +140,20 @@ class Lexicon:
             letters = letters.replace(PASSED, "")
         return frozenset(flags_in(INFO + letters, names))
 
-    def with_room_for(self, flags: Sequence[str]) -> Lexicon:
+    @lru_cache(1024)  # noqa: B019
+    def with_room_for(self, flags: frozenset[str]) -> Lexicon:
         """Return one that has letters for these keywords too, as far as there are any."""
         there = {name.lower() for name in self.keywords}
         names = list(self.keywords)
-        for flag in flags:
-            if flag.lower() in there:
+        for flag in sorted(flags):
+            if flag.startswith("\\") or flag.lower() in there:
                 continue
             if "" in names:
                 names[names.index("")] = flag
             elif len(names) < 26:
                 names.append(flag)
             there.add(flag.lower())
-        return Lexicon(tuple(names))
+        return self if tuple(names) == self.keywords else Lexicon(tuple(names))
 
 
 def _keyword(name: str) -> str:

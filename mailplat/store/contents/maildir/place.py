@@ -205,7 +205,8 @@ class Maildirs:
     ) -> tuple[Content, str, float]:
         tag = tag_of(mailbox)
         async with self._at(account) as known:
-            read = await self._sync(_told, self._open, known.tree, tag, name)
+            tree = known.tree
+        read = await self._sync(_told, self._open, tree, tag, name)
         content: Content = Octets(read.octets)
         if read.file:
             content = Spooled(self._disk, read.file, read.size, self._ask)
