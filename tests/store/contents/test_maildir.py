@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import DeferredList
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
@@ -60,6 +61,7 @@ from mailplat.testing.contracts.accounts import (
 from mailplat.testing.contracts.contents import ContentsContract
 from mailplat.testing.contracts.restoring import RestorableContract
 from mailplat.testing.contracts.store import StoreContract
+from mailplat.testing.fakes import FakeBus
 from mailplat.testing.fixtures import async_yield_fixture
 from mailplat.workers import Workers
 
@@ -79,7 +81,7 @@ async def on_maildir(folder: Path, reactor: Any, bus: IBus) -> AsyncIterator[Ind
     database = SqliteDatabase(folder / "mail.db", reactor)
     await database.open()
     house = House("mail.example.org", folder)
-    contents = Maildirs(MaildirSettings(), house, workers, Disk(), database)
+    contents = Maildirs(MaildirSettings(), house, workers, Disk(), database, reactor)
     await contents.prepare()
     store = IndexedStore(MAILDIR, database, bus, clock, clock, contents)
     await store.prepare()
@@ -334,6 +336,52 @@ async def test_a_renamed_folder_stays_the_mailbox_that_it_is(scene: Any) -> None
     other = await named(account, "other")
     assert (other.id, other.messages, other.uid_validity) == (box.id, 1, box.uid_validity)
     await scene.agrees()
+
+
+async def test_what_others_do_is_heard_of(tmp_path: Path, reactor: Any) -> None:
+    """Without anybody who asks, and also in a mailbox that has just been made."""
+    bus, waiting = FakeBus(), []
+    bus.subscribe(object, lambda _event: [waiting.pop().callback(None) for _ in [*waiting]])
+    async with on_maildir(tmp_path, reactor, bus) as store:
+        account = await store.open(ALICE)
+        assert store.showing
+        async with store.showing.quiet(ALICE):
+            root = tmp_path / "maildir/id/alice"
+        inbox = await named(account, INBOX)
+
+        async def heard(done: Callable[[], Awaitable[bool]]) -> None:
+            while True:
+                happened: Deferred[None] = Deferred()
+                waiting.append(happened)
+                if await done():
+                    return
+                await happened
+
+        async def count(name: str) -> int:
+            found = [box.messages for box in await account.mailboxes() if box.name == name]
+            return found[0] if found else 0
+
+        bring(root, "new/1.M1P1.other")
+        await heard(lambda: is_true(count(INBOX), 1))
+        [path] = (root / "new").iterdir()
+        path.rename(root / "cur" / f"{path.name}:2,S")
+        await heard(lambda: is_true(flags(account, inbox.id), {1: {SEEN}}))
+        for part in ("cur", "new", "tmp"):
+            (root / ".made" / part).mkdir(parents=True)
+        bring(root / ".made", "new/2.M1P1.other")
+        await heard(lambda: is_true(count("made"), 1))
+        (root / f"cur/{path.name}:2,S").unlink()
+        await heard(lambda: is_true(count(INBOX), 0))
+        shutil.rmtree(root / ".made")
+        await heard(lambda: is_true(names_of(account), [INBOX]))
+
+
+async def names_of(account: IAccount) -> list[str]:
+    return [box.name for box in await account.mailboxes()]
+
+
+async def is_true(found: Awaitable[Any], expected: object) -> bool:
+    return bool(await found == expected)
 
 
 # What Dovecot left -----------------------------------------------------------

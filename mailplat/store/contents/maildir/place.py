@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import attrs
 from pydantic import Field
 from twisted.internet.defer import DeferredLock
+from twisted.internet.interfaces import IReactorFDSet, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -34,11 +36,12 @@ from mailplat.sql import Database, steps_of
 from mailplat.store.contents.files import ContentFiles, ContentFilesSettings
 from mailplat.store.contents.maildir import queries
 from mailplat.store.contents.maildir.arrivals import Arrival, Opened, opened
-from mailplat.store.contents.maildir.folders import Folder
+from mailplat.store.contents.maildir.folders import CUR, NEW, Folder
 from mailplat.store.contents.maildir.inheriting import inherit
-from mailplat.store.contents.maildir.names import Namer, safe, tag_of
+from mailplat.store.contents.maildir.names import Namer, safe, split, tag_of
 from mailplat.store.contents.maildir.queries import Brought
 from mailplat.store.contents.maildir.tree import Tree, take_whole
+from mailplat.store.contents.maildir.watching import Hear, Watch
 from mailplat.store.contents.shelves import digest_in
 from mailplat.workers import Workers
 
@@ -78,6 +81,8 @@ class Known:
 
     tree: Tree
     found: dict[int, Folder] = attrs.field(factory=dict)  # of what a look has returned
+    is_open: bool = False  # whether somebody has come since
+    watched: set[Path] = attrs.field(factory=set)
 
 
 @implementer(
@@ -100,6 +105,7 @@ class Maildirs:
         workers: Workers,
         disk: Disk,
         database: Database,
+        reactor: IReactorTime | None = None,
         directory: IDirectoryAdmin | None = None,
     ) -> None:
         self.folder = house.state / settings.folder
@@ -115,6 +121,9 @@ class Maildirs:
         self._namer = Namer("", "")
         self._known: dict[AccountId, Known] = {}
         self._locks: dict[AccountId, DeferredLock] = {}
+        self._reactor = reactor
+        self._watch: Watch | None = None
+        self._hear: Callable[[AccountId], None] = lambda _account: None
 
     async def prepare(self) -> None:
         """Make the folder and the tables; see `ContentFiles.prepare`."""
@@ -127,6 +136,9 @@ class Maildirs:
 
     def finish(self) -> None:
         """Let another have the folder."""
+        if self._watch:
+            self._watch.stop()
+            self._watch = None
         self._files.finish()
 
     # Contents.
@@ -167,8 +179,9 @@ class Maildirs:
             try:
                 claimed = await self._sync(_told, known.tree.show, mailboxes)
             except Exception:
-                self._known.pop(account, None)  # what failed half-way is looked at anew
+                self._drop(account)  # what failed half-way is looked at anew
                 raise
+            self._watch_all(account, known)
             if claimed:
                 await self._database.write(queries.set_uids, claimed)
 
@@ -179,7 +192,7 @@ class Maildirs:
         async with self._at(account) as known:
             await self._sync(_told, take_whole, self._disk, known.tree.root)
             await self._database.write(queries.forget, account)
-            del self._known[account]
+            self._drop(account)
         self._locks.pop(account, None)
 
     # What other programs do.
@@ -188,10 +201,12 @@ class Maildirs:
         self, account: AccountId, mailboxes: Sequence[tuple[MailboxId, str]]
     ) -> Sequence[Sighting]:
         async with self._at(account) as known:
+            known.is_open = True
             if not await self._ask(_told, lambda: known.tree.is_ours):
                 return []
             found = await self._ask(_told, known.tree.look, mailboxes)
             known.found = {id(one): folder for one, folder in found}
+            self._watch_all(account, known)
             return [one for one, _ in found]
 
     def agree(self, account: AccountId, found: Sighting) -> None:
@@ -223,7 +238,52 @@ class Maildirs:
         await self._database.write(queries.set_taken, account)
 
     def watch(self, hear: Callable[[AccountId], None]) -> None:
-        pass
+        self._hear = hear
+        reactor: Any = self._reactor
+        if IReactorFDSet.providedBy(reactor) and hasattr(os, "O_TMPFILE"):  # it is Linux
+            try:
+                self._watch = Watch(reactor)
+            except OSError as problem:
+                self.log.warn("maildirs can't be watched: {why}", why=str(problem))
+
+    def _watch_all(self, account: AccountId, known: Known) -> None:
+        """Watch an account's folders, those that are new and no others."""
+        if not self._watch or not known.is_open:
+            return
+        tree = known.tree
+        wanted: dict[Path, Hear] = {
+            path: lambda _name, _has_come: self._hear(account) for path in tree.unfinished
+        }
+        wanted[tree.root] = partial(self._heard_of_folder, account)
+        for folder in tree.folders.values():
+            for part in (NEW, CUR):
+                hear = partial(self._heard_of_file, account, folder, part)
+                wanted[folder.path / part] = hear
+        self._watch.ignore(known.watched - wanted.keys())
+        fresh = wanted.keys() - known.watched
+        for path in fresh:
+            self._watch.watch(path, wanted[path])
+        known.watched = set(wanted)
+        if fresh:
+            self._hear(account)  # for what was done before they were watched
+
+    def _heard_of_folder(self, account: AccountId, name: str, _has_come: bool) -> None:
+        if not name or (name[0] == "." and len(name) > 1 and name[1] != "."):
+            self._hear(account)
+
+    def _heard_of_file(
+        self, account: AccountId, folder: Folder, part: str, name: str, has_come: bool
+    ) -> None:
+        """Hear of what others did; what we did ourselves is known already."""
+        is_known = folder.files.get(split(name)[0]) == f"{part}/{name}"
+        if is_known != has_come:
+            self._hear(account)
+
+    def _drop(self, account: AccountId) -> None:
+        """Remember nothing more of an account's folders."""
+        known = self._known.pop(account, None)
+        if known and self._watch:
+            self._watch.ignore(known.watched)
 
     def _open(self, tree: Tree, tag: str, base: str) -> Opened:
         folder = tree.folders.get(tag)
@@ -242,7 +302,7 @@ class Maildirs:
             known = self._known.pop(account, None) or await self._read(account)
             self._known[account] = known
             while len(self._known) > REMEMBERED:
-                del self._known[next(iter(self._known))]
+                self._drop(next(iter(self._known)))
             yield known
         finally:
             lock.release()

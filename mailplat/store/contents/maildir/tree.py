@@ -48,6 +48,7 @@ class Tree:
     pending: dict[str, dict[str, Brought]]  # those without, by tags, then by keys
     folders: dict[str, Folder] = attrs.field(factory=dict)  # by tags
     strangers: dict[str, Path] = attrs.field(factory=dict)  # folders of no mailbox, by names
+    unfinished: list[Path] = attrs.field(factory=list)  # folders that are no maildirs yet
 
     @property
     def is_ours(self) -> bool:
@@ -57,10 +58,11 @@ class Tree:
     def look_around(self) -> None:
         """See which folders there are, and which mailboxes they are."""
         marked: dict[str, Path] = {}
-        self.strangers = {}
+        self.strangers, self.unfinished = {}, []
         for path in self._paths():
             tag = self._marker(path)
             if tag is None and not (path / CUR).is_dir():
+                self.unfinished.append(path)
                 continue
             if tag is None or (tag in marked and path.name != marked[tag].name):
                 self.strangers.setdefault(self.name_of(path), path)
