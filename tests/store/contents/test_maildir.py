@@ -228,6 +228,25 @@ async def test_messages_lie_where_other_programs_look(scene: Any) -> None:
     assert not list((folder / "cur").iterdir())
 
 
+async def test_the_quota_file_of_others_is_kept_up(scene: Any) -> None:
+    account = await scene.store.open(ALICE)
+    inbox = await named(account, INBOX)
+    box = await account.create("box")
+    sizes = scene.root / "maildirsize"
+    await account.append(inbox.id, [numbered(1)])
+    assert not sizes.exists()
+    sizes.write_text("1000000S,1000C\n17 1\n")
+    await account.append(inbox.id, [numbered(2), numbered(3)])
+    await account.move(inbox.id, UidSet.of(1), box.id)
+    await account.expunge(inbox.id, UidSet.of(2))
+    await account.remove(box.id)
+    lines = [line.split() for line in sizes.read_text().splitlines()[1:]]
+    assert [sum(map(int, column)) for column in zip(*lines, strict=True)] == [17, 1]
+    sizes.write_text("1000000S,1000C\n" + "17 1\n" * 2000)
+    await account.append(inbox.id, [numbered(4)])
+    assert not sizes.exists()
+
+
 @given(st.text(max_size=60))
 def test_no_mailbox_lies_outside_of_the_root(text: str) -> None:
     try:

@@ -23,7 +23,7 @@ from mailplat.moving.maildir import (
     read_keywords,
     written_keywords,
 )
-from mailplat.store.contents.maildir.names import Lexicon, Namer, joined, split
+from mailplat.store.contents.maildir.names import Lexicon, Namer, joined, size_in, split
 from mailplat.store.contents.maildir.queries import Brought
 
 NEW, CUR, TMP = "new", "cur", "tmp"
@@ -53,6 +53,7 @@ class Folder:
     listed: bool = False
     agreed: Stamp | None = None  # the times at which the index knew all there was
     touched: set[str] = attrs.field(factory=set)  # what is to be synced
+    growth: tuple[int, int] = (0, 0)  # octets and messages more than the last `grown` said
 
     # Looking.
 
@@ -129,6 +130,7 @@ class Folder:
         name = f"{CUR}/{joined(base, self.lexicon.letters(flags))}"
         try:
             disk.link(source, self.path / name)
+            self._grow(base, 1)
         except AlreadyExists:  # it has been told before
             pass
         self._has(base, name, uid)
@@ -157,12 +159,31 @@ class Folder:
     def remove(self, disk: Disk, base: str) -> None:
         """Take a file away, whatever it is called by now."""
         self.touched.add(self.files[base][:3])
+        self._grow(base, -1)
         if not _unlink(disk, self.path / self.files[base]):
             found = self._list().get(base)
             if found:
                 _unlink(disk, self.path / found)
                 self.touched.add(found[:3])
         self._lacks(base)
+
+    def grown(self) -> tuple[int, int]:
+        """Return by how many octets and messages we have made it grow since we were asked."""
+        growth, self.growth = self.growth, (0, 0)
+        return growth
+
+    def all_gone(self) -> tuple[int, int]:
+        """Return the same for when all messages have gone."""
+        for base, uid in self.uids.items():
+            if uid:
+                self._grow(base, -1)
+        return self.grown()
+
+    def _grow(self, base: str, messages: int) -> None:
+        octets = size_in(base)
+        if octets is None:
+            octets = _size(self.path / self.files[base])
+        self.growth = (self.growth[0] + messages * octets, self.growth[1] + messages)
 
     def sync(self, disk: Disk) -> None:
         """Make durable what was changed."""
@@ -254,6 +275,14 @@ def _changed(path: Path) -> int:
     """Return the nanoseconds since 1970 of a change; 0 where there is nothing."""
     try:
         return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def _size(path: Path) -> int:
+    """Return the octets of a file; 0 where there is none any more."""
+    try:
+        return path.stat().st_size
     except FileNotFoundError:
         return 0
 

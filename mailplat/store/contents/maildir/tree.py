@@ -29,6 +29,8 @@ from mailplat.store.contents.maildir.names import (
 )
 from mailplat.store.contents.maildir.queries import Brought
 
+SIZES = "maildirsize"
+LONGEST_SIZES = 5120  # octets of that file
 LONGEST_MARKER = 100  # octets
 ASIDE = ".~"  # begins the name of a folder that another one has to make way for
 GOING = "..mailplat-"  # begins the name of a folder that is being removed
@@ -114,14 +116,19 @@ class Tree:
         self._make_root()
         self.look_around()
         claimed: dict[str, int] = {}
+        growths = [(0, 0)]
         for shown in mailboxes:
             tag = tag_of(shown.mailbox)
             if shown.name is None:
-                self._remove(tag)
+                growths.append(self._remove(tag))
             else:
                 folder = self._place(tag, shown.name)
                 self._show(folder, shown, claimed)
                 folder.sync(self.disk)
+                growths.append(folder.grown())
+        octets, messages = map(sum, zip(*growths, strict=True))
+        if octets or messages:
+            add_to_sizes(self.root / SIZES, octets, messages)
         return claimed
 
     def _show(self, folder: Folder, shown: Shown, claimed: dict[str, int]) -> None:
@@ -229,8 +236,12 @@ class Tree:
         if other:
             other.path = aside
 
-    def _remove(self, tag: str) -> None:
-        """Remove a mailbox's folder; what others brought there, unseen yet, goes to INBOX."""
+    def _remove(self, tag: str) -> tuple[int, int]:
+        """Remove a mailbox's folder; what others brought there, unseen yet, goes to INBOX.
+
+        Return by how much the account has grown.
+        """
+        growth = (0, 0)
         folder = self.folders.pop(tag, None)
         if folder is not None and folder.path != self.root:
             folder.look(self.namer, self.brought.pop(tag, {}))
@@ -239,12 +250,14 @@ class Tree:
                 if not uid and inbox.is_dir():
                     self.disk.rename(folder.path / folder.files[base], inbox / base)
                     folder.touched.add(CUR)
+            growth = folder.all_gone()
             if folder.touched:
                 self.disk.sync_folder(inbox)
             self.disk.rename(folder.path, self.root / f"{GOING}{tag}")
             self.disk.sync_folder(self.root)
         for left in self.root.glob(f"{GOING}*"):
             take_away(self.disk, left)
+        return growth
 
     # What other programs did.
 
@@ -287,6 +300,26 @@ class Tree:
             folder.words,
             stamp,
         )
+
+
+def add_to_sizes(path: Path, octets: int, messages: int) -> None:
+    """Add a line to the quota file of Maildir++, where other programs have made one.
+
+    One that has grown long is removed: whoever has a use for it counts anew.
+
+    Source: Maildir++, "Maildir++ quotas", as Courier and Dovecot have it.
+    """
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.write(handle, b"%d %d\n" % (octets, messages))
+        is_long = os.fstat(handle).st_size > LONGEST_SIZES
+    finally:
+        os.close(handle)
+    if is_long:
+        path.unlink(missing_ok=True)
 
 
 def take_whole(disk: Disk, root: Path) -> None:
