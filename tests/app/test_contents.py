@@ -68,12 +68,15 @@ def test_a_place_that_is_none_is_a_mistake(registry: Registry, text: str, said: 
     assert said in str(caught.value)
 
 
-def test_a_new_house_may_have_its_contents_in_files(registry: Registry, tmp_path: Path) -> None:
-    house = newhouse.NewHouse(tmp_path, "example.org", contents="files")
+@pytest.mark.parametrize("place", ["files", "maildir"])
+def test_a_new_house_may_have_its_contents_elsewhere(
+    registry: Registry, tmp_path: Path, place: str
+) -> None:
+    house = newhouse.NewHouse(tmp_path, "example.org", contents=place)
     newhouse.make(house)
     configuration = read(house.config, registry)
-    assert [entry.name for entry in configuration.entries_of(CONTENTS)] == ["files"]
-    assert place_of(house.config.read_text(), registry) == "contents.files"
+    assert [entry.name for entry in configuration.entries_of(CONTENTS)] == [place]
+    assert place_of(house.config.read_text(), registry) == f"contents.{place}"
 
 
 def test_a_new_house_knows_where_contents_may_lie(tmp_path: Path) -> None:

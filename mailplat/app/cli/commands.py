@@ -114,7 +114,7 @@ def on_a_house(command: F) -> F:
     "--contents",
     default=newhouse.IN_DATABASE,
     show_default=True,
-    help="Where the octets of messages lie: database, files, or a plugin's place of contents.",
+    help="Where the octets of messages lie: database, files, maildir, or a plugin's place.",
 )
 def init(
     folder: Path, domain: str, port_base: int | None, database: str, contents: str

@@ -69,8 +69,8 @@ class IndexedStoreSettings(Settings):
     ] = Field(
         "database",
         description=(
-            "Where the octets of messages lie: `database`, `files`, or what `[contents.NAME]`"
-            " names.  It stays as it is as long as there are messages elsewhere."
+            "Where the octets of messages lie: `database`, `files`, `maildir`, or what"
+            " `[contents.NAME]` names.  It stays as it is as long as there are messages elsewhere."
         ),
     )
     index: bool = Field(
