@@ -1,4 +1,6 @@
-"""Appends with contents in files, beside nothing but files that are written and synced.
+"""Appends with contents in files or maildirs, beside files that are written and synced.
+
+And flags of many messages in a maildir, beside nothing but so many renames.
 
 Each side runs in a process of its own: ``python -m benchmarks.contents SIDE FOLDER``.
 """
@@ -13,6 +15,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +28,7 @@ from benchmarks.measure import Sample
 CALLERS = 16
 MESSAGES = 4000
 WARM = 400
+FLAGGED_AT_ONCE = 10_000  # messages of a mailbox
 
 
 def sample(side: str, folder: Path) -> Sample:
@@ -97,30 +101,50 @@ def bare(folder: Path) -> Sample:
 # Ours.
 
 
-async def append(folder: Path, reactor: Any) -> Sample:
-    """Append to as many accounts as there are callers, one message after the other."""
-    from twisted.internet.defer import Deferred
-
+async def opened(folder: Path, reactor: Any, name: str) -> tuple[Any, Callable[[], Any]]:
+    """Return a store with contents in a place of that name, and what closes it."""
     from mailplat.bus import Bus
     from mailplat.files import Disk
-    from mailplat.interfaces import House, IAccount
-    from mailplat.mail.people import AccountId
+    from mailplat.interfaces import House
     from mailplat.plugin import Instance
     from mailplat.sql import SqliteDatabase
     from mailplat.store.contents.files import ContentFiles, ContentFilesSettings
+    from mailplat.store.contents.maildir.place import Maildirs, MaildirSettings
     from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
-    from mailplat.testing.fakes import new_message
     from mailplat.workers import Workers
 
     workers = Workers(reactor)
     database = SqliteDatabase(folder / "mail.db", reactor)
     await database.open()
     house = House("mail.example.org", folder)
-    contents = ContentFiles(ContentFilesSettings(), house, workers, Disk())
+    contents: Any = ContentFiles(ContentFilesSettings(), house, workers, Disk())
+    if name == "maildir":
+        contents = Maildirs(MaildirSettings(), house, workers, Disk(), database, reactor)
     await contents.prepare()
-    settings = IndexedStoreSettings(contents=Instance("files"))
+    settings = IndexedStoreSettings(contents=Instance(name))
     store = IndexedStore(settings, database, Bus(reactor), reactor, reactor, contents)
     await store.prepare()
+
+    async def close() -> None:
+        store.finish()
+        await workers.stop()
+        await database.close()
+
+    return store, close
+
+
+async def append(folder: Path, reactor: Any, name: str) -> Sample:
+    """Append to as many accounts as there are callers, one message after the other.
+
+    Of maildirs the clock stops when every message has its name.
+    """
+    from twisted.internet.defer import Deferred
+
+    from mailplat.interfaces import IAccount
+    from mailplat.mail.people import AccountId
+    from mailplat.testing.fakes import new_message
+
+    store, close = await opened(folder, reactor, name)
     accounts = [await store.open(AccountId(f"a{n}")) for n in range(CALLERS)]
     messages = [new_message(letter(n)) for n in range(WARM + MESSAGES)]
     watch = Watch()
@@ -143,15 +167,65 @@ async def append(folder: Path, reactor: Any) -> Sample:
     await call_all(messages[:WARM])
     watch.start()
     await call_all(messages[WARM:])
+    for account in accounts:
+        await shown(store, account.id)
     taken = watch.sample()
-    store.finish()
-    await workers.stop()
-    await database.close()
+    await close()
     return taken
 
 
-def ours(folder: Path) -> Sample:
-    """Append in a process that is set up as the server is."""
+async def shown(store: Any, account: Any) -> None:
+    """Wait until all is shown."""
+    if store.showing:
+        async with store.showing.quiet(account):
+            pass
+
+
+async def flag(folder: Path, reactor: Any) -> Sample:
+    """Flag all messages of a mailbox, and show it, again and again."""
+    from mailplat.mail.mailbox import FLAGGED, Change, FlagChange, UidSet
+    from mailplat.mail.people import AccountId
+    from mailplat.testing.fakes import new_message
+
+    store, close = await opened(folder, reactor, "maildir")
+    account = await store.open(AccountId("a"))
+    [inbox] = await account.mailboxes()
+    for start in range(0, FLAGGED_AT_ONCE, 100):
+        messages = [new_message(letter(n)) for n in range(start, start + 100)]
+        await account.append(inbox.id, messages)
+    await shown(store, account.id)
+    watch = Watch()
+    watch.start()
+    for change in (Change.ADD, Change.REMOVE) * 3:
+        began = time.monotonic()
+        what = FlagChange(change, frozenset([FLAGGED]))
+        await account.flag(inbox.id, UidSet.all(), what)
+        await shown(store, account.id)
+        watch.times += [time.monotonic() - began] * FLAGGED_AT_ONCE
+    taken = watch.sample()
+    await close()
+    return taken
+
+
+def renames(folder: Path) -> Sample:
+    """Give so many files other names, and sync their folder, again and again."""
+    for number in range(FLAGGED_AT_ONCE):
+        (folder / f"{number}:2,").touch()
+    watch = Watch()
+    watch.start()
+    for old, new in ((":2,", ":2,F"), (":2,F", ":2,")) * 3:
+        began = time.monotonic()
+        for number in range(FLAGGED_AT_ONCE):
+            os.rename(f"{folder}/{number}{old}", f"{folder}/{number}{new}")
+        handle = os.open(folder, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
+        watch.times += [time.monotonic() - began] * FLAGGED_AT_ONCE
+    return watch.sample()
+
+
+def as_server(work: Callable[[Path, Any], Awaitable[Sample]], folder: Path) -> Sample:
+    """Do it in a process that is set up as the server is."""
     import gc
 
     from twisted.internet.defer import Deferred
@@ -164,7 +238,7 @@ def ours(folder: Path) -> Sample:
     taken: list[Sample] = []
 
     async def run(reactor: Any) -> None:
-        taken.append(await append(folder, reactor))
+        taken.append(await work(folder, reactor))
 
     def begin(reactor: Any) -> Awaitable[None]:
         return Deferred.fromCoroutine(run(reactor))
@@ -176,7 +250,13 @@ def ours(folder: Path) -> Sample:
     return taken[0]
 
 
-SIDES: dict[str, Callable[[Path], Sample]] = {"bare": bare, "ours": ours}
+SIDES: dict[str, Callable[[Path], Sample]] = {
+    "bare": bare,
+    "files": partial(as_server, partial(append, name="files")),
+    "maildir": partial(as_server, partial(append, name="maildir")),
+    "renames": renames,
+    "flags": partial(as_server, flag),
+}
 
 if __name__ == "__main__":
     print(json.dumps(attrs.asdict(SIDES[sys.argv[1]](Path(sys.argv[2])))))

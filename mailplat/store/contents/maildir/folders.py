@@ -128,12 +128,12 @@ class Folder:
         """Give a content a name here."""
         self._learn(disk, flags)
         name = f"{CUR}/{joined(base, self.lexicon.letters(flags))}"
+        self._has(base, name, uid)  # first, so that `Watch` hears of nothing new
         try:
             disk.link(source, self.path / name)
             self._grow(base, 1)
         except AlreadyExists:  # it has been told before
             pass
-        self._has(base, name, uid)
 
     def belongs(self, base: str, uid: int) -> None:
         """Note whose message a file is."""
@@ -150,22 +150,24 @@ class Folder:
         if name.startswith(NEW) and not letters:
             return True
         new = f"{CUR}/{joined(base, letters)}"
+        self._has(base, new, self.uids[base])
+        self.touched.add(name[:3])
         if _rename(disk, self.path / name, self.path / new):
-            self._has(base, new, self.uids[base])
-            self.touched.add(name[:3])
             return True
+        self.files[base] = name
         return self._flag_again(disk, base, flags)
 
     def remove(self, disk: Disk, base: str) -> None:
         """Take a file away, whatever it is called by now."""
-        self.touched.add(self.files[base][:3])
+        name = self.files[base]
+        self.touched.add(name[:3])
         self._grow(base, -1)
-        if not _unlink(disk, self.path / self.files[base]):
+        self._lacks(base)
+        if not _unlink(disk, self.path / name):
             found = self._list().get(base)
             if found:
                 _unlink(disk, self.path / found)
                 self.touched.add(found[:3])
-        self._lacks(base)
 
     def grown(self) -> tuple[int, int]:
         """Return by how many octets and messages we have made it grow since we were asked."""

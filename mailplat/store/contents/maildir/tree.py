@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from mailplat.files import Disk
 from mailplat.mail.errors import AlreadyExists, StoreFailed
 from mailplat.mail.mailbox import INBOX, MailboxId
 from mailplat.mail.placing import Placed, Present, Shown, Sighting
-from mailplat.store.contents.maildir.folders import CUR, MARKER, NEW, TMP, Folder
+from mailplat.store.contents.maildir.folders import CUR, MARKER, NEW, TICK, TMP, Folder
 from mailplat.store.contents.maildir.names import (
     Namer,
     folder_of,
@@ -50,6 +51,7 @@ class Tree:
     pending: dict[str, dict[str, Brought]]  # those without, by tags, then by keys
     folders: dict[str, Folder] = attrs.field(factory=dict)  # by tags
     strangers: dict[str, Path] = attrs.field(factory=dict)  # folders of no mailbox, by names
+    changed: int | None = None  # when the root was, as far as that tells
     unfinished: list[Path] = attrs.field(factory=list)  # folders that are no maildirs yet
 
     @property
@@ -58,7 +60,11 @@ class Tree:
         return self._marker(self.root) is not None
 
     def look_around(self) -> None:
-        """See which folders there are, and which mailboxes they are."""
+        """See which folders there are, and which mailboxes they are, unless that is known."""
+        changed = changed_at(self.root)
+        if changed and changed == self.changed and not self.unfinished:
+            return
+        self.changed = changed
         marked: dict[str, Path] = {}
         self.strangers, self.unfinished = {}, []
         for path in self._paths():
@@ -66,7 +72,7 @@ class Tree:
             if tag is None and not (path / CUR).is_dir():
                 self.unfinished.append(path)
                 continue
-            if tag is None or (tag in marked and path.name != marked[tag].name):
+            if tag is None or tag in marked:
                 self.strangers.setdefault(self.name_of(path), path)
             else:
                 marked[tag] = path
@@ -88,7 +94,8 @@ class Tree:
                 for entry in entries
                 if entry.name[0] == "." and entry.is_dir(follow_symlinks=False)
             ]
-        for name in sorted(names):
+        known = {folder.path.name for folder in self.folders.values()}  # before copies of them
+        for name in sorted(names, key=lambda name: (name not in known, name)):
             if not name.startswith(".."):
                 yield self.root / name
 
@@ -275,9 +282,11 @@ class Tree:
                 continue  # what isn't there says nothing; it is made when it is shown next
             elif not folder.is_as_agreed or self._is_renamed(folder, name):
                 found.append((self._found(folder, mailbox, name), folder))
-        for tag in self.folders.keys() - names.keys():
-            self.strangers[self.name_of(self.folders[tag].path)] = self.folders[tag].path
-        for name, path in self.strangers.items():
+        left = [folder.path for tag, folder in self.folders.items() if tag not in names]
+        for name, path in {
+            **{self.name_of(path): path for path in left},
+            **self.strangers,
+        }.items():
             found.append((Sighting(None, name), Folder(path, "")))
         return found
 
@@ -340,6 +349,12 @@ def take_away(disk: Disk, path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
     if path.exists():
         raise StoreFailed(f"{path} can't be removed")
+
+
+def changed_at(folder: Path) -> int | None:
+    """Return when a folder was changed last, or None where that may not be the last time."""
+    found = folder.stat().st_mtime_ns
+    return None if time.time_ns() - found < TICK * 1e9 else found
 
 
 def _words(path: Path) -> list[str]:
