@@ -88,4 +88,4 @@ def test_time_is_linear(unit: bytes) -> None:
     header = Header(unit * (65536 // len(unit)))
     began = time.thread_time()
     originator_of(header)
-    assert time.thread_time() - began < 0.25
+    assert time.thread_time() - began < 1
