@@ -7,18 +7,17 @@ to `mailplat.mail.structure`, which would find the same, and says how it is read
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 
 from mailplat.mail.boundaries import LONGEST_COMPARED, next_line
 from mailplat.mail.described import Described, describe_header
+from mailplat.mail.header import EMPTY_LINE
 from mailplat.mail.layout import Kind, Part
 
 _MOST = 100  # parts
 _DEEPEST = 8  # multiparts in one another
 _LONGEST_HEADER = 65536  # octets of a part's
-_EMPTY_LINE = re.compile(rb"\n\r?\n")
 _DASHES = b"\n--"
 
 _OTHER, _TEXT, _MULTIPART, _MESSAGE = Kind
@@ -123,7 +122,7 @@ class _FewParts:
     def _read_header(self, start: int, in_digest: bool) -> int:
         """Return where the body of a part begins, -1 if that takes more than is known here."""
         octets = self._octets
-        found = _EMPTY_LINE.search(octets, start - 1)
+        found = EMPTY_LINE.search(octets, start - 1)
         if not found or len(self._parts) == _MOST:
             return -1
         body = found.end()

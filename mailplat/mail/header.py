@@ -32,7 +32,7 @@ _TELLING = re.compile(
 )
 MOST_TELLING = 1000  # fields that are read of a header
 _AT_ONCE = 65536  # octets of a header, longer than nearly all are
-_EMPTY_LINE = re.compile(rb"\n\r?\n")
+EMPTY_LINE = re.compile(rb"\n\r?\n")
 _NAME = re.compile(rb"[!-9;-~]+")  # RFC 5322 section 2.2
 _UNFOLD = re.compile(rb"\r?\n(?=[ \t])")
 
@@ -41,7 +41,7 @@ def body_begins(octets: bytes) -> int:
     """Return where a message's body begins: behind the first empty line, or at the end."""
     if octets.startswith((b"\r\n", b"\n")):
         return octets.index(b"\n") + 1
-    found = _EMPTY_LINE.search(octets)
+    found = EMPTY_LINE.search(octets)
     return found.end() if found else len(octets)
 
 

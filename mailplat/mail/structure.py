@@ -31,7 +31,7 @@ from mailplat.mail.content import Content, Octets, chunks
 from mailplat.mail.described import OPAQUE_PART, Described, describe_fields, describe_header
 from mailplat.mail.entity import Entity
 from mailplat.mail.fewparts import few_parts
-from mailplat.mail.header import Telling, body_begins, telling_fields
+from mailplat.mail.header import EMPTY_LINE, Telling, body_begins, telling_fields
 from mailplat.mail.layout import Kind, Layout, Part
 from mailplat.mail.limits import MIB
 
@@ -39,7 +39,6 @@ DEPTH = 50  # how deep a part may lie; what would be deeper is not looked for
 PARTS = 2_000  # of one message; the last of them is all the rest, whatever it is
 HEADER = MIB  # octets of a header that are read; the rest belongs to it, unread
 
-_EMPTY_LINE = re.compile(rb"\n\r?\n")
 _EMPTY_OR_DASHES = re.compile(rb"\n(?:\r?\n|--)")
 
 _OTHER, _TEXT, _MULTIPART, _MESSAGE = Kind
@@ -202,7 +201,7 @@ class Scanner:
         If there is none, or not yet, return None and remember how far was searched.
         """
         begins = self._boundaries.begins
-        pattern = _EMPTY_OR_DASHES if self._boundaries.octets else _EMPTY_LINE
+        pattern = _EMPTY_OR_DASHES if self._boundaries.octets else EMPTY_LINE
         seek = self._seek
         while found := pattern.search(window, seek):
             seek = found.end()

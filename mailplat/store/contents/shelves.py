@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from mailplat.files import Disk, File, FolderSyncs
+from mailplat.mail.content import CHUNK
 from mailplat.mail.errors import DiskFull, InUse, NoSuchMessage, StoreFailed
-from mailplat.mail.limits import KIB
 from mailplat.store.contents.packing import BY_SUFFIX, Codec, Packer, pack, unpacked
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 ON_A_SHELF = 1024  # files
 SHELVES = 256  # in each folder of shelves
 SCANNED = 1000  # keys at once
-PIECE = 256 * KIB  # octets read at once where the whole is looked at
 
 _NAME = re.compile(r"(?:[0-9a-f]{64}|new)-[0-9a-f]{12}(?:\.zst|\.gz)?", re.ASCII)
 _FILE = re.compile(rf"[0-9a-f]{{4}}/[0-9a-f]{{2}}/{_NAME.pattern}", re.ASCII)
@@ -190,7 +189,7 @@ class Shelves:
         digest, at = sha256(), 0
         with file:
             try:
-                while octets := self._read(file, codec, at, at + PIECE):
+                while octets := self._read(file, codec, at, at + CHUNK):
                     digest.update(octets)
                     at += len(octets)
             except StoreFailed:

@@ -14,6 +14,7 @@ from mailplat.sql import Database
 from mailplat.store.indexed import queries
 
 SMALL = 65536  # octets that are kept in one row, with the message's own commit
+LARGE_AT_ONCE = 4  # contents that are copied piece by piece at the same time, some MiB each
 PIECE = 262144  # octets in each row of what is larger
 AT_ONCE = 4  # pieces in one commit
 

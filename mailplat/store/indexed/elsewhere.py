@@ -29,10 +29,9 @@ from mailplat.mail.people import AccountId
 from mailplat.plugin import ConfigError
 from mailplat.sql import Database
 from mailplat.store.indexed import queries
-from mailplat.store.indexed.contents import SMALL, DatabaseContent
+from mailplat.store.indexed.contents import LARGE_AT_ONCE, SMALL, DatabaseContent
 from mailplat.store.indexed.queries.keys import Kept
 
-LARGE_AT_ONCE = 4  # contents that are copied piece by piece at the same time
 LONGEST_KEY = 200  # characters
 FINDER = 8  # octets in the hash of a key
 NOBODY = AccountId("mailplat")  # whose account that is, the mark lies in

@@ -44,7 +44,7 @@ from mailplat.sql import Database, steps_of
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.account import IndexedAccount
 from mailplat.store.indexed.auditor import Auditor
-from mailplat.store.indexed.contents import SMALL, DatabaseContent, split
+from mailplat.store.indexed.contents import LARGE_AT_ONCE, SMALL, DatabaseContent, split
 from mailplat.store.indexed.elsewhere import Elsewhere, wrong_place
 from mailplat.store.indexed.looking import Looking
 from mailplat.store.indexed.neighbours import Neighbours
@@ -58,7 +58,6 @@ from mailplat.store.indexed.sweeper import Sweeper
 from mailplat.store.search.indexer import Indexer, SearchFile, clear
 
 AT_ONCE = 32  # messages of one call that are made ready together
-LARGE_AT_ONCE = 4  # contents that are copied piece by piece at the same time, some MiB each
 
 
 class IndexedStoreSettings(Settings):

@@ -47,9 +47,7 @@ class Sweeper:
         self._open: dict[AccountId, WeakSet[IndexedAccount]] = {}
         self._gone: set[AccountId] = set()  # those of which an object has gone
         self._held: set[AccountId] = set()  # those that may have something to be swept
-        self._left: set[tuple[AccountId, int]] = (
-            set()
-        )  # contents to be forgotten, by their emails
+        self._left = set[tuple[AccountId, int]]()  # contents to be forgotten, by their emails
         self._sweeping: dict[AccountId, bool] = {}  # whether it was asked for again meanwhile
         self._tidying = LoopingCall(self._tidy)
         self._tidying.clock = clock
