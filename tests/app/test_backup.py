@@ -29,7 +29,8 @@ from mailplat.mail.errors import (
 )
 from mailplat.mail.mailbox import SEEN, Change, FlagChange, MailboxIndex, UidSet
 from mailplat.pytest_plugin import MemoryHouse
-from mailplat.store.indexed.queries.audit import audit
+from mailplat.store.indexed.queries.audit import RULES
+from mailplat.testing.audit import wrong_in
 from mailplat.testing.disk import FakeDisk, MakeFolder, SyncFolder, Tape
 from mailplat.testing.workers import database_at_once
 
@@ -271,7 +272,7 @@ async def test_what_is_put_back_is_sound(house: MemoryHouse, tmp_path: Path) -> 
     restore(kept, kept.manifest(), tmp_path / "new")
     database = database_at_once(tmp_path / "new" / "mail.db")
     await database.open()
-    assert await database.read(audit) == []
+    assert await database.read(wrong_in, RULES) == []
     await database.close()
 
 

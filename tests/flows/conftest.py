@@ -68,8 +68,9 @@ from mailplat.store.contents.maildir.folders import Folder
 from mailplat.store.contents.maildir.names import folder_of, safe
 from mailplat.store.contents.maildir.place import Maildirs, MaildirSettings
 from mailplat.store.indexed import queries
-from mailplat.store.indexed.queries.audit import audit
+from mailplat.store.indexed.queries.audit import RULES
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
+from mailplat.testing.audit import wrong_in
 from mailplat.testing.contracts.contents import scanned
 from mailplat.testing.disk import FakeDisk, FakeVfs, Tape, Trouble, quick_folder
 from mailplat.testing.fakes import FakeBus, new_message
@@ -174,7 +175,7 @@ class Scene:
 
     async def audit(self) -> list[str]:
         """Return what is wrong with the index, or with the files of contents that it names."""
-        wrong = await self.database.read(audit)
+        wrong = await self.database.read(wrong_in, RULES)
         if self.contents:
             rows = await self.database.read(lambda db: db.all("SELECT key FROM store_keys"))
             [[mark]] = await self.database.read(

@@ -31,8 +31,9 @@ from mailplat.mail.mailbox import (
 )
 from mailplat.mail.people import AccountId
 from mailplat.sql.postgres import PostgresDatabase, Target
-from mailplat.store.indexed.queries.audit import audit
+from mailplat.store.indexed.queries.audit import RULES
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
+from mailplat.testing.audit import wrong_in
 from mailplat.testing.fakes import FakeBus, new_message
 from mailplat.testing.postgres import PostgresServer
 from mailplat.workers import Crew
@@ -205,7 +206,7 @@ async def crash_under_load(
     await gatherResults(lives)
     for person in people:
         assert await person.found() == person.mail
-    assert await database.read(audit, at_rest=False) == []
+    assert await database.read(wrong_in, RULES, at_rest=False) == []
     store.finish()
     await crasher.stop()
     await database.close()

@@ -27,8 +27,9 @@ from mailplat.sql.postgres import PostgresDatabase, Target
 from mailplat.store.contents.files import ContentFiles, ContentFilesSettings
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.elsewhere import MARK
-from mailplat.store.indexed.queries.audit import audit
+from mailplat.store.indexed.queries.audit import RULES
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
+from mailplat.testing.audit import wrong_in
 from mailplat.testing.contracts.account import AccountContract
 from mailplat.testing.contracts.accounts import ALICE, BIG, HELLO, octets, records
 from mailplat.testing.contracts.restoring import RestorableContract
@@ -67,7 +68,7 @@ async def on_files(
     store = IndexedStore(FILES, database, bus, clock, clock, contents)
     await store.prepare()
     yield store
-    assert not await database.read(audit, at_rest=False)
+    assert not await database.read(wrong_in, RULES, at_rest=False)
     store.finish()
     await workers.stop()
     await database.close()
@@ -91,7 +92,7 @@ class TestRestoringOnFiles(RestorableContract):
     ) -> AsyncIterator[IMailStore]:
         async with on_files(tmp_path, reactor, bus) as store:
             yield store
-            assert not await store.database.read(audit, at_rest=False)
+            assert not await store.database.read(wrong_in, RULES, at_rest=False)
 
 
 class TestStoreOnPackedFiles(StoreContract):
@@ -152,7 +153,7 @@ class House_:
 
     async def is_sound(self) -> None:
         """See that every email has its content, and the other way round."""
-        assert not await self.database.read(lambda db: audit(db, at_rest=False))
+        assert not await self.database.read(lambda db: wrong_in(db, RULES, at_rest=False))
         assert sorted(self.kept) == sorted(set(await self.keys()))
 
 

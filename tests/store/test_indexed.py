@@ -26,6 +26,7 @@ from mailplat.sql.postgres import PostgresDatabase, Target
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.queries import audit
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
+from mailplat.testing.audit import wrong_in
 from mailplat.testing.contracts.account import AccountContract
 from mailplat.testing.contracts.accounts import ALICE, BIG, HELLO
 from mailplat.testing.contracts.annotations import AnnotationsContract
@@ -72,7 +73,7 @@ class TestIndexedAccount(AccountContract):
     async def store(self, database: Database, bus: IBus) -> AsyncIterator[IMailStore]:
         async with opened(database, bus) as store:
             yield store
-            assert not await store.database.read(audit.audit, at_rest=False)
+            assert not await store.database.read(wrong_in, audit.RULES, at_rest=False)
 
 
 class TestIndexedStore(DeliveryKeysContract):
@@ -80,7 +81,7 @@ class TestIndexedStore(DeliveryKeysContract):
     async def store(self, database: Database, bus: IBus) -> AsyncIterator[IMailStore]:
         async with opened(database, bus) as store:
             yield store
-            assert not await store.database.read(audit.audit, at_rest=False)
+            assert not await store.database.read(wrong_in, audit.RULES, at_rest=False)
 
 
 class TestIndexedQuota(QuotaContract):
@@ -88,7 +89,7 @@ class TestIndexedQuota(QuotaContract):
     async def store(self, database: Database, bus: IBus) -> AsyncIterator[IMailStore]:
         async with opened(database, bus) as store:
             yield store
-            assert not await store.database.read(audit.audit, at_rest=False)
+            assert not await store.database.read(wrong_in, audit.RULES, at_rest=False)
 
 
 class TestIndexedScripts(ScriptsContract):
@@ -96,7 +97,7 @@ class TestIndexedScripts(ScriptsContract):
     async def store(self, database: Database, bus: IBus) -> AsyncIterator[IMailStore]:
         async with opened(database, bus) as store:
             yield store
-            assert not await store.database.read(audit.audit, at_rest=False)
+            assert not await store.database.read(wrong_in, audit.RULES, at_rest=False)
 
 
 class TestIndexedAnnotations(AnnotationsContract):
@@ -104,7 +105,7 @@ class TestIndexedAnnotations(AnnotationsContract):
     async def store(self, database: Database, bus: IBus) -> AsyncIterator[IMailStore]:
         async with opened(database, bus) as store:
             yield store
-            assert not await store.database.read(audit.audit, at_rest=False)
+            assert not await store.database.read(wrong_in, audit.RULES, at_rest=False)
 
 
 class TestIndexedSharing(SharingContract):
@@ -112,7 +113,7 @@ class TestIndexedSharing(SharingContract):
     async def store(self, database: Database, bus: IBus) -> AsyncIterator[IMailStore]:
         async with opened(database, bus) as store:
             yield store
-            assert not await store.database.read(audit.audit, at_rest=False)
+            assert not await store.database.read(wrong_in, audit.RULES, at_rest=False)
 
 
 class TestIndexedUndelete(UndeleteContract):
@@ -120,7 +121,7 @@ class TestIndexedUndelete(UndeleteContract):
     async def store(self, database: Database, bus: IBus) -> AsyncIterator[IMailStore]:
         async with opened(database, bus, Retention()) as store:
             yield store
-            assert not await store.database.read(audit.audit, at_rest=False)
+            assert not await store.database.read(wrong_in, audit.RULES, at_rest=False)
 
 
 async def test_what_another_node_does_is_told_here(
@@ -275,7 +276,7 @@ class TestForgetting:
         assert counts[-1] == [0, 0, 1, 0, 0, 0]
         for table in audit.OF_ACCOUNTS:
             assert await store.database.write(rows, table) == 0
-        assert not await store.database.read(audit.audit)
+        assert not await store.database.read(wrong_in, audit.RULES)
         assert await store.database.write(rows, "deliveries") == 1
 
     async def test_a_large_content_goes_by_some_pieces(
@@ -286,7 +287,7 @@ class TestForgetting:
         delivery = Delivery("1", ALICE, new_message(BIG))
         await store.deliver([delivery, delivery])
         await until_left(store, "emails", 1)
-        assert not await store.database.read(audit.audit)
+        assert not await store.database.read(wrong_in, audit.RULES)
         account = await store.open(ALICE)
         [inbox] = await account.mailboxes()
         await account.expunge(inbox.id, UidSet.all())

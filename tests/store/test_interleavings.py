@@ -30,8 +30,9 @@ from mailplat.mail.people import AccountId
 from mailplat.plugin import Instance
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.elsewhere import MARK
-from mailplat.store.indexed.queries.audit import audit
+from mailplat.store.indexed.queries.audit import RULES
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
+from mailplat.testing.audit import wrong_in
 from mailplat.testing.contracts.accounts import HELLO
 from mailplat.testing.disk import quick_folder
 from mailplat.testing.fakes import FakeBus, FakeContents
@@ -188,7 +189,7 @@ class Race:
         keys = await self.database.read(lambda db: db.all("SELECT key FROM store_keys"))
         left = {key for key, octets in self.place.kept.items() if octets != MARK}
         assert {key for [key] in keys} == left, "left over"
-        assert not await self.database.read(lambda db: audit(db))
+        assert not await self.database.read(lambda db: wrong_in(db, RULES))
         self.store.finish()
         await self.database.close()
 

@@ -12,9 +12,10 @@ from twisted.internet.task import Clock
 from mailplat.interfaces import IBus, IMailStore
 from mailplat.sql import Database, SqliteDatabase
 from mailplat.sql.postgres import PostgresDatabase
-from mailplat.store.indexed.queries.audit import audit
+from mailplat.store.indexed.queries.audit import RULES
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
 from mailplat.store.memory import MemoryStore
+from mailplat.testing.audit import wrong_in
 from mailplat.testing.contracts.restoring import RestorableContract
 from mailplat.testing.fixtures import async_fixture, async_yield_fixture
 
@@ -41,7 +42,7 @@ class TestIndexed(RestorableContract):
         store = IndexedStore(IndexedStoreSettings(), database, bus, Clock(), Clock())
         await store.prepare()
         yield store
-        wrong = await database.read(audit, at_rest=False)
+        wrong = await database.read(wrong_in, RULES, at_rest=False)
         store.finish()
         await database.close()
         assert not wrong

@@ -18,6 +18,7 @@ from mailplat.store.indexed import queries, retainer
 from mailplat.store.indexed.queries import audit
 from mailplat.store.indexed.retainer import AN_HOUR
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
+from mailplat.testing.audit import wrong_in
 from mailplat.testing.contracts.accounts import ALICE, HELLO, named
 from mailplat.testing.fakes import FakeBus, new_message
 from mailplat.testing.fixtures import async_yield_fixture
@@ -46,7 +47,7 @@ class House:
         await self.store.prepare()
 
     async def close(self) -> None:
-        assert not await self.database.read(audit.audit, at_rest=False)
+        assert not await self.database.read(wrong_in, audit.RULES, at_rest=False)
         self.store.finish()
         await self.database.close()
 
@@ -140,7 +141,7 @@ async def test_letting_go_is_done_in_small_steps(
         )
         assert accounts == {ALICE}
         left.append(await house.count("expunged"))
-        assert not await house.database.read(audit.audit, at_rest=False)
+        assert not await house.database.read(wrong_in, audit.RULES, at_rest=False)
     assert left == [5, 2, 0]
 
 

@@ -30,6 +30,7 @@ from mailplat.sql import Connection
 from mailplat.store.indexed.queries import audit
 from mailplat.store.indexed.queries.mending import MENDING, mending_of
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
+from mailplat.testing.audit import wrong_in
 from mailplat.testing.fixtures import async_yield_fixture
 from mailplat.testing.workers import database_at_once
 
@@ -144,7 +145,7 @@ async def test_it_is_found_and_mended_and_nothing_is_lost(
     assert mended
     assert [one for one in mended if not one.mended] == []
     assert await store.verify(mend=False) == []
-    assert await store.database.read(audit.audit) == []
+    assert await store.database.read(wrong_in, audit.RULES) == []
     assert await octets_of(store) == before
 
 

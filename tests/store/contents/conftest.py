@@ -17,8 +17,9 @@ from mailplat.moving.maildir import KEYWORDS_FILE, read_keywords
 from mailplat.plugin import Instance
 from mailplat.store.contents.maildir import names
 from mailplat.store.contents.maildir.place import Maildirs, MaildirSettings
-from mailplat.store.indexed.queries.audit import audit
+from mailplat.store.indexed.queries.audit import RULES
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
+from mailplat.testing.audit import wrong_in
 from mailplat.testing.contracts.accounts import ALICE, octets, records
 from mailplat.testing.disk import quick_folder
 from mailplat.testing.fakes import FakeBus
@@ -117,5 +118,5 @@ async def scene() -> AsyncIterator[Scene]:
         scene = Scene(folder)
         await scene.start()
         yield scene
-        assert not await scene.database.read(audit, at_rest=False)
+        assert not await scene.database.read(wrong_in, RULES, at_rest=False)
         await scene.stop()

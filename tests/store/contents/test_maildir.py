@@ -47,8 +47,9 @@ from mailplat.sql import SqliteDatabase
 from mailplat.store.contents.maildir import names
 from mailplat.store.contents.maildir.place import Maildirs, MaildirSettings
 from mailplat.store.contents.maildir.uidlist import read_uidlist
-from mailplat.store.indexed.queries.audit import audit
+from mailplat.store.indexed.queries.audit import RULES
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
+from mailplat.testing.audit import wrong_in
 from mailplat.testing.contracts.account import AccountContract
 from mailplat.testing.contracts.accounts import (
     ALICE,
@@ -88,7 +89,7 @@ async def on_maildir(folder: Path, reactor: Any, bus: IBus) -> AsyncIterator[Ind
     yield store
     assert store.showing
     await DeferredList(list(store.showing._under_way.values()))
-    assert not await database.read(audit, at_rest=False)
+    assert not await database.read(wrong_in, RULES, at_rest=False)
     store.finish()
     await workers.stop()
     contents.finish()

@@ -201,12 +201,6 @@ RULES = {
     },
 }
 
-LEFTOVERS = {
-    "octets wait to be swept": "SELECT account, email FROM store_unnamed",
-    "an account is not wholly forgotten": "SELECT account FROM store_removals",
-}
-
-
 MOST = 1000  # rows of one rule that are told
 
 
@@ -229,14 +223,3 @@ def subject_of(rule: str, row: Row) -> dict[str, Any]:
 def broken(db: Connection, rule: str) -> list[Row]:
     """Return rows by which a rule is broken, some of them if there are very many."""
     return db.all(f"SELECT * FROM ({RULES[rule]}) AS wrong LIMIT {MOST}")  # noqa: S608
-
-
-def audit(db: Connection, *, at_rest: bool = True) -> list[str]:
-    """Return what is wrong with the index; nothing, if it is sound.
-
-    ``at_rest`` also asks for what is right only while somebody is at work:
-    contents that are arriving or still read, and accounts being forgotten.
-    """
-    rules = {**RULES, **(LEFTOVERS if at_rest else {})}
-    wrong = [f"{rule}: {row}" for rule, sql in rules.items() for row in db.all(sql)]
-    return db.damage() + wrong
