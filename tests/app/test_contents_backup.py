@@ -63,6 +63,23 @@ def test_a_backup_has_every_content(
         assert octets in there.values()
 
 
+def test_a_backup_has_what_lies_in_maildirs(
+    mailplat_house: Callable[..., MemoryHouse], tmp_path: Path
+) -> None:
+    """Their octets are in a folder that begins with a dot, as are all mailboxes but one."""
+    house = furnished(mailplat_house(IN_FILES.replace("files", "maildir")))
+    before = house.do(mail(house))
+    (house.foundation.state / ".restoring.1").mkdir()
+    (house.foundation.state / ".restoring.1" / "left").touch()
+    house.operate("house.backup", target=str(tmp_path / "kept"))
+    kept = Backup(tmp_path / "kept")
+    assert not any("left" in file.name for file in kept.manifest().files)
+    restored = tmp_path / "restored"
+    restore(kept, kept.manifest(), restored, nothing_served=True)
+    there = [path.read_bytes() for path in restored.glob("maildir/.contents/*/*/*")]
+    assert set(before) <= set(there)
+
+
 def test_what_is_deleted_meanwhile_is_in_the_backup(
     mailplat_house: Callable[..., MemoryHouse], tmp_path: Path
 ) -> None:

@@ -166,6 +166,7 @@ class Maker:
         databases.append(self.foundation.search.path)  # which is made anew of the mail
         passing = {path.with_name(path.name + end) for path in databases for end in _ENDS}
         passing |= {state / name for name in PASSING}
+        passing |= set(state.glob(".*"))
         yield from _below(state, STATE, passing)
         for entry in self.configuration.entries_of(CONTENTS):
             folder = folder_of(entry, state)
@@ -257,13 +258,14 @@ _ENDS = ("", "-wal", "-shm", "-journal")
 
 
 def _below(folder: Path, name: str, passing: set[Path]) -> Iterator[tuple[str, Path]]:
-    """Return the files in a folder and below; what begins with a dot is passing."""
+    """Return the files in a folder and below; those that begin with a dot are passing."""
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):
-        if path in passing or path.name.startswith("."):
+        is_folder = path.is_dir() and not path.is_symlink()
+        if path in passing or (path.name.startswith(".") and not is_folder):
             continue
-        if path.is_dir() and not path.is_symlink():
+        if is_folder:
             yield from _below(path, f"{name}/{path.name}", passing)
         else:
             yield f"{name}/{path.name}", path
