@@ -43,7 +43,8 @@ from mailplat.mail.mailbox import (
 )
 from mailplat.mail.people import AccountId
 from mailplat.plugin import Instance
-from mailplat.sql import SqliteDatabase
+from mailplat.sql import Database, SqliteDatabase
+from mailplat.sql.postgres import PostgresDatabase, Target
 from mailplat.store.contents.maildir import names
 from mailplat.store.contents.maildir.place import Maildirs, MaildirSettings
 from mailplat.store.contents.maildir.uidlist import read_uidlist
@@ -75,11 +76,13 @@ BOB = AccountId("bob")
 
 
 @asynccontextmanager
-async def on_maildir(folder: Path, reactor: Any, bus: IBus) -> AsyncIterator[IndexedStore]:
+async def on_maildir(
+    folder: Path, reactor: Any, bus: IBus, database: Database | None = None
+) -> AsyncIterator[IndexedStore]:
     clock = Clock()
     clock.advance(1_700_000_000)
     workers = Workers(reactor)
-    database = SqliteDatabase(folder / "mail.db", reactor)
+    database = database or SqliteDatabase(folder / "mail.db", reactor)
     await database.open()
     house = House("mail.example.org", folder)
     contents = Maildirs(MaildirSettings(), house, workers, Disk(), database, reactor)
@@ -394,6 +397,31 @@ async def test_what_others_do_is_heard_of(tmp_path: Path, reactor: Any) -> None:
         await heard(lambda: is_true(count(INBOX), 0))
         shutil.rmtree(root / ".made")
         await heard(lambda: is_true(names_of(account), [INBOX]))
+
+
+async def test_it_is_the_same_on_postgres(
+    tmp_path: Path, reactor: Any, postgres: Target
+) -> None:
+    root = tmp_path / "maildir/id/alice"
+    (tmp_path / "maildir/id").mkdir(parents=True)
+    left_by_dovecot(root, 5)
+    for _ in range(2):
+        database = PostgresDatabase(postgres, reactor)
+        async with on_maildir(tmp_path, reactor, FakeBus(), database) as store:
+            account = await store.open(ALICE)
+            inbox = await named(account, INBOX)
+            assert sorted(await flags(account, inbox.id)) == [10, 12, 14, 16, 18, 90001]
+            await account.flag(inbox.id, UidSet.of(10), add(FLAGGED))
+            await store.remove(BOB)
+    bring(root, "new/2.M2P3.other")
+    async with on_maildir(
+        tmp_path, reactor, FakeBus(), PostgresDatabase(postgres, reactor)
+    ) as store:
+        account = await store.open(ALICE)
+        assert (await named(account, INBOX)).uid_next == 90003
+        await account.expunge(inbox.id, UidSet.all())
+        await store.remove(ALICE)
+        assert not root.exists()
 
 
 async def names_of(account: IAccount) -> list[str]:
