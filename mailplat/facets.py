@@ -397,8 +397,12 @@ class ISharedContents(Interface):
     """Facet of `IPlacedContents`: one in which other programs work as well.
 
     They bring messages, flag them and take them away; mailboxes too.  Of each account
-    it is asked by one at a time, and nothing is shown meanwhile but by `show`.
+    it is asked by one at a time, and nothing is shown meanwhile but by `show`, which
+    raises `Unshown` where all that it had shown of an account is gone.
     """
+
+    def begin_anew(account: AccountId) -> Awaitable[None]:
+        """Be ready to be shown all of an account, of which `Unshown` was said."""
 
     def look(
         account: AccountId, mailboxes: Sequence[tuple[MailboxId, str]]

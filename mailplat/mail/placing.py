@@ -7,6 +7,10 @@ import attrs
 from mailplat.mail.mailbox import MailboxId, Uid, UidSet
 
 
+class Unshown(Exception):
+    """What had been shown of an account is not there any more: show it all again."""
+
+
 @attrs.frozen
 class Placed:
     """A message in a mailbox, as it is now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
@@ -13,6 +14,7 @@ from mailplat.interfaces import IPlacedContents
 from mailplat.mail.errors import ShuttingDown
 from mailplat.mail.mailbox import ModSeq
 from mailplat.mail.people import AccountId
+from mailplat.mail.placing import Unshown
 from mailplat.sql import Database
 from mailplat.store.indexed import queries
 
@@ -83,12 +85,23 @@ class Showing:
         finally:
             del self._under_way[account]
 
+    async def _begin_anew(self, account: AccountId) -> None:
+        """Have all shown again: that is noted first, for a crash would leave some of it."""
+        self.log.warn("{account}: what was shown has gone, and is shown anew", account=account)
+        await self._database.write(queries.showing.forget_shown, account)
+        place: Any = self._place
+        await place.begin_anew(account)
+
     async def _catch_up(self, account: AccountId) -> None:
         while True:
             self._again.discard(account)
             found = await self._database.read(queries.showing.to_show, account)
             if found:
-                await self._place.show(account, found.mailboxes)
+                try:
+                    await self._place.show(account, found.mailboxes)
+                except Unshown:
+                    await self._begin_anew(account)
+                    continue
                 shown = queries.showing.set_shown
                 await self._database.write(shown, account, found.modseq)
             if account not in self._again:

@@ -350,6 +350,25 @@ async def test_a_maildir_that_is_not_there_takes_nothing_away(scene: Any) -> Non
     assert await flags(account, inbox.id) == {1: set()}
 
 
+async def test_a_maildir_that_is_not_there_is_shown_anew(scene: Any) -> None:
+    """Else what comes next would be all there is, and the rest taken for removed."""
+    account = await scene.store.open(ALICE)
+    inbox = await named(account, INBOX)
+    await account.append(inbox.id, [numbered(1, FLAGGED), HELLO])
+    bring(scene.root, "new/1.M1P1.other")
+    await account.create("a/b")
+    account = await scene.store.open(ALICE)
+    for again in (False, True):
+        shutil.rmtree(scene.root)
+        if again:
+            await scene.stop()
+            await scene.start()
+        await scene.store.deliver([Delivery(f"{again}", ALICE, HELLO)])
+        await scene.agrees()
+    account = await scene.store.open(ALICE)
+    assert (await named(account, INBOX)).messages == 5
+
+
 async def test_a_renamed_folder_stays_the_mailbox_that_it_is(scene: Any) -> None:
     account = await scene.store.open(ALICE)
     box = await account.create("box")

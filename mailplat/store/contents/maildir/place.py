@@ -30,7 +30,7 @@ from mailplat.mail.content import Content, Octets
 from mailplat.mail.errors import NoSuchMessage, StoreFailed
 from mailplat.mail.mailbox import MailboxId
 from mailplat.mail.people import AccountId
-from mailplat.mail.placing import Inheritance, Shown, Sighting
+from mailplat.mail.placing import Inheritance, Shown, Sighting, Unshown
 from mailplat.plugin import Settings
 from mailplat.sql import Database, steps_of
 from mailplat.store.contents.files import ContentFiles, ContentFilesSettings
@@ -80,6 +80,7 @@ class Known:
     """What is known of an account: its folder, and the lock under which it is worked at."""
 
     tree: Tree
+    state: int  # how far it is, in the words of `queries`
     found: dict[int, Folder] = attrs.field(factory=dict)  # of what a look has returned
     is_open: bool = False  # whether somebody has come since
     watched: set[Path] = attrs.field(factory=set)
@@ -176,6 +177,8 @@ class Maildirs:
 
     async def show(self, account: AccountId, mailboxes: Sequence[Shown]) -> None:
         async with self._at(account) as known:
+            if known.state == queries.SHOWN and not await self._is_ours(known):
+                raise Unshown
             try:
                 claimed = await self._sync(_told, known.tree.show, mailboxes)
             except Exception:
@@ -184,6 +187,19 @@ class Maildirs:
             self._watch_all(account, known)
             if claimed:
                 await self._database.write(queries.set_uids, claimed)
+            if known.state == queries.TAKEN:
+                await self._set_state(account, known, queries.SHOWN)
+
+    async def begin_anew(self, account: AccountId) -> None:
+        async with self._at(account) as known:
+            await self._set_state(account, known, queries.TAKEN)
+
+    async def _is_ours(self, known: Known) -> bool:
+        return await self._ask(_told, lambda: known.tree.is_ours)
+
+    async def _set_state(self, account: AccountId, known: Known, state: int) -> None:
+        await self._database.write(queries.set_shown, account, known.state, state)
+        known.state = state
 
     async def forget(self, account: AccountId) -> None:
         place = await self._database.read(queries.folder, account)
@@ -202,8 +218,10 @@ class Maildirs:
     ) -> Sequence[Sighting]:
         async with self._at(account) as known:
             known.is_open = True
-            if not await self._ask(_told, lambda: known.tree.is_ours):
+            if not await self._is_ours(known):
                 return []
+            if known.state == queries.TAKEN:
+                await self._set_state(account, known, queries.SHOWN)
             found = await self._ask(_told, known.tree.look, mailboxes)
             known.found = {id(one): folder for one, folder in found}
             self._watch_all(account, known)
@@ -236,6 +254,8 @@ class Maildirs:
 
     async def inherited(self, account: AccountId) -> None:
         await self._database.write(queries.set_taken, account)
+        if (known := self._known.get(account)) and known.state == queries.NEW:
+            known.state = queries.TAKEN
 
     def watch(self, hear: Callable[[AccountId], None]) -> None:
         self._hear = hear
@@ -309,7 +329,7 @@ class Maildirs:
 
     async def _read(self, account: AccountId) -> Known:
         place = await self._database.read(queries.folder, account)
-        folder = place[0] if place else await self._give_folder(account)
+        folder, state = place or (await self._give_folder(account), queries.NEW)
         brought: dict[str, dict[str, Brought]] = {}
         pending: dict[str, dict[str, Brought]] = {}
         for one in await self._database.read(queries.brought, account):
@@ -318,7 +338,7 @@ class Maildirs:
             else:
                 pending.setdefault(one.mailbox, {})[one.key] = one
         root = self.folder / folder
-        return Known(Tree(root, self._disk, self._namer, self._source, brought, pending))
+        return Known(Tree(root, self._disk, self._namer, self._source, brought, pending), state)
 
     async def _give_folder(self, account: AccountId) -> str:
         name = await self._name(account)

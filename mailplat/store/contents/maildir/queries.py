@@ -29,10 +29,13 @@ def token(db: Connection, new: str) -> str:
     return str(row[0])
 
 
-def folder(db: Connection, account: AccountId) -> tuple[str, bool] | None:
-    """Return an account's folder, and whether there is nothing to be taken over."""
+NEW, TAKEN, SHOWN = 0, 1, 2  # nothing of it is known, nothing is to be taken over, it is shown
+
+
+def folder(db: Connection, account: AccountId) -> tuple[str, int] | None:
+    """Return an account's folder, and how far it is: one of the three above."""
     row = db.one("SELECT folder, taken FROM maildir_accounts WHERE account = ?", (account,))
-    return (str(row[0]), bool(row[1])) if row else None
+    return (str(row[0]), int(row[1])) if row else None
 
 
 def has_folder(db: Connection, account: AccountId, wanted: str, apart: str) -> str:
@@ -48,7 +51,18 @@ def has_folder(db: Connection, account: AccountId, wanted: str, apart: str) -> s
 
 def set_taken(db: Connection, account: AccountId) -> None:
     """Note that there is nothing more to be taken over."""
-    db.execute("UPDATE maildir_accounts SET taken = 1 WHERE account = ?", (account,))
+    db.execute(
+        "UPDATE maildir_accounts SET taken = ? WHERE account = ? AND taken = ?",
+        (TAKEN, account, NEW),
+    )
+
+
+def set_shown(db: Connection, account: AccountId, before: int, now: int) -> None:
+    """Note that an account is shown, or isn't any more."""
+    db.execute(
+        "UPDATE maildir_accounts SET taken = ? WHERE account = ? AND taken = ?",
+        (now, account, before),
+    )
 
 
 def forget(db: Connection, account: AccountId) -> None:

@@ -3,8 +3,8 @@ CREATE TABLE maildir_house (
     token  TEXT PRIMARY KEY
 ) WITHOUT ROWID;
 
--- Where each account's maildir is, below the folder of all, and whether the numbers
--- that another program had given there were taken over.
+-- Where each account's maildir is, below the folder of all.  Taken is 1 when the numbers
+-- that another program had given there were taken over, and 2 when it has been shown.
 CREATE TABLE maildir_accounts (
     account  TEXT PRIMARY KEY,
     folder   TEXT NOT NULL,
