@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -62,9 +63,15 @@ def house(
 
 
 def files(state: Path) -> list[Path]:
-    """Return the contents' files in the order in which they came, but for the mark."""
-    found = sorted(state.glob("contents/*/*/*"), key=lambda path: path.stat().st_mtime_ns)
-    return found[-len(SIZES) :]
+    """Return the contents' files in the order of their messages."""
+    found = {}
+    for path in state.glob("contents/*/*/*"):
+        octets = path.read_bytes()
+        if path.suffix == ".gz":
+            octets = zlib.decompressobj(31).decompress(octets)  # its first frame
+        if subject := re.search(rb"Subject: (\d+)\r\n", octets):
+            found[int(subject[1])] = path
+    return [found[number] for number in range(1, len(SIZES) + 1)]
 
 
 def damage(state: Path) -> None:
