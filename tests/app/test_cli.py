@@ -425,11 +425,6 @@ def test_a_house_that_can_not_be_made(tmp_path: Path, words: list[str], why: str
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_what_is_not_there_is_not_offered() -> None:
-    said = CliRunner().invoke(main, ["init", "--help"]).output
-    assert "maildir" not in said
-
-
 def test_records_to_publish(operator: Operator) -> None:
     name, ascii_name = f"bücher-{operator.is_up}.example", f"-{operator.is_up}".lower()
     operator.run("domain", "add", name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import attrs
 from zope.interface import implementer
 
-from mailplat.interfaces import IAccount, ICursor, IRestorable
+from mailplat.interfaces import IAccount, ICursor
 from mailplat.mail.content import Content, Octets
 from mailplat.mail.mailbox import (
     BATCH_OCTETS,
@@ -126,9 +126,13 @@ class IndexedCursor:
         )
 
 
-@implementer(IAccount, IRestorable)
+@implementer(IAccount)
 class IndexedAccount(AccountFacets):
-    """One account's mail, for one session."""
+    """One account's mail, for one session.
+
+    It is `IRestorable` too where nobody else works in the place of its contents: what
+    others do there would be taken up while numbers are still being set.
+    """
 
     def __init__(self, store: IndexedStore, account: AccountId, opened_at: ModSeq) -> None:
         self.id = account

@@ -9,7 +9,7 @@ from pydantic import Field
 from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from mailplat.interfaces import (
     IAllowances,
@@ -20,6 +20,7 @@ from mailplat.interfaces import (
     IMailStore,
     IPlacedContents,
     IQuotaStore,
+    IRestorable,
     ISharedContents,
     ISharedStore,
     ITextReader,
@@ -189,6 +190,8 @@ class IndexedStore:
             )
             self._show(account)
         opened = IndexedAccount(self, account, modseq)
+        if not self.looking:
+            alsoProvides(opened, IRestorable)
         self.sweeper.catch_up()
         self.sweeper.spare(opened)
         return opened
