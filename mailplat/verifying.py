@@ -156,16 +156,16 @@ class Subject:
         no other instance has it.
         """
         entries = [one for one in configuration.entries if one.room is not PORTALS]
-        found = [one for one in entries if name in (_full_name(one), one.name)]
+        found = [one for one in entries if name in (one.full_name, one.name)]
         if len(found) != 1:
-            names = ", ".join(sorted(map(_full_name, found or entries)))
+            names = ", ".join(sorted(one.full_name for one in found or entries))
             raise LookupError(f"there is no one instance {name!r}, but: {names}")
         return cls(configuration, found[0])
 
     @property
     def name(self) -> str:
         """Its name with its table."""
-        return _full_name(self.entry)
+        return self.entry.full_name
 
     @property
     def kits(self) -> list[Kit]:
@@ -212,10 +212,6 @@ class Subject:
         if self.entry.room.interface is ITextExtractor:
             return extractor_of(self.entry).make()
         return next(made.thing for made in tree.made if made.part.name == self.name)
-
-
-def _full_name(entry: Entry) -> str:
-    return entry.room.table if entry.room.single else f"{entry.room.table}.{entry.name}"
 
 
 SUBJECT = pytest.StashKey[Subject]()

@@ -68,6 +68,11 @@ class Entry:
     guard: GuardSettings
     path: toml.Path
 
+    @property
+    def full_name(self) -> str:
+        """Its name with its table, as the operator knows it: ``portals.mx``."""
+        return self.room.table if self.room.single else f"{self.room.table}.{self.name}"
+
 
 @attrs.frozen
 class Configuration:

@@ -285,7 +285,7 @@ KINDS: dict[object, object] = dict.fromkeys(
 def _part(entry: Entry) -> Part:
     room = entry.room
     return Part(
-        name=room.table if room.single else f"{room.table}.{entry.name}",
+        name=entry.full_name,
         provides=(room.interface, *entry.component.provides),
         maker=entry.maker,
         settings=entry.settings,
@@ -296,7 +296,7 @@ def _part(entry: Entry) -> Part:
 
 def _judge(entry: Entry, part: Part) -> Part:
     return Part(
-        name=f"{entry.room.table}.{entry.name}.judge",
+        name=f"{entry.full_name}.judge",
         provides=(Judge,),
         maker=Judge,
         given={

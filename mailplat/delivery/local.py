@@ -164,7 +164,7 @@ def _open_ends(address: Address, places: Sequence[Place]) -> Ends | MailError:
     """
     ends = [(place.account, place) for place in places if place.account]
     error = obstacle(places)
-    if _is_postmaster(address) and isinstance(error, AccountDisabled):
+    if address.is_postmaster and isinstance(error, AccountDisabled):
         return ends
     return error or [(account, end) for account, end in ends if account.enabled]
 
@@ -180,12 +180,8 @@ def _delivery(job: Job, found: Findings, share: Share) -> Delivery:
         share.account.id,
         message,
         tuple(share.placements),
-        beyond_quota=any(map(_is_postmaster, share.addresses)),
+        beyond_quota=any(one.is_postmaster for one in share.addresses),
     )
-
-
-def _is_postmaster(address: Address) -> bool:
-    return address.local.casefold() == "postmaster"
 
 
 def _outcome(way: Way, results: dict[AccountId, Outcome]) -> Outcome:

@@ -117,7 +117,7 @@ def way(db: Connection, address: Address, delimiter: str) -> Way:
     """
     address = address if address.domain else _bare_postmaster(db, address)
     found = _ends(db, address, delimiter)
-    if address.local.casefold() == POSTMASTER and domain(db, address.domain):
+    if address.is_postmaster and domain(db, address.domain):
         served = tuple(filter(_takes_mail, found.places))
         return Way(served or _instead(db, address, delimiter), found.circles)
     return found

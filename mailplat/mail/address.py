@@ -158,6 +158,11 @@ class Address:
         return f"{local.casefold()}@{self.domain}"
 
     @property
+    def is_postmaster(self) -> bool:
+        """Whether it is that of a domain's postmaster, in whatever case (RFC 5321 4.5.1)."""
+        return self.local.casefold() == "postmaster"
+
+    @property
     def shown(self) -> str:
         """The address for people to read, its domain in U-labels."""
         return self._text.removesuffix(self.domain) + shown_domain(self.domain)

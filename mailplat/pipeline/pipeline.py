@@ -93,7 +93,7 @@ class Pipeline:
     async def ask(self, stage: Stage, transit: Transit) -> Verdict:
         recipient = transit.recipient if stage is Stage.RECIPIENT else None
         if recipient:
-            if _may_be_postmaster(recipient) and await self._is_local(recipient.address):
+            if recipient.address.is_postmaster and await self._is_local(recipient.address):
                 transit.decisions.append(_postmaster(recipient))
                 return Verdict.accept()
             if transit.verdict.disposition.refuses:
@@ -323,10 +323,6 @@ def _outcome(fate: Verdict) -> Outcome | None:
         error = fate.error or Refused("refused")
         return Outcome(error.status, described(error), error)
     return None
-
-
-def _may_be_postmaster(recipient: Recipient) -> bool:
-    return recipient.address.local.casefold() == "postmaster"
 
 
 def _postmaster(recipient: Recipient) -> Decision:
