@@ -159,13 +159,14 @@ class IndexedAccount(AccountFacets):
         )
         return edited
 
-    async def remove(self, mailbox: MailboxId) -> None:
+    async def remove(self, mailbox: MailboxId, unless_after: ModSeq | None = None) -> None:
         await self._store.commit(
             queries.messages.remove,
             self.id,
             mailbox,
             self._store.now(),
             self._store.keeps_expunged,
+            unless_after,
         )
         self._store.sweeper.sweep(self.id)
 

@@ -143,9 +143,8 @@ class Looking:
             self._under_way.pop(account, None)
 
     async def _look(self, account: AccountId) -> None:
-        database = self._store.database
-        async with self._showing.quiet(account) as modseq:
-            boxes = await database.read(queries.mailboxes.mailboxes, account)
+        async with self._showing.quiet(account) as shown:
+            modseq, boxes = shown.modseq, shown.mailboxes
             found = await self._place.look(account, [(box.id, box.name) for box in boxes])
         names = {box.name for box in boxes}
         opened = IndexedAccount(self._store, account, modseq)
@@ -174,9 +173,10 @@ class Looking:
             return False
         if found.name is None:
             try:
-                await opened.remove(found.mailbox)
-            except NotPermitted:  # others lie in it: here it has to stay, if only empty
-                await opened.expunge(found.mailbox, UidSet.all())
+                await opened.remove(found.mailbox, modseq)
+            except NotPermitted:  # others lie in it, or something has come: so it stays
+                index = await opened.index(found.mailbox)
+                await self._take_removals(opened, found, index, modseq)
             return True
         if found.name not in names:
             await opened.edit(found.mailbox, MailboxEdit(name=found.name))

@@ -12,11 +12,11 @@ from twisted.python.failure import Failure
 
 from mailplat.interfaces import IPlacedContents
 from mailplat.mail.errors import ShuttingDown
-from mailplat.mail.mailbox import ModSeq
 from mailplat.mail.people import AccountId
 from mailplat.mail.placing import Unshown
 from mailplat.sql import Database
 from mailplat.store.indexed import queries
+from mailplat.store.indexed.queries.showing import AsShown
 
 
 class Showing:
@@ -65,14 +65,21 @@ class Showing:
             self.changed(account)
 
     @asynccontextmanager
-    async def quiet(self, account: AccountId) -> AsyncIterator[ModSeq]:
-        """Show all there is to be shown, and nothing more until this ends; return up to where."""
+    async def quiet(self, account: AccountId) -> AsyncIterator[AsShown]:
+        """Show all there is to be shown, and nothing more until this ends; return what was shown.
+
+        Its mailboxes are those that were shown, and no others: one that has been made,
+        renamed or removed since would look like another program's doing.
+        """
         while other := self._under_way.get(account):
             await DeferredList([other])
         over = self._under_way[account] = Deferred()
         try:
-            await self._catch_up(account)
-            yield await self._database.read(queries.showing.shown_up_to, account)
+            shown = None
+            while shown is None:
+                await self._catch_up(account)
+                shown = await self._database.read(queries.showing.as_shown, account)
+            yield shown
         finally:
             del self._under_way[account]
             over.callback(None)

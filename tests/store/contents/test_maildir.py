@@ -39,6 +39,7 @@ from mailplat.mail.mailbox import (
     Delivery,
     FlagChange,
     MailboxEdit,
+    MailboxId,
     UidSet,
     proper_name,
 )
@@ -374,6 +375,65 @@ async def test_a_renamed_folder_stays_the_mailbox_that_it_is(scene: Any) -> None
     other = await named(account, "other")
     assert (other.id, other.messages, other.uid_validity) == (box.id, 1, box.uid_validity)
     await scene.agrees()
+
+
+DOINGS: dict[str, tuple[Callable[[IAccount, MailboxId], Awaitable[Any]], set[str]]] = {
+    "made": (lambda account, _: account.create("late"), {INBOX, "box", "late"}),
+    "renamed": (
+        lambda account, box: account.edit(box, MailboxEdit(name="new")),
+        {INBOX, "new"},
+    ),
+    "removed": (lambda account, box: account.remove(box), {INBOX}),
+}
+
+
+@pytest.mark.parametrize("done", DOINGS)
+async def test_a_mailbox_that_a_client_changes_meanwhile_stays_so(
+    tmp_path: Path, reactor: Any, monkeypatch: pytest.MonkeyPatch, done: str
+) -> None:
+    do, expected = DOINGS[done]
+    async with on_maildir(tmp_path, reactor, FakeBus()) as store:
+        account = await store.open(ALICE)
+        box = await account.create("box")
+        assert store.showing
+        assert store.looking
+        catch_up = store.showing._catch_up
+
+        async def and_then_do(shown: AccountId) -> None:
+            await catch_up(shown)
+            monkeypatch.undo()
+            await do(account, box.id)
+
+        monkeypatch.setattr(store.showing, "_catch_up", and_then_do)
+        for _ in range(2):
+            await store.looking.look(ALICE)
+            assert {one.name for one in await account.mailboxes()} == expected
+
+
+async def test_what_comes_into_a_mailbox_that_others_remove_stays(
+    tmp_path: Path, reactor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with on_maildir(tmp_path, reactor, FakeBus()) as store:
+        account = await store.open(ALICE)
+        box = await account.create("box")
+        await account.append(box.id, [numbered(1)])
+        assert store.showing
+        assert store.looking
+        place: Any = store.looking._place
+        look = place.look
+
+        async def and_then_append(*args: Any) -> Any:
+            found = await look(*args)
+            monkeypatch.undo()
+            await account.append(box.id, [numbered(2)])
+            return found
+
+        async with store.showing.quiet(ALICE):
+            shutil.rmtree(tmp_path / "maildir/id/alice/.box")
+        monkeypatch.setattr(place, "look", and_then_append)
+        for _ in range(2):
+            await store.looking.look(ALICE)
+            assert list((await account.index(box.id)).uids) == [2]
 
 
 async def test_what_others_do_is_heard_of(tmp_path: Path, reactor: Any) -> None:

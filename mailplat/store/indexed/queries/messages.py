@@ -88,10 +88,20 @@ def expunge(
 
 @makes_room
 def remove(
-    db: Connection, account: AccountId, identity: MailboxId, now: float, keep: bool
+    db: Connection,
+    account: AccountId,
+    identity: MailboxId,
+    now: float,
+    keep: bool,
+    unless_after: ModSeq | None = None,
 ) -> Done:
-    """Remove a mailbox and its messages (see `IAccount.remove`, and `expunge`)."""
+    """Remove a mailbox and its messages (see `IAccount.remove`, and `expunge`).
+
+    Raises `NotPermitted` also where anything was done in it after ``unless_after``.
+    """
     box = mailbox(db, account, identity)
+    if unless_after is not None and box.highest_modseq > unless_after:
+        raise NotPermitted("it has changed since")
     if box.role is Role.INBOX:
         raise NotPermitted("INBOX can't be removed")
     above = box.name + SEPARATOR

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from mailplat.mail.mailbox import MailboxId, ModSeq, Uid, UidSet
+from mailplat.mail.mailbox import Mailbox, MailboxId, ModSeq, Uid, UidSet
 from mailplat.mail.people import AccountId
 from mailplat.mail.placing import Placed, Shown
 from mailplat.sql import Connection, Row
 from mailplat.store.indexed.queries.changes import What, mailbox_id
 from mailplat.store.indexed.queries.flags import flag_sets
+from mailplat.store.indexed.queries.mailboxes import mailboxes
 
 _MESSAGES = """
     SELECT m.uid, coalesce(k.key, ''), m.flags, e.received
@@ -29,6 +30,14 @@ class ToShow:
 
     modseq: ModSeq
     mailboxes: tuple[Shown, ...]
+
+
+@attrs.frozen
+class AsShown:
+    """What has been shown of an account: all changes up to a mod-sequence, and its mailboxes."""
+
+    modseq: ModSeq  # 0 for nothing
+    mailboxes: tuple[Mailbox, ...]
 
 
 def to_show(db: Connection, account: AccountId) -> ToShow | None:
@@ -108,10 +117,19 @@ def set_shown(db: Connection, account: AccountId, modseq: ModSeq) -> None:
     )
 
 
-def shown_up_to(db: Connection, account: AccountId) -> ModSeq:
-    """Return the mod-sequence up to which an account has been shown; 0 for nothing."""
+def as_shown(db: Connection, account: AccountId) -> AsShown | None:
+    """Return an account as it has been shown; None if its mailboxes have changed since."""
     row = db.one("SELECT modseq FROM store_shown WHERE account = ?", (account,))
-    return ModSeq(row[0] if row else 0)
+    modseq = ModSeq(row[0] if row else 0)
+    forgotten = db.one("SELECT forgotten FROM store_accounts WHERE account = ?", (account,))
+    if forgotten and modseq < forgotten[0]:
+        return None
+    if db.one(
+        "SELECT 1 FROM store_changes WHERE account = ? AND modseq > ? AND what IN (?, ?, ?)",
+        (account, modseq, int(What.MADE), int(What.EDITED), int(What.GONE)),
+    ):
+        return None
+    return AsShown(modseq, tuple(mailboxes(db, account)))
 
 
 def forget_shown(db: Connection, account: AccountId) -> None:
