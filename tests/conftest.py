@@ -49,7 +49,7 @@ def postgres(postgres_server: PostgresServer) -> Iterator[Target]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--rounds", type=int, default=3, help="how often the server is killed under load"
+        "--rounds", type=int, default=1, help="how often the server is killed under load"
     )
     parser.addoption(
         "--fuzz-seconds", type=float, default=3, help="how long all fuzz targets run together"
