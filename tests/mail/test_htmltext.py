@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from html import escape
 from html.parser import HTMLParser
 
@@ -12,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailplat.mail.htmltext import dereferenced, line_of, lines_of
+from mailplat.testing.growth import in_linear_time, repeated
 
 
 @pytest.mark.parametrize(
@@ -182,23 +181,14 @@ def test_it_sees_what_the_standard_librarys_parser_sees(html: str) -> None:
     "piece", [*PIECES, "<p style='display:none'>", "<td hidden><tr hidden>"]
 )
 def test_hostile_html_costs_no_more(piece: str) -> None:
-    """64 KiB of anything in 50 ms: the time grows with the length and no faster."""
-    html = piece * (65536 // len(piece))
     for reduce in (line_of, lines_of):
-        assert min(seconds_for(reduce, html) for _ in range(3)) < 0.05
+        in_linear_time(reduce, repeated(piece))
 
 
 @given(soup)
 def test_hostile_soup_costs_no_more(html: str) -> None:
     if html:
-        html *= 65536 // len(html)
-        assert min(seconds_for(line_of, html) for _ in range(3)) < 0.05
-
-
-def seconds_for(reduce: Callable[[str], object], html: str) -> float:
-    start = time.process_time()
-    reduce(html)
-    return time.process_time() - start
+        in_linear_time(line_of, repeated(html))
 
 
 def test_references() -> None:

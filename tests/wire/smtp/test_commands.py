@@ -1,7 +1,5 @@
 """What a command line means, and what is wrong with one."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +8,7 @@ from mailplat.mail import errors
 from mailplat.mail.address import POSTMASTER, Address
 from mailplat.mail.envelope import Body
 from mailplat.mail.errors import MailError
+from mailplat.testing.growth import in_linear_time, repeated
 from mailplat.wire.smtp.commands import (
     Auth,
     Command,
@@ -199,25 +198,25 @@ def test_any_line_is_a_command_or_a_mail_error(line: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("start", "unit", "end"),
     [
-        b"MAIL FROM:<" + b'"a"' * 30_000,
-        b"MAIL FROM:<" + b"a" * 90_000,
-        b"MAIL FROM:<" + b"@a," * 30_000,
-        b"MAIL FROM:<" + b'"\\"' * 30_000,
-        b"MAIL" + b" " * 90_000,
-        b"MAIL FROM:" + b" " * 90_000,
-        b"MAIL FROM:<>" + b" " * 90_000 + b"\n",
-        b"MAIL FROM:<a@b> " + b"A=" * 45_000,
-        b"RCPT TO:<a@" + b"b." * 45_000 + b">",
-        b"NOOP" + b" " * 90_000 + b"x" + b" " * 90_000,
+        (b"MAIL FROM:<", b'"a"', b""),
+        (b"MAIL FROM:<", b"a", b""),
+        (b"MAIL FROM:<", b"@a,", b""),
+        (b"MAIL FROM:<", b'"\\"', b""),
+        (b"MAIL", b" ", b""),
+        (b"MAIL FROM:", b" ", b""),
+        (b"MAIL FROM:<>", b" ", b"\n"),
+        (b"MAIL FROM:<a@b> ", b"A=", b""),
+        (b"RCPT TO:<a@", b"b.", b">"),
+        (b"NOOP", b" ", b"x" + b" " * 1000),
     ],
-    ids=lambda line: line[:16].decode(),
 )
-def test_long_lines_cost_linear_time(line: bytes) -> None:
-    began = time.process_time()
-    try:
-        command(line)
-    except MailError:
-        pass
-    assert time.process_time() - began < 0.1
+def test_long_lines_cost_linear_time(start: bytes, unit: bytes, end: bytes) -> None:
+    def read(line: bytes) -> None:
+        try:
+            command(line)
+        except MailError:
+            pass
+
+    in_linear_time(read, repeated(unit, start, end), 100_000)
