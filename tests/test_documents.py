@@ -42,9 +42,11 @@ COMMANDS = re.findall(r"^(?:\.venv/bin/)?mailplat ([^#\n]*)", README + MOVING, r
 @pytest.mark.parametrize("line", COMMANDS)
 def test_the_commands_of_the_documents_are_there(line: str) -> None:
     """Each takes the words that it is shown with."""
-    words, command = shlex.split(line), main
+    words = shlex.split(line)
+    command: click.Command | None = main
     while isinstance(command, click.Group):
-        command = command.commands[words.pop(0)]
+        command = command.get_command(click.Context(command), words.pop(0))
+    assert command
     command.make_context("mailplat", words)
 
 

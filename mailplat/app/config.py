@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -148,27 +147,6 @@ def read(file: Path, registry: Registry) -> Configuration:
     except (OSError, UnicodeDecodeError) as problem:
         raise BadConfiguration([Mistake(file, 0, "", f"can't be read: {problem}")]) from None
     return check(text, file, registry)
-
-
-def state_of(file: Path) -> Path | None:
-    """Return the state folder that a file names, whatever else is wrong with it.
-
-    None if the file can't be read, or names something else.
-    """
-    default = HouseSettings.model_fields["state"].default
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None
-    try:
-        state = tomllib.loads(text).get("state", default)
-    except (ValueError, RecursionError):
-        found = _STATE.search(text.partition("\n[")[0])
-        state = found["path"] if found else default
-    return file.parent / state if isinstance(state, str | Path) else None
-
-
-_STATE = re.compile(r"""^state[ \t]*=[ \t]*(["'])(?P<path>[^"'\\\n]*)\1""", re.MULTILINE)
 
 
 def check(text: str, file: Path, registry: Registry) -> Configuration:

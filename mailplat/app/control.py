@@ -1,8 +1,4 @@
-"""A running server hears operations on ``state/control.sock``; others run them themselves.
-
-A request is one line of JSON, and so is the answer.  Whoever asks retries: a server
-that is starting holds the lock before it answers, one that dies lets go of it.
-"""
+"""A running server hears operations on ``state/control.sock``; `mailplat.app.asking` asks."""
 
 from __future__ import annotations
 
@@ -10,45 +6,22 @@ import json
 import os
 import socket
 import struct
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, ITransport
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mailplat.app.conversation import (
-    LINE,
-    Conversation,
-    NoServer,
-    OperationFailed,
-    ServerDied,
-    Speak,
-    Talk,
-    converse,
-)
+from mailplat.app.asking import LINE, SOCKET, address_of
+from mailplat.app.conversation import Conversation, Talk
 from mailplat.app.foundation import IReactor
 from mailplat.mail.errors import MailError, ShuttingDown
 
-__all__ = [
-    "BadRequest",
-    "Caller",
-    "NoServer",
-    "OperationFailed",
-    "ServerDied",
-    "ask",
-    "listen",
-    "problem_text",
-]
-
-SOCKET = "control.sock"
 LONGEST = 1 << 20  # octets of a request or of an answer
-PATIENCE = 30.0  # seconds to wait for a server that is starting or stopping
 SAID_WITHIN = 10.0  # seconds for a request to come whole, and for its answer to be taken
 
 Run = Callable[[str, dict[str, Any], bool], Awaitable[Any]]
@@ -187,23 +160,12 @@ def listen(reactor: IReactor, state: Path, run: Run) -> IListeningPort:
     path = state / SOCKET
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as door:
-        door.bind(_short(path))
+        door.bind(address_of(path))
         door.listen(64)
         door.setblocking(False)
         port = reactor.adoptStreamPort(door.fileno(), socket.AF_UNIX, _Factory(run, reactor))
     path.chmod(0o600)
     return port
-
-
-def _short(path: Path) -> str:
-    """Return a name for a socket that fits into an address, which has room for 107 octets.
-
-    For long ones that is a way through the folder's descriptor, which stays open.
-    """
-    if len(os.fsencode(path)) < 108:
-        return str(path)
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    return f"/proc/self/fd/{folder}/{path.name}"
 
 
 class _Factory(ServerFactory):
@@ -215,99 +177,3 @@ class _Factory(ServerFactory):
 
     def buildProtocol(self, addr: object) -> _Control:
         return _Control(self._run, self._reactor)
-
-
-# The other side --------------------------------------------------------------
-
-
-def ask(state: Path, operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
-    """Have the running server do an operation; blocks until it has answered.
-
-    Raises `NoServer`, `ServerDied` and `OperationFailed`.
-    """
-    request = {"operation": operation, "arguments": arguments, "repeated": repeated}
-    with _connected(state) as channel:
-        try:
-            channel.sendall(json.dumps(request).encode() + b"\n")
-            answer = b"".join(iter(lambda: channel.recv(65536), b""))
-        except OSError as problem:
-            raise ServerDied(str(problem)) from problem
-    if not answer.endswith(b"\n"):
-        raise ServerDied("the server went away before it answered")
-    said = json.loads(answer)
-    if "problem" in said:
-        raise OperationFailed(said["problem"])
-    return said["result"]
-
-
-def _connected(state: Path) -> socket.socket:
-    """Return a connection to the server; raises `NoServer` and `OperationFailed`."""
-    channel = socket.socket(socket.AF_UNIX)
-    try:
-        channel.connect(_short(state / SOCKET))
-    except (ConnectionError, FileNotFoundError) as problem:
-        channel.close()
-        raise NoServer(str(problem)) from problem
-    except OSError as problem:
-        channel.close()
-        raise _not_allowed(problem, state) from problem
-    return channel
-
-
-def _not_allowed(problem: OSError, state: Path) -> OperationFailed:
-    return OperationFailed(f"{problem}; try as the owner of {state}")
-
-
-@attrs.frozen
-class Caller:
-    """Has operations done by whoever can: the server, or else this process.
-
-    ``alone`` runs an operation in this process and raises `Locked` where another one
-    holds the state folder.  With ``speak`` the operation is a conversation, which
-    ``alone`` holds too.
-    """
-
-    state: Path
-    alone: Callable[[str, dict[str, Any], bool], Any]
-    busy: type[Exception]
-    patience: float = PATIENCE
-    speak: Speak[Any] | None = None
-
-    def call(self, operation: str, arguments: dict[str, Any]) -> Any:
-        """Return the operation's result, however often the server comes and goes.
-
-        Raises `OperationFailed`, and whatever ``speak`` raises.
-        """
-        deadline = time.monotonic() + self.patience
-        repeated = False
-        while True:
-            try:
-                return self._ask(operation, arguments, repeated)
-            except ServerDied:
-                repeated = True
-                deadline = time.monotonic() + self.patience
-            except NoServer:
-                pass
-            if self.speak and repeated and time.monotonic() < deadline:
-                time.sleep(0.05)  # what takes long may not keep the next server from starting
-                continue
-            try:
-                return self._do(operation, arguments, repeated)
-            except self.busy as problem:
-                if time.monotonic() > deadline:
-                    raise OperationFailed(f"{problem}, and does not answer") from None
-            time.sleep(0.05)
-
-    def _ask(self, operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
-        if self.speak is None:
-            return ask(self.state, operation, arguments, repeated)
-        with _connected(self.state) as channel:
-            return converse(channel, operation, arguments, repeated, self.speak)
-
-    def _do(self, operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
-        try:
-            return self.alone(operation, arguments, repeated)
-        except OSError as problem:
-            if self.speak:  # whose files they may be
-                raise
-            raise _not_allowed(problem, self.state) from problem

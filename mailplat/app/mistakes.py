@@ -6,13 +6,17 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
-from pydantic_core import ErrorDetails
 
 from mailplat.app import toml
 from mailplat.app.changed import what_became_of
-from mailplat.plugin import Settings
+
+if TYPE_CHECKING:  # a command that a server answers knows its mistakes without pydantic
+    from pydantic_core import ErrorDetails
+
+    from mailplat.plugin import Settings
 
 
 @attrs.frozen(order=True)

@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, create_model
 from zope.interface.interface import InterfaceClass
 
+from mailplat.app.whereabouts import STATE
 from mailplat.directory.allowances import QuotaSettings
 from mailplat.interfaces import (
     IContentStore,
@@ -68,7 +69,7 @@ class HouseSettings(Settings):
         description="What the server calls itself in greetings and trace fields.",
     )
     state: Location = Field(
-        Path("state"),
+        Path(STATE),
         validate_default=True,
         description="The folder that everything durable lies in.",
     )

@@ -15,6 +15,7 @@ from mailplat.app.config import Configuration
 from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.registry import Registry
 from mailplat.app.tables import DatabaseSettings
+from mailplat.app.whereabouts import state_of
 from mailplat.app.wiring import mistakes_in
 from mailplat.mail.errors import StoreFailed
 from mailplat.sql import Step, Upgrade, outlook, steps_of
@@ -60,7 +61,7 @@ def look(file: Path, registry: Registry) -> Outlook:
         configuration = config.read(file, registry)
     except BadConfiguration as bad:
         found = Outlook(problems=tuple(map(str, bad.mistakes)))
-        state = config.state_of(file)
+        state = state_of(file)
         return attrs.evolve(found, upgrades=_in_usual_places(state)) if state else found
     notes = tuple(map(str, notes_on(configuration.source)))
     problems = [str(one) for one in mistakes_in(configuration)]

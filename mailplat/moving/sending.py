@@ -32,7 +32,7 @@ Said = tuple[dict[str, Any], bytes]
 
 
 class Line(Protocol):
-    """The way to the house (`mailplat.app.conversation.Channel`)."""
+    """The way to the house (`mailplat.app.asking.Channel`)."""
 
     def ask(self, head: dict[str, Any], octets: bytes = b"") -> Said:
         """Say something and hear the answer."""

@@ -13,16 +13,9 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.threads import deferToThread  # noqa: TID251 - clients that block
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
-from mailplat.app import control
-from mailplat.app.control import (
-    BadRequest,
-    Caller,
-    NoServer,
-    OperationFailed,
-    ServerDied,
-    ask,
-    listen,
-)
+from mailplat.app import asking, control
+from mailplat.app.asking import SOCKET, Caller, NoServer, OperationFailed, ServerDied, ask
+from mailplat.app.control import BadRequest, listen
 from mailplat.app.lock import Lock, Locked
 from mailplat.mail.errors import AlreadyExists, ShuttingDown
 
@@ -44,7 +37,7 @@ async def test_an_operation_is_asked_for_and_answered(reactor: Any, tmp_path: Pa
     for operation, text in (("refuse", "it is there already"), ("break", "ZeroDivisionError")):
         with pytest.raises(OperationFailed, match=text):
             await deferToThread(ask, tmp_path, operation, {}, False)
-    assert (tmp_path / control.SOCKET).stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / SOCKET).stat().st_mode & 0o777 == 0o600
     await maybeDeferred(port.stopListening)
     with pytest.raises(NoServer):
         ask(tmp_path, "do", {}, False)
@@ -79,7 +72,7 @@ async def test_nonsense_harms_nobody(
 
     def send() -> bytes:
         with socket.socket(socket.AF_UNIX) as channel:
-            channel.connect(str(tmp_path / control.SOCKET))
+            channel.connect(str(tmp_path / SOCKET))
             try:
                 channel.sendall(octets)
                 return channel.recv(1000)
@@ -109,7 +102,7 @@ async def test_who_says_or_hears_only_half_is_not_waited_for(
     monkeypatch.setattr(control, "SAID_WITHIN", 0.05)
     port = listen(reactor, tmp_path, much)
     with socket.socket(socket.AF_UNIX) as channel:
-        channel.connect(str(tmp_path / control.SOCKET))
+        channel.connect(str(tmp_path / SOCKET))
         channel.sendall(octets)
         end = select.poll()
         end.register(channel, 0)  # nothing but its end
@@ -133,7 +126,7 @@ def test_a_server_that_died_is_noticed(tmp_path: Path, monkeypatch: pytest.Monke
     def dying(*_: object) -> Any:
         raise answers.pop(0)
 
-    monkeypatch.setattr(control, "ask", dying)
+    monkeypatch.setattr(asking, "ask", dying)
     busy = [Locked("somebody else has it")]
 
     def soon_alone(operation: str, arguments: dict[str, Any], repeated: bool) -> Any:
@@ -170,7 +163,7 @@ async def test_a_closed_socket_is_said_plainly(
     def forbidden(*_: object) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(control, "_short", forbidden)  # root may open any
+    monkeypatch.setattr(asking, "address_of", forbidden)  # root may open any
     with pytest.raises(OperationFailed, match="Permission denied; try as the owner of"):
         await deferToThread(ask, tmp_path, "do", {}, False)
 

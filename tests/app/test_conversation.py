@@ -12,19 +12,19 @@ from twisted.internet.testing import StringTransport
 from twisted.internet.threads import deferToThread  # noqa: TID251 - clients that block
 
 from mailplat.app import conversation
-from mailplat.app.control import SOCKET, Caller, listen
-from mailplat.app.conversation import (
+from mailplat.app.asking import (
     FRONT,
+    SOCKET,
+    Caller,
     Channel,
-    Conversation,
     OperationFailed,
     Said,
     ServerDied,
-    Talk,
     framed,
-    serve,
     speak_over,
 )
+from mailplat.app.control import listen
+from mailplat.app.conversation import Conversation, Talk, serve
 from mailplat.app.lock import Locked
 from mailplat.mail.errors import DiskFull, ShuttingDown
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mailplat.app import control
+from mailplat.app import asking
 from mailplat.testing.programs import NotStarted, Program, wait_until
 
 PORTAL = '''
@@ -298,14 +298,14 @@ def test_keys_that_need_a_restart_are_named(server: Program, folder: Path) -> No
     assert not (folder / "elsewhere").exists()
     with talk(server) as channel:
         assert channel.recv(5) == b"howdy"
-    said = control.ask(folder / "state", "domain.list", {}, False)
+    said = asking.ask(folder / "state", "domain.list", {}, False)
     assert said == [{"name": "example.org"}]
 
 
 def test_an_operation_that_is_not_known_is_refused(server: Program, folder: Path) -> None:
     for operation, arguments in (("domain.paint", {}), ("domain.list", {"colour": 1})):
-        with pytest.raises(control.OperationFailed, match=operation):
-            control.ask(folder / "state", operation, arguments, False)
+        with pytest.raises(asking.OperationFailed, match=operation):
+            asking.ask(folder / "state", operation, arguments, False)
     assert "Traceback" not in server.output()
 
 

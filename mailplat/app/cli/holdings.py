@@ -10,10 +10,21 @@ from typing import Any
 import click
 
 from mailplat.app.cli.commands import as_json, on_a_house, say
+from mailplat.app.cli.elsewhere import Elsewhere
 from mailplat.app.cli.places import Office
 
 
-@click.command()
+@click.group(
+    cls=Elsewhere,
+    commands_elsewhere={
+        "migrate": ("moving:migrate", "Bring one store up to date with another.")
+    },
+)
+def store() -> None:
+    """Where mail is kept."""
+
+
+@store.command()
 @click.option("--mailboxes", is_flag=True, help="One line for each mailbox, not each account.")
 @as_json
 @on_a_house
@@ -41,7 +52,7 @@ def usage(office: Office, mailboxes: bool, as_json: bool) -> None:
             )
 
 
-@click.command()
+@store.command()
 @as_json
 @on_a_house
 def examine(office: Office, as_json: bool) -> None:

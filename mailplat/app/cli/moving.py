@@ -12,9 +12,9 @@ from typing import Any
 import attrs
 import click
 
+from mailplat.app.asking import Channel, Speak
 from mailplat.app.cli.commands import as_json, fail, on_a_house, password_of, password_stdin
 from mailplat.app.cli.places import Office
-from mailplat.app.conversation import Channel, Speak
 from mailplat.mail.errors import NotPermitted
 from mailplat.mail.limits import MIB
 from mailplat.mail.mailbox import proper_name
@@ -243,12 +243,7 @@ def export_mail(
         sys.exit(1)
 
 
-@click.group()
-def store() -> None:
-    """Where mail is kept."""
-
-
-@store.command()
+@click.command()
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
 @as_json

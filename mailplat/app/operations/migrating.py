@@ -13,7 +13,8 @@ from typing import Any
 
 import attrs
 
-from mailplat.app.conversation import Conversation, Said
+from mailplat.app.asking import Said
+from mailplat.app.conversation import Conversation
 from mailplat.app.operations.desk import Desk
 from mailplat.app.reading import DAMAGED, batches
 from mailplat.interfaces import IAccount, IMailStore, IRestorable

@@ -1,0 +1,153 @@
+"""``mailplat restore`` and ``mailplat upgrade``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mailplat.app import upgrading
+from mailplat.app.asking import OperationFailed
+from mailplat.app.cli.commands import as_json, configuration_file, fail
+from mailplat.app.cli.keeping import folder, size_shown
+from mailplat.app.cli.places import Office
+from mailplat.app.keeping.manifest import Backup
+from mailplat.app.keeping.restoring import check as check_backup
+from mailplat.app.keeping.restoring import restore as put_back
+from mailplat.app.lock import Locked
+from mailplat.app.mistakes import BadConfiguration
+from mailplat.app.registry import discover
+from mailplat.app.whereabouts import state_of
+from mailplat.mail.errors import MailError
+
+
+@click.command()
+@click.argument("target", type=folder)
+@click.option("--generation", default="", metavar="G", help="Which one; else the newest.")
+@click.option("--list", "is_list", is_flag=True, help="List the generations.")
+@click.option("--check", "is_check", is_flag=True, help="Only see whether all of it is sound.")
+@click.option("--into", type=folder, metavar="STATE", help="An empty state folder.")
+@click.option(
+    "--nothing-served",
+    is_flag=True,
+    help="No client saw mail that came after the backup: mailboxes keep their UIDVALIDITY.",
+)
+@click.option("--account", default="", metavar="A", help="Only put back this account's mail.")
+@click.option("--mailbox", default="", metavar="M", help="With --account: only this mailbox.")
+@click.option(
+    "--below",
+    default="Restored",
+    show_default=True,
+    metavar="M",
+    help="With --account: the mailbox below which it is put.",
+)
+@as_json
+@click.pass_context
+def restore(context: click.Context, /, target: Path, as_json: bool, **chosen: Any) -> None:
+    """Put back what TARGET holds: a whole house, or the mail of one account.
+
+    A whole house is put into an empty state folder, the configured one or STATE, while no
+    server runs.  One account's mail is added to it, below Restored/, while the server
+    goes on.
+    """
+    if chosen["mailbox"] and not chosen["account"]:
+        fail("--mailbox needs --account")
+    try:
+        result = _restored(context, Backup(target.absolute()), **chosen)
+    except (MailError, OperationFailed, BadConfiguration, Locked, OSError) as problem:
+        fail(str(problem))
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        for line in _lines(result):
+            click.echo(line)
+    if any(box["failed"] for box in result.get("mailboxes", ())):
+        sys.exit(1)
+
+
+@click.command()
+@click.option("--check", "is_check", is_flag=True, required=True, help="Say it, do nothing.")
+@as_json
+@click.pass_context
+def upgrade(context: click.Context, /, is_check: bool, as_json: bool) -> None:
+    """Say what this version would change when it starts: tables, and the configuration.
+
+    A server of an earlier version may be running meanwhile.  The upgrade itself is done
+    by the start.  The exit status is 1 where this version would not start.
+    """
+    found = upgrading.look(configuration_file(context), discover())
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), indent=2))
+    else:
+        click.echo("\n".join(found.lines()))
+    if found.problems:
+        sys.exit(1)
+
+
+def _restored(
+    context: click.Context,
+    kept: Backup,
+    *,
+    generation: str,
+    is_list: bool,
+    is_check: bool,
+    into: Path | None,
+    nothing_served: bool,
+    account: str,
+    mailbox: str,
+    below: str,
+) -> dict[str, Any]:
+    if is_list:
+        if not kept.generations():
+            fail(f"there is no backup in {kept.folder}")
+        return {"generations": [_row(kept, name) for name in kept.generations()]}
+    manifest = kept.manifest(generation)
+    if is_check:
+        check_backup(kept, manifest)
+        return {"sound": manifest.generation}
+    if account:
+        found: dict[str, Any] = Office(configuration_file(context)).call(
+            "house.restore",
+            target=str(kept.folder),
+            account=account,
+            mailbox=mailbox,
+            generation=manifest.generation,
+            into=below,
+        )
+        return found
+    state = into or state_of(configuration_file(context))
+    if state is None:
+        fail("the configuration names no state folder; --into says where")
+    return put_back(kept, manifest, state.absolute(), nothing_served=nothing_served)
+
+
+def _row(kept: Backup, name: str) -> dict[str, Any]:
+    try:
+        found = kept.manifest(name)
+    except MailError as problem:
+        return {"generation": name, "problem": str(problem)}
+    return {"generation": name, "files": len(found.files), "size": found.size}
+
+
+def _lines(result: dict[str, Any]) -> list[str]:
+    if "generations" in result:
+        return [
+            f"{row['generation']}  {row.get('problem') or size_shown(row['size'])}"
+            for row in result["generations"]
+        ]
+    if "sound" in result:
+        return [f"{result['sound']} is sound"]
+    if "mailboxes" in result:
+        return [
+            line
+            for box in result["mailboxes"]
+            for line in (f"{box['mailbox']}: {box['messages']} messages", *box["failed"])
+        ]
+    what = f"{result['files']} files, {size_shown(result['size'])}"
+    return [
+        f"{result['generation']} is in {result['state']}: {what}",
+        f"The configuration and certificates of then are in {result['configuration']}.",
+    ]

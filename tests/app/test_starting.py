@@ -1,0 +1,106 @@
+"""Whoever asks a running server, or for help, imports no house."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from mailplat.app.cli import main
+from mailplat.app.cli.addresses import domain
+from mailplat.app.cli.elsewhere import Elsewhere
+from mailplat.app.cli.holdings import store
+from mailplat.testing.programs import House
+
+HEAVY = [
+    *("OpenSSL", "apsw", "argon2", "asyncio", "cryptography", "dns", "imapclient", "psycopg"),
+    *("pydantic", "twisted", "zope.interface"),
+]
+"""What a command has no need of while a server answers it."""
+
+IMPORTED = """
+import json, sys
+from mailplat.app.cli import main
+heavy, commands = json.load(sys.stdin)
+found = {}
+for words in commands:
+    try:
+        main(words)
+    except SystemExit as ended:
+        assert not ended.code, words
+    found[" ".join(words)] = [name for name in heavy if name in sys.modules]
+print()
+print(json.dumps(found))
+"""
+
+
+def imported_by(*commands: Sequence[str]) -> dict[str, list[str]]:
+    """Run commands in one process; return what is imported of what is heavy after each."""
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED],
+        input=json.dumps([HEAVY, commands]),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_help_imports_no_house() -> None:
+    commands = [
+        "",
+        "account",
+        "account add",
+        "alias add",
+        "domain",
+        "backup",
+        "status",
+        "store",
+    ]
+    found = imported_by(*([*words.split(), "--help"] for words in commands))
+    assert not any(found.values()), found
+
+
+def test_a_server_is_asked_without_a_house(tmp_path: Path) -> None:
+    house = House(tmp_path / "house")
+    house.make({"alice": "secret"})
+    commands = [
+        *("status", "account list", "account quota alice@example.org", "domain list"),
+        *(
+            "account disable alice@example.org",
+            "alias list",
+            "alias add a@example.org alice@example.org",
+        ),
+        *("mime show text/plain", "store usage", "undelete alice@example.org --list", "verify"),
+        f"backup {tmp_path / 'backup'}",
+    ]
+    with house.start():
+        found = imported_by(*(["--config", str(house.config), *c.split()] for c in commands))
+    assert not any(found.values()), found
+
+
+@pytest.mark.parametrize("group", [main, store, domain], ids=lambda group: group.name)
+def test_a_list_of_commands_says_what_each_does(group: click.Group) -> None:
+    assert isinstance(group, Elsewhere)
+    listed = CliRunner().invoke(group, ["--help"]).output.partition("Commands:\n")[2]
+    lines = {line.split()[0]: line for line in listed.splitlines()}
+    context = click.Context(group)
+    assert list(lines) == group.list_commands(context)
+    for name, (_, words) in group.commands_elsewhere.items():
+        command = group.get_command(context, name)
+        assert command
+        assert command.name == name
+        assert lines[name].endswith(f"  {words}")  # on one line
+
+
+def test_a_command_that_is_not_there_is_said_so() -> None:
+    done = CliRunner().invoke(main, ["statsu"])
+    assert done.exit_code == 2
+    assert "No such command 'statsu'" in done.output
