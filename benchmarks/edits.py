@@ -15,12 +15,12 @@ from itertools import pairwise
 
 import attrs
 
+from mailplat.mail.canonical import BodyHash, Canonicalization
 from mailplat.mail.content import Content, Joined, Octets
 from mailplat.mail.edit import Edits
 from mailplat.mail.header import Header
 from mailplat.mail.limits import KIB, MIB
 from mailplat.mail.message import Message
-from mailplat.mail.signatures import BodyHash, Canonicalization
 
 CHUNK = 256 * KIB
 _LINE = b64encode(bytes(range(57))) + b"\r\n"

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from twisted.internet.threads import deferToThread  # noqa: TID251 - clients that block
 
+from mailplat.mail.canonical import BodyHash, Canonicalization
 from mailplat.mail.content import whole
 from mailplat.mail.header import Header, body_begins
 from mailplat.mail.message import Message
 from mailplat.mail.multipart import text_part
-from mailplat.mail.signatures import BodyHash, Canonicalization
 from mailplat.pytest_plugin import PASSWORD, SocketHouse
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

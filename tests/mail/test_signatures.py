@@ -13,16 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
+from mailplat.mail.canonical import BodyHash, Canonicalization
 from mailplat.mail.content import Content, Joined, Octets
 from mailplat.mail.edit import Edits
 from mailplat.mail.header import Header
-from mailplat.mail.signatures import (
-    BodyHash,
-    Canonicalization,
-    body_hashes,
-    broken_by,
-    signatures_of,
-)
+from mailplat.mail.signatures import body_hashes, broken_by, signatures_of
 from mailplat.testing.cuts import cuttings
 
 T = TypeVar("T")
