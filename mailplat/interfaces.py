@@ -21,11 +21,17 @@ from types import TracebackType
 from typing import Protocol, TypeVar
 
 import attrs
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.interfaces import (
+    IProtocolFactory,
+    IReactorTCP,
+    IReactorTime,
+    IReactorUDP,
+)
 from zope.interface import Attribute, Interface, classImplements
 
 from mailplat.mail.address import Address
 from mailplat.mail.content import Content, Excerpt, Joined, Octets
+from mailplat.mail.dns import Answer, ResourceRecord
 from mailplat.mail.envelope import Envelope
 from mailplat.mail.mailbox import (
     Appended,
@@ -82,6 +88,7 @@ from mailplat.facets import (  # one door for all: they are imported from here
 # isort: on
 
 E = TypeVar("E")
+R = TypeVar("R", bound=ResourceRecord)
 
 
 @attrs.frozen
@@ -240,11 +247,19 @@ class IDirectory(Interface):
 # Names and types.
 
 
+class INetwork(IReactorTCP, IReactorUDP, IReactorTime):
+    """The reactor, for those who speak to other hosts."""
+
+
 class IResolver(Interface):
     """Answers questions of the DNS, and says whether DNSSEC proved the answer."""
 
-    def lookup(name: str, kind: str) -> Awaitable[object]:
-        """Return the records of one type; a `MailError` says if trying again helps."""
+    def lookup(name: str, kind: type[R]) -> Awaitable[Answer[R]]:
+        """Return the records of one type, aliases followed; that there are none is an answer.
+
+        Raises `LookupFailed` where there is no answer now, and `NoSuchDomain` for
+        what can't be a name.  Aliases are not followed to answer for `Cname`.
+        """
 
 
 class IMediaTypes(Interface):

@@ -18,12 +18,12 @@ from mailplat.app.databases import make_database
 from mailplat.app.lock import Lock
 from mailplat.bus import Bus
 from mailplat.files import Disk
-from mailplat.interfaces import IBus, WallClock
+from mailplat.interfaces import IBus, INetwork, WallClock
 from mailplat.sql import Database, SqliteDatabase
 from mailplat.workers import IReactorOfWorkers, Workers
 
 
-class IReactor(IReactorCore, IReactorOfWorkers, IReactorSocket):
+class IReactor(IReactorCore, IReactorOfWorkers, IReactorSocket, INetwork):
     """What the application asks of the reactor."""
 
 

@@ -41,6 +41,7 @@ from mailplat.plugin import (
 )
 from mailplat.portals.login import LoginSettings
 from mailplat.portals.tls import TlsSettings
+from mailplat.resolver.servers import ResolverSettings
 from mailplat.store.settings import RetentionSettings
 
 
@@ -208,6 +209,7 @@ TABLES: dict[str, type[Settings]] = {
     "login": LoginSettings,
     "mime": MimeSettings,
     "quota": QuotaSettings,
+    "resolver": ResolverSettings,
     "retention": RetentionSettings,
     "tls": TlsSettings,
 }

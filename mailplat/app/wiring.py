@@ -34,7 +34,9 @@ from mailplat.interfaces import (
     IAllowances,
     IBus,
     IMediaTypes,
+    INetwork,
     IPipeline,
+    IResolver,
     ITextReader,
     WallClock,
 )
@@ -49,6 +51,8 @@ from mailplat.portals.login import Logins, LoginSettings
 from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.service import PortalSettings
 from mailplat.portals.tls import Certificates, TlsSettings
+from mailplat.resolver.resolver import Resolver
+from mailplat.resolver.servers import ResolverSettings
 from mailplat.sql import Database
 from mailplat.store.search.indexer import SearchFile
 from mailplat.store.settings import RetentionSettings
@@ -68,6 +72,7 @@ def build(
         House: House(configuration.house.hostname, foundation.state),
         Limits: descriptors.within_reach(configuration.table(LimitsSettings).limits()),
         IReactorTime: foundation.reactor,
+        INetwork: foundation.reactor,
         WallClock: foundation.wall,
         Workers: foundation.workers,
         Disk: foundation.disk,
@@ -197,6 +202,14 @@ def _house_parts(configuration: Configuration) -> Iterator[Part]:
     )
     if configuration.pipelines:
         yield Part(name="warner", provides=(Warner,), maker=Warner, path=("quota",))
+    yield Part(
+        name="resolver",
+        provides=(IResolver,),
+        maker=Resolver,
+        settings=configuration.table(ResolverSettings),
+        path=("resolver",),
+        optional=True,
+    )
     yield _house_part("doorkeeper", Doorkeeper)
     yield _house_part("attendance", Attendance)
     yield Part(name="spool", provides=(Spool,), maker=_spool, path=("spool",))
@@ -269,6 +282,7 @@ KINDS: dict[object, object] = dict.fromkeys(
         House,
         Limits,
         IReactorTime,
+        INetwork,
         WallClock,
         Workers,
         Disk,

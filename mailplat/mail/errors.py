@@ -181,6 +181,24 @@ class NoRoute(MailError):
     status = Status(5, 4, 4)
 
 
+class NoSuchDomain(MailError):
+    """The DNS says that there is no such domain, or can't have any of that name."""
+
+    status = Status(5, 1, 2)
+
+
+class NoMailTaken(MailError):
+    """The domain says that it takes no mail at all (RFC 7505)."""
+
+    status = Status(5, 1, 10)
+
+
+class LookupFailed(MailError):
+    """The DNS gave no answer; it may give one later."""
+
+    status = Status(4, 4, 3)
+
+
 class SenderNotAllowed(MailError):
     """This login may not use this reverse-path."""
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 from zope.interface import implementer
 
-from mailplat.interfaces import IAddressedContents, IBus, IContent, IContentStore
+from mailplat.interfaces import (
+    IAddressedContents,
+    IBus,
+    IContent,
+    IContentStore,
+    IResolver,
+    R,
+)
 from mailplat.mail.content import Content, Octets, whole
-from mailplat.mail.errors import NoSuchMessage, StoreFailed
+from mailplat.mail.dns import Answer, Cname, ResourceRecord, name_of
+from mailplat.mail.errors import LookupFailed, MailError, NoSuchMessage, StoreFailed
 from mailplat.mail.mailbox import NewMessage
 from mailplat.mail.people import AccountId
 from mailplat.mail.summary import summarise
@@ -107,3 +115,36 @@ class FakeContents:
 
     def address(self, key: str) -> bytes:
         return sha256(self.kept.get(key, b"")).digest()
+
+
+@implementer(IResolver)
+@attrs.define
+class FakeResolver:
+    """Knows what it was told, and remembers in ``asked`` what it was asked.
+
+    ``records`` are by name and type; a `MailError` among them is raised.  ``proven``
+    are the names that DNSSEC vouches for, ``ttl`` is that of every answer.
+    """
+
+    records: dict[tuple[str, type[ResourceRecord]], Sequence[Any] | MailError] = attrs.field(
+        factory=dict
+    )
+    proven: set[str] = attrs.field(factory=set)
+    ttl: float = 300.0
+    asked: list[tuple[str, str]] = attrs.field(factory=list)
+
+    async def lookup(self, name: str, kind: type[R]) -> Answer[R]:
+        name = name_of(name)
+        self.asked.append((name, kind.__name__))
+        proven = name in self.proven
+        for _ in range(8):
+            found = self.records.get((name, kind), ())
+            alias = () if kind is Cname else self.records.get((name, Cname), ())
+            if isinstance(found, MailError):
+                raise found
+            if found or isinstance(alias, MailError) or not alias:
+                exists = any(known == name for known, _ in self.records)
+                return Answer(name, tuple(found), self.ttl, proven, exists)
+            name = alias[0].name
+            proven = proven and name in self.proven
+        raise LookupFailed("aliases without an end")

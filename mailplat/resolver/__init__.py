@@ -1,0 +1,1 @@
+"""DNS answers with their proof, and a bounded cache of them."""
