@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import Enum, Flag, auto
 
 import attrs
@@ -34,6 +35,18 @@ class Notify(Flag):
 
 
 @attrs.frozen
+class DeliverBy:
+    """By when the sender wants a message delivered (RFC 2852 section 4).
+
+    What is late ``returns``, or else goes on and the sender hears that it is late.
+    """
+
+    at: datetime
+    returns: bool = False
+    trace: bool = False
+
+
+@attrs.frozen
 class OriginalRecipient:
     """An address as first written, of a type such as ``rfc822`` (RFC 3461 section 4.2)."""
 
@@ -61,7 +74,9 @@ class Envelope:
 
     ``sender`` is None for the null reverse-path ``<>``.  ``returns`` and
     ``envelope_id`` (decoded) are what the sender asked to have in reports, or
-    None and nothing (RFC 3461 sections 4.3 and 4.4).
+    None and nothing (RFC 3461 sections 4.3 and 4.4).  ``release_at`` is before when
+    it is not to be sent (RFC 4865), ``priority`` from -9 to 9 (RFC 6710), and what
+    ``requires_tls`` goes by no way that isn't proven (RFC 8689).
     """
 
     sender: Address | None
@@ -71,6 +86,10 @@ class Envelope:
     declared_size: int | None = None  # octets, of the SIZE parameter (RFC 1870)
     returns: Return | None = None
     envelope_id: str = ""
+    release_at: datetime | None = None
+    deliver_by: DeliverBy | None = None
+    priority: int = 0
+    requires_tls: bool = False
 
     def with_recipient(self, recipient: Recipient) -> Envelope:
         """Return this envelope with one recipient more."""

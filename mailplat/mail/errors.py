@@ -136,6 +136,12 @@ class EncryptionRequired(MailError):
     status = Status(5, 7, 11)
 
 
+class ProofRequired(MailError):
+    """The message may go only by ways that are proven, and the next host has none (RFC 8689)."""
+
+    status = Status(5, 7, 30)
+
+
 class TlsUnavailable(MailError):
     """TLS can't be started for a passing reason (RFC 3207 section 4)."""
 
@@ -230,6 +236,12 @@ class MessageTooLarge(MailError):
     """The message is, or says it will be, larger than we take (RFC 1870)."""
 
     status = Status(5, 3, 4)
+
+
+class BodyNotTaken(MailError):
+    """The next host takes no such octets, and they can't be written as others (RFC 6152)."""
+
+    status = Status(5, 6, 3)
 
 
 class HeaderTooLarge(MailError):

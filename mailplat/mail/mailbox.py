@@ -428,11 +428,20 @@ class Delivery:
 
 @attrs.frozen
 class Outcome:
-    """What became of one recipient's copy; ``detail`` is for the log."""
+    """What became of one recipient's copy; ``detail`` is for the log.
+
+    Where another host had a say, ``remote`` is its name, ``reply`` its words with the
+    code before them, and ``relayed`` says that it took the copy over; if it also
+    ``reports`` success to the sender, we don't (RFC 3461 section 5.2).
+    """
 
     status: Status
     detail: str = ""
     error: Exception | None = attrs.field(default=None, eq=False)
+    remote: str = ""
+    reply: str = ""
+    relayed: bool = False
+    reports: bool = False
 
     @classmethod
     def failed(cls, error: Exception) -> Outcome:

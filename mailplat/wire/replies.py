@@ -77,6 +77,7 @@ WORDS: dict[type[Exception], Words] = {
     errors.UnknownMechanism: Words(504, "CANNOT", "", "forbidden", "Mechanism not offered here"),
     errors.EncryptionRequired: Words(530, "PRIVACYREQUIRED", "AUTH", "forbidden", "Start TLS first",
                                      {Moment.LOGIN: 538}),
+    errors.ProofRequired: Words(550, "PRIVACYREQUIRED", "SYS/PERM", "forbidden", "No proven way leads there"),
     errors.TlsUnavailable: Words(454, "UNAVAILABLE", "SYS/TEMP", "serverUnavailable", "TLS is not available now"),
 
     errors.BadAddress: Words(501, "CANNOT", "SYS/PERM", "invalidArguments", "Not an address"),
@@ -95,6 +96,7 @@ WORDS: dict[type[Exception], Words] = {
                            {Moment.CONTENT: 554}),
 
     errors.MessageTooLarge: Words(552, "TOOBIG", "SYS/PERM", "tooLarge", "Message too large"),
+    errors.BodyNotTaken: Words(554, "CANNOT", "SYS/PERM", "invalidEmail", "Such octets are not taken there"),
     errors.HeaderTooLarge: Words(554, "TOOBIG", "SYS/PERM", "tooLarge", "Header too large"),
     errors.BadContent: Words(554, "CANNOT", "SYS/PERM", "invalidEmail", "Message malformed"),
     errors.RoutingLoop: Words(554, "CANNOT", "SYS/PERM", "forbidden", "Routing loop"),
