@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
 from mailplat.workers.children import Allowance, ChildFailed, Children, IReactorOfChildren
+from mailplat.workers.rounds import Rounds
 from mailplat.workers.threads import Bench, Crew, Job, PlainBench
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "IReactorOfWorkers",
     "Job",
     "PlainBench",
+    "Rounds",
     "Workers",
 ]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -24,7 +25,7 @@ from mailplat.mail.people import AccountId
 from mailplat.plugin import ConfigError, Settings
 from mailplat.store.contents.packing import CODECS, FRAME
 from mailplat.store.contents.shelves import Shelves, Writing, digest_in
-from mailplat.workers import Workers
+from mailplat.workers import Rounds, Workers
 
 
 class ContentFilesSettings(Settings):
@@ -66,6 +67,7 @@ class ContentFiles:
         self._shelves = Shelves(disk, self.folder, codec)
         self._sync = workers.syncs.ask
         self._ask = workers.files.ask
+        self._keeping: Rounds[bytes, str] = Rounds(self._keep_each)
 
     async def prepare(self) -> None:
         """Make the folder where there is none, but not those around it.
@@ -83,7 +85,7 @@ class ContentFiles:
 
     async def add(self, _account: AccountId, content: Content) -> str:
         if content.size <= FRAME:
-            return await self._sync(self._shelves.keep, await whole(content))
+            return await self._keeping.ask(await whole(content))
         writing = await self._sync(self._shelves.begin, content.size)
         try:
             async for octets in chunks(content, FRAME):
@@ -113,6 +115,9 @@ class ContentFiles:
 
     async def used(self) -> tuple[int, int]:
         return await self._ask(self._shelves.used)
+
+    def _keep_each(self, contents: Sequence[bytes]) -> Deferred[list[str | Exception]]:
+        return self._sync(self._shelves.keep_each, contents)
 
     def _give_up(self, writing: Writing) -> None:
         left = self._ask(self._shelves.give_up, writing)

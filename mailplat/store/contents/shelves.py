@@ -14,7 +14,7 @@ import fcntl
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -24,7 +24,7 @@ import attrs
 
 from mailplat.files import Disk, File, FolderSyncs
 from mailplat.mail.content import CHUNK
-from mailplat.mail.errors import DiskFull, InUse, NoSuchMessage, StoreFailed
+from mailplat.mail.errors import DiskFull, InUse, MailError, NoSuchMessage, StoreFailed
 from mailplat.store.contents.packing import BY_SUFFIX, Codec, Packer, pack, unpacked
 
 if TYPE_CHECKING:
@@ -61,6 +61,24 @@ class Writing:
     packer: Packer | None = None
     suffix: str = ""
     begun: bool = False
+
+
+@attrs.define
+class Draft:
+    """A content that is written at once, and what kept it from being durable."""
+
+    octets: bytes
+    name: str
+    file: File | None = None
+    problem: MailError | None = None
+
+    def take(self, step: Callable[[Draft], None]) -> None:
+        """Take the next step, unless an earlier one went wrong."""
+        try:
+            if not self.problem:
+                step(self)
+        except MailError as problem:
+            self.problem = problem
 
 
 class Shelves:
@@ -103,26 +121,46 @@ class Shelves:
 
     # Adding.
 
-    def keep(self, octets: bytes) -> str:
-        """Keep a content durably; return its key."""
+    def keep_each(self, contents: Sequence[bytes]) -> list[str | Exception]:
+        """Keep contents durably, each for itself; return their keys, or what went wrong."""
+        drafts = [self._drafted(octets) for octets in contents]
+        for step in (self._write, self._sync):
+            for draft in drafts:
+                draft.take(step)
+        for shelf in sorted({draft.file.path.parent for draft in drafts if draft.file}):
+            try:
+                self._syncs.sync(shelf)
+            except MailError as problem:
+                for draft in drafts:
+                    draft.problem = draft.problem or problem
+        return [self._kept(draft) for draft in drafts]
+
+    def _drafted(self, octets: bytes) -> Draft:
         digest = sha256(octets).hexdigest()
         suffix = ""
         if self._codec:
             packed = pack(self._codec, octets)
             if len(packed) < len(octets):
                 octets, suffix = packed, self._codec.suffix
-        self._insist_on_room(len(octets))
-        shelf = self._shelf_for_one()
-        path = shelf / f"{digest}-{_chance()}{suffix}"
-        try:
-            with self._disk.create(path) as file:
-                self._disk.write(file, octets)
-                self._disk.sync(file)
-            self._syncs.sync(shelf)
-        except BaseException:
-            self._disk.unlink(path)
-            raise
-        return self._key(path)
+        return Draft(octets, f"{digest}-{_chance()}{suffix}")
+
+    def _write(self, draft: Draft) -> None:
+        self._insist_on_room(len(draft.octets))
+        draft.file = self._disk.create(self._shelf_for_one() / draft.name)
+        self._disk.write(draft.file, draft.octets)
+
+    def _sync(self, draft: Draft) -> None:
+        assert draft.file
+        self._disk.sync(draft.file)
+
+    def _kept(self, draft: Draft) -> str | Exception:
+        if draft.file:
+            draft.file.close()
+            if not draft.problem:
+                return self._key(draft.file.path)
+            self._disk.unlink(draft.file.path)
+        assert draft.problem
+        return draft.problem
 
     def begin(self, size: int) -> Writing:
         """Begin a content that comes in pieces of `FRAME` octets; a name says that it does."""

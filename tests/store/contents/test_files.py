@@ -35,7 +35,7 @@ from mailplat.testing.disk import (
 from mailplat.testing.fakes import FakeContent, FakeContents
 from mailplat.testing.fixtures import async_fixture, async_yield_fixture
 from mailplat.testing.workers import ChildrenAtOnce, CrewAtOnce
-from mailplat.workers import Workers
+from mailplat.workers import Rounds, Workers
 
 
 def house(folder: Path) -> House:
@@ -80,6 +80,7 @@ class TestFiles(ContentsContract):
         other = ContentFiles.__new__(ContentFiles)
         other.__dict__.update(contents.__dict__)
         other._shelves = shelves.Shelves(Disk(), contents.folder, shelves_of._codec)
+        other._keeping = Rounds(other._keep_each)
         await other.prepare()
         return other
 
