@@ -30,9 +30,11 @@ from twisted.internet.interfaces import (
 from zope.interface import Attribute, Interface, classImplements
 
 from mailplat.mail.address import Address
+from mailplat.mail.canonical import RELAXED, Style
 from mailplat.mail.content import Content, Excerpt, Joined, Octets
 from mailplat.mail.dns import Answer, ResourceRecord
 from mailplat.mail.envelope import Envelope
+from mailplat.mail.header import Header
 from mailplat.mail.mailbox import (
     Appended,
     Batch,
@@ -259,6 +261,21 @@ class IResolver(Interface):
 
         Raises `LookupFailed` where there is no answer now, and `NoSuchDomain` for
         what can't be a name.  Aliases are not followed to answer for `Cname`.
+        """
+
+
+class ISigner(Interface):
+    """Signs messages by DKIM for the domains whose keys the house has."""
+
+    def domain_for(domain: str) -> str:
+        """Return the nearest domain, itself or above it, that has a key; empty if none has."""
+
+    def signed(
+        domain: str, header: Header, content: Content, style: Style = RELAXED
+    ) -> Awaitable[Sequence[bytes]]:
+        """Return a field for each key of a domain, to be put on top of the message.
+
+        Raises `BadContent` for a message without From, and `StoreFailed`.
         """
 
 

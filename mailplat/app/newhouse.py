@@ -73,7 +73,7 @@ DOORS = {
 
 PIPELINES = {
     "inbound": ["recipients", "relaying", "loops"],
-    "outbound": ["senders", "recipients", "relaying", "loops"],
+    "outbound": ["senders", "recipients", "relaying", "loops", "complete", "sign"],
 }
 
 

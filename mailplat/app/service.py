@@ -29,6 +29,7 @@ from mailplat.app.beside import Beside
 from mailplat.app.config import Configuration
 from mailplat.app.foundation import Foundation, IReactor
 from mailplat.app.holdups import HoldUps
+from mailplat.app.keyring import KeyRing
 from mailplat.app.lock import Lock, Locked, NoStateFolder
 from mailplat.app.logs import LogWriter, tell_of_messages
 from mailplat.app.mediatypes import TypeRegistry
@@ -332,12 +333,14 @@ def addresses_of(tree: Tree) -> list[str]:
 
 
 async def read_files_of(tree: Tree) -> None:
-    """Read again what may have changed beside the configuration: certificates, types."""
+    """Read again what may have changed beside the configuration: certificates, keys, types."""
     for made in tree.made:
         if isinstance(made.thing, Certificates):
             made.thing.reload()
         elif isinstance(made.thing, TypeRegistry):
             await made.thing.reload()
+        elif isinstance(made.thing, KeyRing):
+            await made.thing.prepare()
 
 
 def open_all(addresses: Iterable[str]) -> dict[str, Listener]:

@@ -11,6 +11,7 @@ from mailplat.app import descriptors
 from mailplat.app.config import Configuration, Entry, addresses_in
 from mailplat.app.databases import mistakes_in_database, warnings_of_database
 from mailplat.app.foundation import Foundation
+from mailplat.app.keyring import KeyRing
 from mailplat.app.lock import NoStateFolder
 from mailplat.app.mediatypes import FILE, AddedTypes, TypeRegistry
 from mailplat.app.mistakes import BadConfiguration, Mistake
@@ -37,6 +38,7 @@ from mailplat.interfaces import (
     INetwork,
     IPipeline,
     IResolver,
+    ISigner,
     ITextReader,
     WallClock,
 )
@@ -184,6 +186,7 @@ def _house_parts(configuration: Configuration) -> Iterator[Part]:
         settings=configuration.table(MimeSettings),
         path=("mime",),
     )
+    yield Part(name="dkim", provides=(ISigner, KeyRing), maker=KeyRing)
     yield Part(
         name="texts",
         provides=(ITextReader,),

@@ -12,6 +12,8 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 
+import attrs
+
 from mailplat.mail.content import CHUNK
 from mailplat.mail.header import Header, name_of
 
@@ -25,6 +27,20 @@ class Canonicalization(Enum):
     SIMPLE = "simple"
     RELAXED = "relaxed"
 
+
+@attrs.frozen
+class Style:
+    """How signatures are written: what counts of white space and case, and how long they hold.
+
+    ``lifetime`` is in seconds; None says that they hold for good.
+    """
+
+    of_header: Canonicalization = Canonicalization.RELAXED
+    of_body: Canonicalization = Canonicalization.RELAXED
+    lifetime: int | None = None
+
+
+RELAXED = Style()
 
 # Fields ----------------------------------------------------------------------
 

@@ -30,19 +30,27 @@ _UNFIT = re.compile(r"[^A-Za-z0-9.:_\-]+")
 _LONGEST_NAME = 255  # octets of a host's name that go into a trace field
 
 
-def received(transit: Transit, hostname: str, arrived: datetime) -> bytes:
+HIDDEN = "client.invalid"
+"""What stands for a client that is nobody's business; no host has the name (RFC 6761)."""
+
+
+def received(
+    transit: Transit, hostname: str, arrived: datetime, *, hides_client: bool = False
+) -> bytes:
     """Return the Received field that ``hostname`` puts before a message.
 
     What the peer called itself is reduced to letters that a host's name can
     have.  The recipient is named only where there is one, so that nobody
-    learns of another.  Source: RFC 5321 section 4.4, RFC 3848.
+    learns of another.  With ``hides_client`` nobody learns who the peer was.
+    Source: RFC 5321 section 4.4, RFC 3848.
     """
+    origin = HIDDEN if hides_client else _origin(transit.greeting, transit.peer.host)
     secured = f" ({_UNFIT.sub('?', transit.secured)})" if transit.secured else ""
     recipients = transit.envelope.recipients
     text = str(recipients[0].address) if len(recipients) == 1 else ""
     recipient = f"\r\n\tfor <{text}>" if text and text.isascii() else ""
     field = (
-        f"Received: from {_origin(transit.greeting, transit.peer.host)}\r\n"
+        f"Received: from {origin}\r\n"
         f"\tby {hostname} with {transit.protocol}{secured} id {transit.id}{recipient};\r\n"
         f"\t{date_text(arrived)}\r\n"
     ).encode("ascii", "replace")

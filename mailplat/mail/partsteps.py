@@ -14,6 +14,7 @@ from mailplat.mail.header import name_of
 from mailplat.mail.headersteps import Replace, Step
 from mailplat.mail.layout import Kind
 from mailplat.mail.limits import MIB
+from mailplat.mail.recoding import Change, recoded_body, recoded_lines
 from mailplat.mail.structure import Structure
 from mailplat.mail.textparts import Written, is_writable, read_text, write_text
 
@@ -104,6 +105,27 @@ class Wrap:
 
     async def draft(self, draft: Draft) -> None:
         await draft.wrap(self.note, self.boundary, self.kept)
+
+
+@attrs.frozen
+class RecodePart:
+    """Gives a part another transfer encoding; what it says stays the same."""
+
+    change: Change
+
+    def __str__(self) -> str:
+        return f"writes part {self.change.part} in {self.change.encoding.decode()}"
+
+    async def draft(self, draft: Draft) -> None:
+        number = self.change.part
+        if self.change.is_encoded:
+            encoding = (await draft.entity(number)).encoding
+            octets = await whole(await draft.body(number))
+            body: bytes = await draft.run(recoded_body, octets, encoding, self.change)
+            await draft.replace_body(number, Octets(body))
+        head = await draft.head(number)
+        is_message = await draft.is_message(number)
+        head.lines = recoded_lines(head.lines, self.change, is_message)
 
 
 @attrs.frozen

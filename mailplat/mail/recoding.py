@@ -22,7 +22,7 @@ from mailplat.mail.encodings import (
     encoding_name,
 )
 from mailplat.mail.entity import Entity
-from mailplat.mail.header import Header
+from mailplat.mail.header import Header, name_of
 from mailplat.mail.headersteps import Replace, ended
 from mailplat.mail.layout import Kind, Layout, Part
 from mailplat.mail.structure import Structure
@@ -299,11 +299,7 @@ class _Through:
 
 @attrs.define
 class _HeaderCodec:
-    """Gives a header another Content-Transfer-Encoding, in the place of the old one.
-
-    A text outside ASCII that didn't say what it was is said to be that now
-    (RFC 1428 section 3).
-    """
+    """Takes a header in, and gives it out as `recoded_lines` has it."""
 
     _change: Change
     _is_message: bool
@@ -316,14 +312,30 @@ class _HeaderCodec:
     def finish(self) -> bytes:
         octets = bytes(self._octets)
         header = Header.parse(octets)
-        lines = list(header.lines)
-        if self._change.is_encoded and not header.count(b"content-type"):
-            lines = [*ended(lines), b"Content-Type: text/plain; charset=unknown-8bit\r\n"]
-        if self._is_message and not header.count(b"mime-version"):
-            lines = [*ended(lines), b"MIME-Version: 1.0\r\n"]
-        field = b"Content-Transfer-Encoding: " + self._change.encoding + b"\r\n"
-        lines = Replace(_ENCODING, field)(lines)
+        lines = recoded_lines(list(header.lines), self._change, self._is_message)
         return b"".join([*lines, octets[len(header.octets) :]])
 
 
 _ENCODING = b"content-transfer-encoding"
+
+
+def recoded_lines(lines: list[bytes], change: Change, is_message: bool) -> list[bytes]:
+    """Return a part's header with another Content-Transfer-Encoding, in the place of the old one.
+
+    A text outside ASCII that didn't say what it was is said to be that now
+    (RFC 1428 section 3).
+    """
+    names = {name_of(line).lower() for line in lines}
+    if change.is_encoded and b"content-type" not in names:
+        lines = [*ended(lines), b"Content-Type: text/plain; charset=unknown-8bit\r\n"]
+    if is_message and b"mime-version" not in names:
+        lines = [*ended(lines), b"MIME-Version: 1.0\r\n"]
+    field = b"Content-Transfer-Encoding: " + change.encoding + b"\r\n"
+    return Replace(_ENCODING, field)(lines)
+
+
+def recoded_body(octets: bytes, encoding: bytes, change: Change) -> bytes:
+    """Return the body of a part in the encoding that a change gives it."""
+    was = decoder(encoding) or Identity()
+    codec = _Through(was, _ENCODERS[change.encoding]())
+    return codec.feed(octets) + codec.finish()

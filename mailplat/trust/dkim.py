@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 
-import attrs
-
 from mailplat.mail.canonical import (
+    RELAXED,
     BodyHash,
     Canonicalization,
+    Style,
     canonical_field,
     chosen_fields,
 )
@@ -49,21 +49,6 @@ _TIME = re.compile(rb"[0-9]{1,12}")  # RFC 6376 section 3.5, t=
 
 
 # Signing ---------------------------------------------------------------------
-
-
-@attrs.frozen
-class Style:
-    """How signatures are written: what counts of white space, and how long they hold.
-
-    ``lifetime`` is in seconds; None says that they hold for good.
-    """
-
-    of_header: Canonicalization = Canonicalization.RELAXED
-    of_body: Canonicalization = Canonicalization.RELAXED
-    lifetime: int | None = None
-
-
-RELAXED = Style()
 
 
 async def signed(

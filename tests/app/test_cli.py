@@ -427,6 +427,31 @@ def test_a_house_that_can_not_be_made(tmp_path: Path, words: list[str], why: str
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def test_keys_that_sign(operator: Operator) -> None:
+    run, fails = operator.run, operator.fails
+    domain = f"signed-{operator.is_up}.example".lower()
+    run("domain", "add", domain)
+    said = run("dkim", "add", domain)
+    assert f"mailplat dkim rotate {domain} --published" in said
+    assert said.count('TXT "v=DKIM1; k=') == 2
+    assert [row["phase"] for row in json.loads(run("dkim", "list", domain, "--json"))] == [
+        "waiting",
+        "waiting",
+    ]
+    assert "Signs from now on" in run("dkim", "rotate", domain, "--published")
+    records = json.loads(run("domain", "dns", domain, "--json"))
+    assert sum("_domainkey" in row["name"] for row in records) == 2
+    assert "signing" in run("dkim", "dns", domain)
+    run("dkim", "rotate", domain)
+    said = run("dkim", "rotate", domain, "--published")
+    assert "Signs no more; let it stand until" in said
+    retired = [r for r in json.loads(run("dkim", "list", "--json")) if r["phase"] == "retired"]
+    for row in retired:
+        assert "is gone" in run("dkim", "remove", domain, row["selector"])
+    assert "is no domain of ours" in fails("dkim", "add", "nobody.example")
+    assert "has no key" in fails("dkim", "rotate", "nobody.example")
+
+
 def test_records_to_publish(operator: Operator) -> None:
     name, ascii_name = f"bücher-{operator.is_up}.example", f"-{operator.is_up}".lower()
     operator.run("domain", "add", name)

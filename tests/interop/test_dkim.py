@@ -7,10 +7,10 @@ from pathlib import Path
 import dkim
 import pytest
 
-from mailplat.mail.canonical import Canonicalization
+from mailplat.mail.canonical import Canonicalization, Style
 from mailplat.mail.content import Octets
 from mailplat.mail.header import Header
-from mailplat.trust.dkim import Style, signed
+from mailplat.trust.dkim import signed
 from mailplat.trust.keys import Algorithm, SigningKey
 
 pytestmark = pytest.mark.interop

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from mailplat.mail.canonical import Canonicalization
+from mailplat.mail.canonical import Canonicalization, Style
 from mailplat.mail.content import Content, Joined, Octets
 from mailplat.mail.header import Header
 from mailplat.mail.signatures import body_hashes, body_start, signatures_of
 from mailplat.testing.cuts import cuttings
-from mailplat.trust.dkim import ALWAYS, BadSignature, Style, check, names_to_sign, signed
+from mailplat.trust.dkim import ALWAYS, BadSignature, check, names_to_sign, signed
 from mailplat.trust.keys import Algorithm, BadKey, PublicKey, SigningKey, strings_of_record
 
 T = TypeVar("T")

@@ -62,6 +62,19 @@ loops = Component(
     maker="mailplat.pipeline.filters.loops.LoopGuard",
 )
 
+complete = Component(
+    name="complete",
+    provides=IFilter,
+    settings="mailplat.pipeline.filters.complete.CompleteSettings",
+    maker="mailplat.pipeline.filters.complete.Complete",
+)
+sign = Component(
+    name="sign",
+    provides=IFilter,
+    settings="mailplat.pipeline.filters.sign.SignSettings",
+    maker="mailplat.pipeline.filters.sign.Sign",
+)
+
 # Delivery agents
 
 local = Component(

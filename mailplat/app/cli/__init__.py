@@ -18,6 +18,7 @@ COMMANDS = {
     "backup": ("keeping:backup", "Keep the house as it is now in a folder."),
     "check": ("house:check", "Look for mistakes in the configuration and its plugins."),
     "describe": ("plugins:describe", "Print the keys of the configuration, and their manual."),
+    "dkim": ("dkim:dkim", "Keys that sign mail by DKIM, and their records in the DNS."),
     "domain": ("addresses:domain", "Domains whose mail is kept here."),
     "explain": ("server:explain", "Say what became of a message."),
     "export": ("moving:export_mail", "Write the mail of an account into a folder."),

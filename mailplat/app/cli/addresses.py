@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from mailplat.app.cli.commands import as_json, on_a_house, say
-from mailplat.app.cli.elsewhere import Elsewhere
 from mailplat.app.cli.places import Office
 
 
@@ -40,10 +39,7 @@ def remove_alias(office: Office, source: str) -> None:
     click.echo(f"{office.call('alias.remove', source=source)['source']} leads nowhere now")
 
 
-@click.group(
-    cls=Elsewhere,
-    commands_elsewhere={"dns": ("house:dns_of_domain", "Print the records to publish.")},
-)
+@click.group()
 def domain() -> None:
     """Domains whose mail is kept here."""
 
@@ -79,3 +75,12 @@ def add_domain(office: Office, name: str, postmaster: str) -> None:
 def remove_domain(office: Office, name: str) -> None:
     """Take no more mail for a domain that has no accounts, and no aliases into it."""
     click.echo(f"{office.call('domain.remove', name=name)['name']} is none of ours now")
+
+
+@domain.command("dns")
+@click.argument("name")
+@as_json
+@on_a_house
+def dns_of_domain(office: Office, name: str, as_json: bool) -> None:
+    """Print the records to publish for a domain whose mail is kept here."""
+    say(office.call("domain.dns", name=name), ["name", "type", "value"], as_json)

@@ -9,13 +9,11 @@ import click
 
 from mailplat.app import config, newhouse
 from mailplat.app.asking import OperationFailed
-from mailplat.app.cli.commands import as_json, configuration_file, fail, on_a_house, say
+from mailplat.app.cli.commands import configuration_file, fail
 from mailplat.app.cli.places import Office
 from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.registry import discover
 from mailplat.app.wiring import mistakes_in, warnings_in
-from mailplat.mail.address import domain_of
-from mailplat.mail.errors import BadAddress
 
 
 @click.command()
@@ -70,18 +68,3 @@ def check(context: click.Context) -> None:
     if problems:
         sys.exit(1)
     click.echo(f"{file}: no mistakes")
-
-
-@click.command("dns")
-@click.argument("name")
-@as_json
-@on_a_house
-def dns_of_domain(office: Office, name: str, as_json: bool) -> None:
-    """Print the records to publish for a domain whose mail is kept here."""
-    try:
-        known = domain_of(name)
-    except BadAddress as problem:
-        fail(str(problem))
-    if known not in [row["name"] for row in office.call("domain.list")]:
-        fail(f"{name} is no domain of ours; `mailplat domain list` shows them")
-    say(newhouse.dns_records(office.configuration, name), ["name", "type", "value"], as_json)

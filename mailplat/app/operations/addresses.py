@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from mailplat.app.newhouse import dns_records
+from mailplat.app.operations import dkim
 from mailplat.app.operations.desk import Desk
 from mailplat.mail.address import Address, domain_of
-from mailplat.mail.errors import AlreadyExists, NoSuchAddress, NotPermitted
+from mailplat.mail.errors import (
+    AlreadyExists,
+    BadAddress,
+    BadParameter,
+    NoSuchAddress,
+    NotPermitted,
+)
 from mailplat.mail.people import Alias
 
 Row = dict[str, Any]
@@ -96,6 +104,25 @@ async def add_domain(desk: Desk, name: str, postmaster: str = "") -> Row:
         if not desk.repeated:
             raise
     return {"name": name, "postmaster": postmaster}
+
+
+async def records_of_domain(desk: Desk, name: str) -> list[Row]:
+    """Return the records to publish for a domain of ours, those of its keys among them."""
+    try:
+        known = domain_of(name)
+    except BadAddress as problem:
+        raise BadParameter(str(problem)) from None
+    if known not in [domain.name for domain in await desk.people.domains()]:
+        raise BadParameter(f"{name} is no domain of ours; `mailplat domain list` shows them")
+    keys = await dkim.records(desk, known)
+    return [
+        *dns_records(desk.tree.configuration, known),
+        *(
+            {column: key[column] for column in ("name", "type", "value")}
+            for key in keys
+            if key["phase"] != "retired"
+        ),
+    ]
 
 
 async def remove_domain(desk: Desk, name: str) -> Row:
