@@ -19,6 +19,7 @@ from mailplat.mail.mailbox import (
 )
 from mailplat.mail.people import Account, AccountId, Alias, Domain
 from mailplat.mail.placing import Inheritance, Shown, Sighting
+from mailplat.mail.queued import Question, QueuedMessage, QueueStats, Routed, Selection
 from mailplat.mail.quota import Allowance, Room, Usage
 from mailplat.mail.restoring import Restored
 from mailplat.mail.retention import Expunged
@@ -66,16 +67,44 @@ class IVerified(Interface):
 
 
 class IQueueAdmin(Interface):
-    """Facet of `IQueue`: what an operator does to it."""
+    """Facet of `IQueue`: what an operator sees of it, and does to it."""
 
-    def hold(ids: Collection[str]) -> Awaitable[int]:
+    def messages(selection: Selection) -> Awaitable[Sequence[QueuedMessage]]:
+        """Return the messages that are meant, in the order of their coming."""
+
+    def content(queue_id: str) -> Awaitable[Content]:
+        """Return a message's octets.  Raises `QueueFailed`."""
+
+    def hold(selection: Selection, why: str) -> Awaitable[int]:
         """Try these messages no more until they are released; return how many."""
 
-    def release(ids: Collection[str]) -> Awaitable[int]:
-        """Let held messages go; return how many."""
+    def release(selection: Selection) -> Awaitable[int]:
+        """Let messages go that are held or could not be delivered; return how many."""
 
-    def remove(ids: Collection[str], report: bool) -> Awaitable[int]:
-        """Give these messages up, with or without telling their senders."""
+    def retry(selection: Selection) -> Awaitable[int]:
+        """Try these messages now; return how many recipients' shares that are."""
+
+    def reroute(selection: Selection) -> Awaitable[int]:
+        """Ask the routes anew; return how many recipients go another way."""
+
+    def remove(selection: Selection, report: bool) -> Awaitable[int]:
+        """Give these messages up, with or without telling their senders; return how many.
+
+        What is being tried just then may arrive.
+        """
+
+    def stats() -> Awaitable[QueueStats]:
+        """Return how much there is."""
+
+
+class IRoutes(Interface):
+    """Knows by whom mail is carried."""
+
+    def route(question: Question, may_hold: bool = True) -> Awaitable[Routed]:
+        """Return the way to a recipient; `Routed.agent` is empty where there is none.
+
+        Routes that only hold mail are passed over unless it ``may_hold``.
+        """
 
 
 # Of a directory.

@@ -33,7 +33,6 @@ from mailplat.mail.address import Address
 from mailplat.mail.canonical import RELAXED, Style
 from mailplat.mail.content import Content, Excerpt, Joined, Octets
 from mailplat.mail.dns import Answer, ResourceRecord
-from mailplat.mail.envelope import Envelope
 from mailplat.mail.header import Header
 from mailplat.mail.mailbox import (
     Appended,
@@ -58,6 +57,7 @@ from mailplat.mail.mailbox import (
 )
 from mailplat.mail.mimetypes import MediaTypes
 from mailplat.mail.people import Account, AccountId, Domain, Place
+from mailplat.mail.queued import Posting
 from mailplat.mail.search import SearchText
 from mailplat.mail.transit import Job, Stage, Transit, Verdict
 
@@ -77,6 +77,7 @@ from mailplat.facets import (  # one door for all: they are imported from here
     IQuota as IQuota,
     IQuotaStore as IQuotaStore,
     IRestorable as IRestorable,
+    IRoutes as IRoutes,
     ISearchable as ISearchable,
     ISharedContents as ISharedContents,
     ISharedStore as ISharedStore,
@@ -201,8 +202,11 @@ class IPipeline(Interface):
 class IQueue(Interface):
     """Keeps accepted messages until each recipient has a final outcome."""
 
-    def enqueue(envelope: Envelope, content: Content, key: str) -> Awaitable[str]:
-        """Keep a message durably and return its id; a known ``key`` adds nothing."""
+    def enqueue(posting: Posting) -> Awaitable[str]:
+        """Keep a message durably and return its id; a known ``key`` adds nothing.
+
+        The content may be closed when this returns.
+        """
 
     def hurry(queue_id: str) -> Awaitable[None]:
         """Try the message's waiting recipients now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import attrs
 
@@ -48,4 +49,26 @@ class MessageSettled:
     record: MessageRecord
 
 
-Event = AccountChanged | AccountNearlyFull | CredentialsChanged | MessageSettled
+@attrs.frozen
+class Tried:
+    """What came of one recipient in an attempt; ``then`` says what follows."""
+
+    recipient: str
+    status: str
+    detail: str
+    then: str
+
+
+@attrs.frozen(kw_only=True)
+class Attempted:
+    """The queue has tried to serve some recipients of a message."""
+
+    id: str
+    at: datetime
+    agent: str
+    destination: str
+    seconds: float
+    recipients: tuple[Tried, ...]
+
+
+Event = AccountChanged | AccountNearlyFull | Attempted | CredentialsChanged | MessageSettled

@@ -83,6 +83,11 @@ class Database(ABC):
     dialect: ClassVar[str] = "sqlite"
     """Whose scripts make the tables; see `mailplat.sql.steps_of`."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other nodes may be at the same database."""
+        return False
+
     @abstractmethod
     async def open(self) -> None:
         """Open the database; raises `UnusableDatabase` if that can't be done here and now."""

@@ -72,6 +72,10 @@ class PostgresDatabase(CrewedDatabase):
         self._hearers = crew(reactor, "hear of others", threads=1, waiting=1)
         self._listener: Listener | None = None
 
+    @property
+    def is_shared(self) -> bool:
+        return self._shared
+
     def hear(self, heard: Callable[[str | None], None]) -> None:
         if not self._shared or self._listener:
             return

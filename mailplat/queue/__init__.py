@@ -1,0 +1,1 @@
+"""Keeps what we have promised to deliver, until each recipient has a final outcome."""
