@@ -42,6 +42,13 @@ class Limits:
 
     pop3_line: int = _limit(512, "The longest command line of POP3.")
 
+    imap_line: int = _limit(8 * KIB, "The longest command line of IMAP.")
+    imap_line_logged_in: int = _limit(64 * KIB, "The same, after a login.")
+    imap_literals: int = _limit(4 * KIB, "The largest command with literals.")
+    imap_literals_logged_in: int = _limit(
+        MIB, "The same, after a login; messages that are appended don't count."
+    )
+
     sieve_scripts: int = _limit(32, "How many Sieve scripts an account may have.")
     sieve_script: int = _limit(MIB, "The largest Sieve script.")
     annotations: int = _limit(100, "How many annotations a mailbox, or an account, may have.")
@@ -69,5 +76,6 @@ class Limits:
     handshake_patience: float = _limit(15.0, "How long a TLS handshake may take.")
     smtp_patience: float = _limit(300.0, "How long SMTP waits for a command or for content.")
     smtp_patience_crowded: float = _limit(10.0, "The same, when connections grow few.")
-    login_patience: float = _limit(60.0, "How long a client of POP3 has for its login.")
+    login_patience: float = _limit(60.0, "How long a client of POP3 or IMAP has for its login.")
     pop3_patience: float = _limit(600.0, "How long POP3 waits for a command after it.")
+    imap_patience: float = _limit(1800.0, "How long IMAP waits for a command after it.")

@@ -8,12 +8,10 @@ or the modified UTF-7 of RFC 3501 section 5.1.3; others lie in one another.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from collections.abc import Mapping, Sequence
 
 from mailplat.mail.mailbox import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
+from mailplat.mail.utf7 import from_utf7, to_utf7
 
 KEYWORDS_FILE = "dovecot-keywords"
 LONGEST_KEYWORDS_FILE = 65536  # octets
@@ -30,8 +28,6 @@ _LETTERS = {
     "T": DELETED,
 }
 _FLAGS = {flag.lower(): letter for letter, flag in _LETTERS.items()}
-_SHIFTED = re.compile(r"&([A-Za-z0-9+,]{0,2000})-")
-_NOT_ASCII = re.compile(r"[^\x20-\x7e]+|&")
 
 
 def flags_in(name: str, keywords: Mapping[str, str]) -> list[str]:
@@ -88,30 +84,3 @@ def folder_name(parts: Sequence[str]) -> str:
     return "." + ".".join(
         to_utf7(part).replace(".", "&AC4-").replace("/", "&AC8-") for part in parts
     )
-
-
-def from_utf7(text: str) -> str:
-    """Read modified UTF-7; what is none stays as it is."""
-    return _SHIFTED.sub(_unshifted, text)
-
-
-def _unshifted(found: re.Match[str]) -> str:
-    if not (words := found[1]):
-        return "&"
-    try:
-        octets = base64.b64decode(words.replace(",", "/") + "=" * (-len(words) % 4))
-        return octets.decode("utf-16-be")
-    except (binascii.Error, UnicodeDecodeError):
-        return found[0]
-
-
-def to_utf7(text: str) -> str:
-    """Write modified UTF-7."""
-    return _NOT_ASCII.sub(_shifted, text)
-
-
-def _shifted(found: re.Match[str]) -> str:
-    if found[0] == "&":
-        return "&-"
-    octets = base64.b64encode(found[0].encode("utf-16-be", "surrogatepass"))
-    return f"&{octets.decode().rstrip('=').replace('/', ',')}-"

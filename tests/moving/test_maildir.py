@@ -7,14 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailplat.mail.mailbox import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
+from mailplat.mail.utf7 import from_utf7, to_utf7
 from mailplat.moving.maildir import (
     flag_letters,
     flags_in,
     folder_name,
-    from_utf7,
     mailbox_parts,
     read_keywords,
-    to_utf7,
     written_keywords,
 )
 
