@@ -84,6 +84,11 @@ class Cursor:
         """Say whether this mark is next, in this very case, and leave it there."""
         return self._octets.startswith(mark, self.at)
 
+    @property
+    def sees_digit(self) -> bool:
+        """Whether a digit is next."""
+        return self._octets[self.at : self.at + 1].isdigit()
+
     def skip(self, mark: bytes) -> bool:
         """Read this mark if it is next, and say whether it was."""
         if not self._octets.startswith(mark, self.at):
