@@ -9,7 +9,7 @@ place and has no name.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from itertools import islice
 from typing import Self
@@ -165,6 +165,19 @@ class Header:
         if len(found) == 1:  # as nearly all are; a comprehension would take twice as long
             return [_unfolded(found[0][2])]
         return [_unfolded(body) for _, _, body in found]
+
+    def picked(self, names: Collection[bytes], others: bool = False) -> bytes:
+        """Return the octets of the fields of these names, or else of all other lines.
+
+        Names are in lower case.
+        """
+        return b"".join(
+            [
+                line
+                for line, name, _ in _FIELD.findall(self.octets)
+                if (name.lower() in names) is not others
+            ]
+        )
 
     def count(self, name: bytes) -> int:
         """Return how many fields bear that name."""

@@ -84,6 +84,10 @@ class Cursor:
         """Say whether this mark is next, in this very case, and leave it there."""
         return self._octets.startswith(mark, self.at)
 
+    def is_behind(self, mark: bytes) -> bool:
+        """Say whether this mark was read last."""
+        return self._octets.startswith(mark, self.at - len(mark))
+
     @property
     def sees_digit(self) -> bool:
         """Whether a digit is next."""
