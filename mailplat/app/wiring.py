@@ -49,6 +49,7 @@ from mailplat.pipeline.judge import Judge
 from mailplat.pipeline.pipeline import Pipeline
 from mailplat.plugin import ConfigError, InstanceName, Settings
 from mailplat.portals.doorkeeper import Doorkeeper
+from mailplat.portals.indexes import Indexes
 from mailplat.portals.login import Logins, LoginSettings
 from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.service import PortalSettings
@@ -215,6 +216,7 @@ def _house_parts(configuration: Configuration) -> Iterator[Part]:
     )
     yield _house_part("doorkeeper", Doorkeeper)
     yield _house_part("attendance", Attendance)
+    yield _house_part("indexes", Indexes)
     yield Part(name="spool", provides=(Spool,), maker=_spool, path=("spool",))
     yield _house_part("login", Logins, configuration.table(LoginSettings))
     tls = configuration.table(TlsSettings)

@@ -229,7 +229,7 @@ class MailboxIndex:
     """A mailbox's numbers as columns, at one mod-sequence.
 
     ``flags[i]`` is a place in ``flag_sets``, which holds each combination of
-    flags once, so that a message costs some sixteen octets here.
+    flags once, so that a message costs some thirteen octets here (see `narrow`).
     """
 
     modseq: ModSeq
@@ -237,6 +237,12 @@ class MailboxIndex:
     flags: array[int]
     flag_sets: tuple[frozenset[str], ...]
     modseqs: array[int]
+
+
+def narrow(numbers: Iterable[int], most: int) -> array[int]:
+    """Return numbers, all of them below ``most``, as a column of few octets each."""
+    code = "B" if most <= 2**8 else "H" if most <= 2**16 else "I"
+    return array(code, numbers)
 
 
 class Wanted(Flag):

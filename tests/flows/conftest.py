@@ -59,6 +59,7 @@ from mailplat.mail.transit import Job, Peer
 from mailplat.plugin import ConfigError, Instance
 from mailplat.portals.connection import Connection
 from mailplat.portals.doorkeeper import Doorkeeper
+from mailplat.portals.indexes import Indexes
 from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.pop3.service import Pop3Portal, Pop3PortalSettings
 from mailplat.sql import SqliteDatabase
@@ -226,6 +227,7 @@ class Scene:
             store=self.store,
             logins=OpenDoor(),
             attendance=Attendance(self.clock),
+            indexes=Indexes(),
             clock=self.clock,
             wall=self.clock,
             limits=Limits(),

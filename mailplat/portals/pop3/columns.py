@@ -13,9 +13,10 @@ from typing import TypeAlias, TypeVar
 
 import attrs
 
-from mailplat.interfaces import IAccount
+from mailplat.interfaces import IAccount, IMailStore
 from mailplat.mail.mailbox import INBOX, Batch, Mailbox, MailboxId, ModSeq, UidSet, Wanted
 from mailplat.mail.people import AccountId
+from mailplat.portals.indexes import Indexes
 
 N = TypeVar("N", int, float)
 
@@ -183,7 +184,9 @@ class Memory:
     INBOX that several sessions have open is in memory once.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, store: IMailStore, indexes: Indexes, wanted: Wanted) -> None:
+        self._store = store
+        self._indexes = indexes
         self._wanted = wanted  # FLAGS, where messages may be hidden by one
         self._known: OrderedDict[AccountId, tuple[Mailbox, Columns]] = OrderedDict()
         self._messages = 0
@@ -201,7 +204,7 @@ class Memory:
             if now is not None:
                 return inbox, now
         inbox = next(box for box in await account.mailboxes() if box.name == INBOX)
-        index = await account.index(inbox.id)
+        index = await self._indexes.current(self._store, account, inbox.id)
         uids = UidSet.from_sorted(index.uids)
         return inbox, await self._read(account, inbox, uids, index.modseq)
 

@@ -15,6 +15,7 @@ from mailplat.mail.mailbox import (
     Wanted,
 )
 from mailplat.mail.people import AccountId
+from mailplat.portals.indexes import Indexes
 from mailplat.portals.pop3.columns import HIDDEN, Columns, Memory
 from mailplat.portals.pop3.reader import Reader
 
@@ -146,6 +147,7 @@ class Maildrops:
     def __init__(
         self,
         store: IMailStore,
+        indexes: Indexes,
         removal: Removal,
         keeps: float | None,
         now: Callable[[], float],
@@ -154,7 +156,9 @@ class Maildrops:
         self._removal = removal
         self._keeps = keeps
         self._now = now
-        self._memory = Memory(Wanted.FLAGS if removal is hide else Wanted.NOTHING)
+        self._memory = Memory(
+            store, indexes, Wanted.FLAGS if removal is hide else Wanted.NOTHING
+        )
 
     async def open(self, account: AccountId) -> Maildrop:
         """Return an account's maildrop, after what is too old has left it.

@@ -18,6 +18,7 @@ from mailplat.mail.mailbox import INBOX, proper_name
 from mailplat.plugin import Duration, Instance
 from mailplat.portals.connection import Connection
 from mailplat.portals.doorkeeper import Doorkeeper
+from mailplat.portals.indexes import Indexes
 from mailplat.portals.login import Logins
 from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.pop3.maildrop import Maildrops, Removal, expunge, hide, move_to
@@ -110,6 +111,7 @@ class Pop3Portal(LinePortal):
         store: IMailStore,
         logins: Logins,
         attendance: Attendance,
+        indexes: Indexes,
         clock: IReactorTime,
         wall: WallClock,
         limits: Limits,
@@ -130,7 +132,9 @@ class Pop3Portal(LinePortal):
             hostname=house.hostname,
             limits=limits,
             logins=logins,
-            maildrops=Maildrops(store, _removal(settings.on_delete), keeps, wall.seconds),
+            maildrops=Maildrops(
+                store, indexes, _removal(settings.on_delete), keeps, wall.seconds
+            ),
             attendance=attendance,
             tls=settings.tls == "starttls",
             user_command=settings.user_command,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -176,16 +175,7 @@ class IndexedAccount(AccountFacets):
         )
 
     async def index(self, mailbox: MailboxId) -> MailboxIndex:
-        modseq, rows, sets = await self.database.read(queries.reading.index, self.id, mailbox)
-        numbers: dict[int, int] = {}
-        flags = array("I", [numbers.setdefault(row[1], len(numbers)) for row in rows])
-        return MailboxIndex(
-            modseq=modseq,
-            uids=array("I", [row[0] for row in rows]),
-            flags=flags,
-            flag_sets=tuple(sets[number] for number in numbers),
-            modseqs=array("Q", [row[2] for row in rows]),
-        )
+        return await self.database.read(queries.reading.index, self.id, mailbox)
 
     def records(
         self, mailbox: MailboxId, uids: UidSet, wanted: Wanted = Wanted.NOTHING

@@ -37,6 +37,7 @@ from mailplat.mail.mailbox import (
     UidSet,
     Wanted,
     names_above,
+    narrow,
     proper_name,
 )
 from mailplat.mail.quota import Amount
@@ -190,10 +191,11 @@ class MemoryAccount(AccountFacets):
     async def index(self, mailbox: MailboxId) -> MailboxIndex:
         messages = self.mail.box(mailbox).messages.values()
         numbers: dict[frozenset[str], int] = {}
+        flags = [numbers.setdefault(m.flags, len(numbers)) for m in messages]
         return MailboxIndex(
             modseq=ModSeq(self.mail.modseq),
             uids=array("I", [message.uid for message in messages]),
-            flags=array("I", [numbers.setdefault(m.flags, len(numbers)) for m in messages]),
+            flags=narrow(flags, len(numbers)),
             flag_sets=tuple(numbers),
             modseqs=array("Q", [message.modseq for message in messages]),
         )

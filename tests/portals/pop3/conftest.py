@@ -23,6 +23,7 @@ from mailplat.mail.people import Account, AccountId, Domain, Place
 from mailplat.mail.transit import Peer
 from mailplat.portals.connection import Connection, Secured
 from mailplat.portals.doorkeeper import Doorkeeper
+from mailplat.portals.indexes import Indexes
 from mailplat.portals.login import Logins, LoginSettings
 from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.pop3.service import Pop3Portal, Pop3PortalSettings
@@ -150,6 +151,7 @@ class Scene:
             store=self.store,
             logins=self.logins,
             attendance=self.attendance,
+            indexes=Indexes(),
             clock=self.clock,
             wall=self.clock,
             limits=self.limits,

@@ -8,11 +8,15 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.task import Clock
 
 from mailplat.mail.mailbox import Batch, Mailbox, MailboxId, ModSeq, Role, Uid, UidSet, Wanted
 from mailplat.mail.people import AccountId
+from mailplat.portals.indexes import Indexes
 from mailplat.portals.pop3 import columns
 from mailplat.portals.pop3.columns import HIDDEN, Columns, Texts
+from mailplat.store.memory import MemoryStore
+from mailplat.testing.fakes import FakeBus
 
 INBOX = Mailbox(
     MailboxId("F1"), "INBOX", Role.INBOX, True, 7, Uid(1), ModSeq(1), 0, 0, 0, 0
@@ -98,7 +102,7 @@ def test_what_has_gone_does_not_pile_up() -> None:
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(columns, "REMEMBERED", 100)
-    memory = columns.Memory(Wanted.NOTHING)
+    memory = columns.Memory(MemoryStore(FakeBus(), Clock()), Indexes(), Wanted.NOTHING)
     for number in range(100):
         memory._keep(AccountId(f"a{number}"), INBOX, made(set(range(1, 40))))
         memory._keep(AccountId(f"a{number}"), INBOX, made({1, 2}))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 
-from mailplat.mail.mailbox import MailboxId, ModSeq, UidSet
+from mailplat.mail.mailbox import MailboxId, MailboxIndex, ModSeq, UidSet, narrow
 from mailplat.mail.people import AccountId
 from mailplat.sql import Connection, Row
 from mailplat.store.indexed.queries.changes import account_modseq, known
@@ -12,17 +13,24 @@ from mailplat.store.indexed.queries.contents import PIECES
 from mailplat.store.indexed.queries.flags import flag_sets
 
 
-def index(
-    db: Connection, account: AccountId, identity: MailboxId
-) -> tuple[ModSeq, list[Row], dict[int, frozenset[str]]]:
-    """Return a mailbox's rows of UID, flag set and mod-sequence, and what the sets are."""
+def index(db: Connection, account: AccountId, identity: MailboxId) -> MailboxIndex:
+    """Return a mailbox's numbers, made here so that the reactor does nothing else meanwhile."""
     number = known(db, account, identity)
     rows = db.all(
         "SELECT uid, flags, modseq FROM store_messages"
         " WHERE account = ? AND mailbox = ? ORDER BY uid",
         (account, number),
     )
-    return account_modseq(db, account) or ModSeq(0), rows, flag_sets(db, account)
+    uids, flags, modseqs = zip(*rows, strict=True) if rows else ((), (), ())
+    names = flag_sets(db, account)
+    numbers = {found: place for place, found in enumerate(set(flags))}
+    return MailboxIndex(
+        modseq=account_modseq(db, account) or ModSeq(0),
+        uids=array("I", uids),
+        flags=narrow(map(numbers.__getitem__, flags), len(numbers)),
+        flag_sets=tuple(names[found] for found in numbers),
+        modseqs=array("Q", modseqs),
+    )
 
 
 def batch(
