@@ -65,6 +65,7 @@ class Carrier(Protocol):
 
     async def write(self, octets: bytes) -> None: ...
     async def turn(self) -> None: ...
+    def wake(self) -> None: ...
     def end(self, error: MailError) -> None: ...
 
 
@@ -90,6 +91,11 @@ class Connection:
         """Let others go on, in the midst of what takes some time."""
         if self._carrier:
             await self._carrier.turn()
+
+    def wake(self) -> None:
+        """Have the session asked by `Woken`, as soon as nothing is under way."""
+        if self._carrier:
+            self._carrier.wake()
 
     def end(self, error: MailError) -> None:
         """Say why and close; what is under way is cut off, and `Session.lost` called."""

@@ -82,6 +82,11 @@ class OpenIndex:
     _account: IAccount
     _is_open: bool = True
 
+    @property
+    def known(self) -> MailboxIndex:
+        """The index as somebody has read it last."""
+        return self._shared.known
+
     async def advance(self) -> MailboxIndex:
         """Return the index with all that was committed before this was asked.
 
@@ -108,6 +113,12 @@ class _Shared:
     _lock: DeferredLock = attrs.field(factory=DeferredLock)
     _begun: int = 0  # readings that have begun
     _read: int = 0  # the last of them that has succeeded
+
+    @property
+    def known(self) -> MailboxIndex:
+        """The index as it was read last."""
+        assert self._index, "nobody has read it"
+        return self._index
 
     async def advance(self, account: IAccount) -> MailboxIndex:
         """Return the index as it is now.

@@ -14,6 +14,9 @@ and is dropped after `Limits.unsent_patience` seconds without progress.
 **Time.**  A deadline counts from the last reply and not from the last octet;
 while content comes it moves on if `Limits.slowest` octets a second did.
 
+**Waking.**  A session that has something to say though nobody asked has itself
+woken, and is asked by the event `Woken` when nothing is under way.
+
 **Cancelling.**  When the peer has left, what the session waits for is cancelled;
 a session shields what may not be.
 """
@@ -43,7 +46,7 @@ from mailplat.mail.limits import Limits
 from mailplat.mail.transit import Peer
 from mailplat.portals.connection import Connection, Secured, local_end
 from mailplat.portals.outgoing import Outgoing
-from mailplat.wire.engine import After, Engine, TimedOut
+from mailplat.wire.engine import After, Engine, TimedOut, Woken
 
 TURN = 256  # events answered before others get their turn
 
@@ -116,6 +119,7 @@ class Shell(Protocol):
         "_terms",
         "_timer",
         "_waiting",
+        "_woken",
         "_work",
         "connected",
         "peer",
@@ -136,6 +140,7 @@ class Shell(Protocol):
         self._owing = False  # the last event only added to what will be answered
         self._farewell: MailError | None = None  # why to close as soon as we are idle
         self._closing = False
+        self._woken = False  # the session may have something to say by itself
         self._paused = False  # we have stopped reading
         self._arrived = 0  # octets since ``_since``
         self._since = 0.0  # when we began to wait for what is expected next
@@ -191,6 +196,12 @@ class Shell(Protocol):
         self._outgoing.gather(octets)
         if self._outgoing.waiting > self._terms.limits.unsent or not self.connected:
             await self.turn()
+
+    def wake(self) -> None:
+        """Let the session say something by itself, as soon as nothing is under way."""
+        self._woken = True
+        if self._work is None:
+            self._rest()
 
     def farewell(self, error: MailError) -> None:
         """Say why and close, at once if nothing is under way, else as soon as it is done."""
@@ -297,6 +308,9 @@ class Shell(Protocol):
             self._outgoing.gather(self._terms.refusal(self._farewell))
             self._close()
             return
+        if self._woken:
+            self._begin(self._answer_wake(engine, session))
+            return
         self._outgoing.flush()
         self._read_on()
         if not self._owing:
@@ -324,6 +338,14 @@ class Shell(Protocol):
             event = engine.next_event()
             if self._paused and engine.held <= self._terms.limits.unread:
                 self._read_on()
+
+    async def _answer_wake(self, engine: Engine, session: Session) -> None:
+        """Let the session speak; that gives the peer no more time than it had."""
+        self._woken = False
+        await self._say(await session.answer(Woken()))
+        self._owing = True
+        if not self._closing and self._engine is engine:
+            await self._answer_all(engine.next_event())
 
     async def _answer_last(self, event: object) -> None:
         assert self._session

@@ -95,6 +95,11 @@ class Line:
     secured: object | None = None
     written: bytearray = attrs.field(factory=bytearray)
     farewell: MailError | None = None
+    woken: bool = False
+
+    def wake(self) -> None:
+        """Note that the session wants to be heard."""
+        self.woken = True
 
     async def turn(self) -> None:
         """Let others go on; there are none."""

@@ -21,6 +21,11 @@ class TimedOut:
     """The peer was too slow; the shell makes this event, and the reply to it is the last."""
 
 
+@attrs.frozen
+class Woken:
+    """The session has asked to be heard; the shell makes this event when nothing is under way."""
+
+
 class Engine(Protocol):
     """Knows one protocol's order, framing and limits; has no clock, transport or thread.
 

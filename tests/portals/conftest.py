@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,15 +10,20 @@ from typing import Any, TypeAlias
 import attrs
 import pytest
 from OpenSSL import SSL
-from twisted.internet.defer import Deferred
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import IUsernamePassword
+from twisted.cred.error import UnauthorizedLogin
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint, connectProtocol
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mailplat.interfaces import House
+from mailplat.interfaces import House, IDirectory
+from mailplat.mail.address import Address
 from mailplat.mail.limits import Limits
+from mailplat.mail.people import Account, AccountId, Domain, Place
 from mailplat.mail.transit import Peer
 from mailplat.portals.connection import Connection
 from mailplat.portals.doorkeeper import Doorkeeper
@@ -173,6 +178,56 @@ class Shaker:
         if self.name:
             connection.set_tlsext_host_name(self.name)
         return connection
+
+
+@implementer(IDirectory, ICredentialsChecker)
+class People:
+    """A directory in memory whose passwords cost nothing."""
+
+    credentialInterfaces = (IUsernamePassword,)
+
+    def __init__(self) -> None:
+        self.accounts: dict[str, Account] = {}
+        self.passwords: dict[str, bytes] = {}
+        self.trouble: Exception | None = None
+
+    def add(self, name: str, password: bytes, **facts: Any) -> Account:
+        self.accounts[name] = Account(AccountId(f"id of {name}"), name, **facts)
+        self.passwords[name] = password
+        return self.accounts[name]
+
+    async def account(self, name: str) -> Account | None:
+        return self.accounts.get(name.lower())
+
+    async def domain(self, name: str) -> Domain | None:
+        return None
+
+    async def places(self, address: Address) -> Sequence[Place]:
+        return ()
+
+    async def holder(self, account: AccountId) -> Account | None:
+        raise NotImplementedError
+
+    async def may_send_as(self, account: Account, address: Address) -> bool:
+        return False
+
+    def requestAvatarId(self, credentials: IUsernamePassword) -> Deferred[bytes]:
+        if self.trouble:
+            return fail(self.trouble)
+        name = credentials.username.decode()
+        if self.passwords.get(name) != credentials.password:
+            return fail(UnauthorizedLogin())
+        return succeed(name.encode())
+
+
+@pytest.fixture
+def people() -> People:
+    """A directory in memory with three accounts."""
+    people = People()
+    people.add("alice", b"sesame")
+    people.add("bob", b"open")
+    people.add("zoë@example.org", "öffne dich".encode())
+    return people
 
 
 Call: TypeAlias = Callable[[Peer], Awaitable[Client]]

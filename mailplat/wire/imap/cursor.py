@@ -31,6 +31,7 @@ _FLAG = re.compile(rb"\\?+[!#$&'+-\[^-z|}~]++|\\\*")
 _QUOTED = re.compile(rb'"((?:[^"\\\r\n\0]|\\["\\])*+)"')
 _ESCAPED = re.compile(rb"\\(.)")
 _LITERAL = re.compile(rb"(~?+)\{([0-9]{1,19}+)\+?+\}\r\n")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]++={0,2}+|=")
 _NUMBER = re.compile(rb"[0-9]{1,20}+")
 _SET = re.compile(rb"[0-9:*,]++")
 _INTERVAL = re.compile(rb"(\*|[1-9][0-9]{0,9}+)(?::(\*|[1-9][0-9]{0,9}+))?+")
@@ -157,6 +158,10 @@ class Cursor:
     def word(self, name: str = "a word") -> bytes:
         """Read an atom that is the name of something, in capitals."""
         return self._take(_ATOM, name).upper()
+
+    def base64(self) -> bytes:
+        """Read octets in base64 as they are written, or ``=`` for none."""
+        return self._take(_BASE64, "base64")
 
     def number(self, largest: int = LAST_UID) -> int:
         """Read a number, by default of 32 bits."""

@@ -282,6 +282,16 @@ class Lines:
         ]
         return self._joined(numbers, columns)
 
+    def word(self, item: bytes, place: int, batch: Batch, facts: Facts) -> bytes:
+        """Return what is said of one item of a batch of one message."""
+        facts_of_one = (facts,)
+        found = (
+            self._indexed(item, (place,))
+            if item in _INDEX
+            else column(item, batch, facts_of_one)
+        )
+        return _template(item) % found[0]
+
     def _joined(self, numbers: Sequence[int], columns: Sequence[Sequence[object]]) -> bytes:
         line = self._line
         return b"".join([line % row for row in zip(numbers, *columns, strict=True)])

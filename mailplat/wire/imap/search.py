@@ -52,7 +52,9 @@ Resolve = Callable[[Numbers, bool], UidSet]
 
 
 class BadCharset(BadParameter):
-    """A search in a charset that nobody here reads (RFC 9051 section 7.1, BADCHARSET)."""
+    """A search in a charset that nobody here reads (RFC 9051 section 7.1)."""
+
+    code = b"BADCHARSET (UTF-8 US-ASCII)"
 
 
 @attrs.define

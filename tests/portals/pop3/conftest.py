@@ -7,19 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from twisted.cred.checkers import ICredentialsChecker
-from twisted.cred.credentials import IUsernamePassword
-from twisted.cred.error import UnauthorizedLogin
-from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
-from zope.interface import implementer
 
 from mailplat.bus import Bus
-from mailplat.interfaces import House, IAccount, IDirectory, IMailStore
-from mailplat.mail.address import Address
+from mailplat.interfaces import House, IAccount, IMailStore
 from mailplat.mail.limits import Limits
 from mailplat.mail.mailbox import INBOX
-from mailplat.mail.people import Account, AccountId, Domain, Place
+from mailplat.mail.people import AccountId
 from mailplat.mail.transit import Peer
 from mailplat.portals.connection import Connection, Secured
 from mailplat.portals.doorkeeper import Doorkeeper
@@ -37,46 +31,6 @@ from mailplat.wire.engine import After, TimedOut
 ALICE = AccountId("id of alice")
 TLS = Secured("TLSv1.3", "TLS_AES_256_GCM_SHA384")
 DAY = 86400.0
-
-
-@implementer(IDirectory, ICredentialsChecker)
-class People:
-    """A directory in memory whose passwords cost nothing."""
-
-    credentialInterfaces = (IUsernamePassword,)
-
-    def __init__(self) -> None:
-        self.accounts: dict[str, Account] = {}
-        self.passwords: dict[str, bytes] = {}
-        self.trouble: Exception | None = None
-
-    def add(self, name: str, password: bytes, **facts: Any) -> Account:
-        self.accounts[name] = Account(AccountId(f"id of {name}"), name, **facts)
-        self.passwords[name] = password
-        return self.accounts[name]
-
-    async def account(self, name: str) -> Account | None:
-        return self.accounts.get(name.lower())
-
-    async def domain(self, name: str) -> Domain | None:
-        return None
-
-    async def places(self, address: Address) -> Sequence[Place]:
-        return ()
-
-    async def holder(self, account: AccountId) -> Account | None:
-        raise NotImplementedError
-
-    async def may_send_as(self, account: Account, address: Address) -> bool:
-        return False
-
-    def requestAvatarId(self, credentials: IUsernamePassword) -> Deferred[bytes]:
-        if self.trouble:
-            return fail(self.trouble)
-        name = credentials.username.decode()
-        if self.passwords.get(name) != credentials.password:
-            return fail(UnauthorizedLogin())
-        return succeed(name.encode())
 
 
 class FakeConnection(Connection):
@@ -137,7 +91,7 @@ class Scene:
     """All that a POP3 portal stands on, and the portal itself."""
 
     clock: Clock
-    people: People
+    people: Any
     logins: Logins
     store: IMailStore
     attendance: Attendance
@@ -175,14 +129,11 @@ class Scene:
 
 
 @async_yield_fixture
-async def scene(request: Any, tmp_path: Path) -> AsyncIterator[Scene]:
+async def scene(request: Any, tmp_path: Path, people: Any) -> AsyncIterator[Scene]:
     """A portal's surroundings; with ``store = "sqlite"`` as a parameter over a database."""
     clock = Clock()
     clock.advance(1000 * DAY)
-    bus, limits, people = Bus(clock), Limits(), People()
-    people.add("alice", b"sesame")
-    people.add("bob", b"open")
-    people.add("zoë@example.org", "öffne dich".encode())
+    bus, limits = Bus(clock), Limits()
     logins = Logins(LoginSettings(), people, bus, clock, Doorkeeper(limits, clock))
     database = database_at_once(tmp_path / "mail.db")
     await database.open()
