@@ -49,9 +49,14 @@ def text_decoder(label: str | bytes) -> Decoder:
 
 def text_of(octets: bytes, label: str | bytes = "") -> str:
     """Return octets that are all at hand as text; what can't be read is U+FFFD."""
-    if octets.isascii() and codec_of(label) in _LIKE_ASCII:
+    if octets.isascii() and is_like_ascii(label):
         return octets.decode("ascii")
     return text_decoder(label).decode(octets, final=True)
+
+
+def is_like_ascii(label: str | bytes) -> bool:
+    """Say whether octets of ASCII stand for themselves in text with this label."""
+    return codec_of(label) in _LIKE_ASCII
 
 
 _LIKE_ASCII = {

@@ -33,6 +33,7 @@ _TELLING = re.compile(
 MOST_TELLING = 1000  # fields that are read of a header
 _AT_ONCE = 65536  # octets of a header, longer than nearly all are
 EMPTY_LINE = re.compile(rb"\n\r?\n")
+_CONTENT = re.compile(rb"\n[cC][oO][nN][tT][eE][nN][tT]-[^\n]*+(?:\n[ \t][^\n]*+)*+")
 _NAME = re.compile(rb"[!-9;-~]+")  # RFC 5322 section 2.2
 _UNFOLD = re.compile(rb"\r?\n(?=[ \t])")
 
@@ -72,6 +73,14 @@ def telling_fields(block: bytes) -> Telling:
         for name, line, more in fields:
             telling.setdefault(name.lower(), []).append(_told(line + more))
     return telling
+
+
+HEADER_OF_FEW = 4 * MOST_TELLING  # octets of a header that can't have more fields than that
+
+
+def content_fields(block: bytes) -> bytes:
+    """Return the fields of a header that are called Content-*, as a header of their own."""
+    return b"".join(_CONTENT.findall(b"\n" + block))[1:]
 
 
 def _told(body: bytes) -> bytes:

@@ -189,12 +189,12 @@ def gather(
     ``more`` are texts of parts that somebody else has read.  Nothing is raised,
     whatever the octets.
     """
-    subject, people = _headlines(header)
+    subject, people = headlines(header)
     texts: list[str] = []
     is_whole = True
     for one, octets in read:
         if one.entity is None:
-            texts += _headlines(octets)
+            texts += headlines(octets)
         else:
             texts.append(part_text(one.entity, octets))
         is_whole = is_whole and one.is_whole
@@ -222,7 +222,7 @@ def search_text(
     return gather(header, names_of_files(structure), read, more, longest)
 
 
-def _headlines(header: bytes) -> tuple[str, str]:
+def headlines(header: bytes) -> tuple[str, str]:
     """Return the subject, and all that fields say of people, decoded but as it stands."""
     telling = telling_fields(header)
     subjects = telling.get(b"subject", ())
@@ -253,8 +253,12 @@ def is_marked_up(entity: Entity) -> bool:
 
 def raw_text(entity: Entity, octets: bytes) -> str:
     """Return a part's body as text, its transfer encoding and charset undone."""
-    if entity.encoding.lower() == b"quoted-printable":
-        octets = a2b_qp(octets)  # blanks at the ends of lines count for nothing here
-    else:
-        octets = decoded(octets, entity.encoding)
+    octets = transferred(entity, octets)
     return text_of(octets, charset_label(entity, octets))
+
+
+def transferred(entity: Entity, octets: bytes) -> bytes:
+    """Return a part's body, its transfer encoding undone."""
+    if entity.encoding.lower() == b"quoted-printable":
+        return a2b_qp(octets)  # blanks at the ends of lines count for nothing here
+    return decoded(octets, entity.encoding)

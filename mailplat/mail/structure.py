@@ -31,7 +31,14 @@ from mailplat.mail.content import Content, Octets, chunks
 from mailplat.mail.described import OPAQUE_PART, Described, describe_fields, describe_header
 from mailplat.mail.entity import Entity
 from mailplat.mail.fewparts import few_parts
-from mailplat.mail.header import EMPTY_LINE, Telling, body_begins, telling_fields
+from mailplat.mail.header import (
+    EMPTY_LINE,
+    HEADER_OF_FEW,
+    Telling,
+    body_begins,
+    content_fields,
+    telling_fields,
+)
 from mailplat.mail.layout import Kind, Layout, Part
 from mailplat.mail.limits import MIB
 
@@ -82,6 +89,20 @@ def scan(octets: bytes, envelope: Callable[[Telling], bytes] | None = None) -> S
         return Scanner(envelope).finish(octets)
     envelopes = {0: envelope(telling)} if envelope else {}
     return Structure(Layout(found[0]), found[1], envelopes)
+
+
+def scan_bodies(octets: bytes) -> Structure:
+    """Return the same, for whoever asks nothing of the message's own header but its bodies.
+
+    Of that header only Content-* is read, which is one of a few in most messages.
+    """
+    body = body_begins(octets)
+    if body <= HEADER_OF_FEW:
+        whole = describe_header(content_fields(octets[:body]))
+        found = few_parts(octets, body, whole)
+        if found:
+            return Structure(Layout(found[0]), found[1], {})
+    return scan(octets)
 
 
 async def structure_of(content: Content) -> Structure:

@@ -44,8 +44,7 @@ from mailplat.store.indexed.queries.restoring import Item
 if TYPE_CHECKING:
     from mailplat.store.indexed.store import IndexedStore
 
-BATCH = 500  # messages in one batch of a cursor
-BATCH_WITH_CONTENTS = 50
+BATCH = 500  # messages in one batch of a cursor, fewer where they have many octets
 
 
 @implementer(ICursor)
@@ -80,7 +79,7 @@ class IndexedCursor:
             self._account.id,
             self._mailbox,
             self._uids,
-            BATCH_WITH_CONTENTS if contents else BATCH,
+            BATCH,
             BATCH_OCTETS,
             Wanted.SUMMARY in self._wanted,
             SMALL if contents else 0,
