@@ -12,7 +12,7 @@ from mailplat.sql import Connection, Row, bulk
 from mailplat.store.indexed.queries.changes import known
 from mailplat.store.indexed.queries.contents import PIECES
 
-FEW = 64  # emails that are looked for by SQL; more are picked out of all
+FEW = 2048  # emails that are looked for by SQL; more are picked out of all
 
 
 @attrs.frozen
@@ -99,9 +99,11 @@ def places_among(
     sql = "SELECT uid, email FROM store_messages WHERE account = ? AND mailbox = ?"
     wanted = [*sure, *unsure]
     if len(wanted) <= FEW:
-        among = f" OR email IN (VALUES {', '.join(['(?)'] * len(wanted))})" if wanted else ""
+        wanted += [-1] * ((1 << len(wanted).bit_length()) - len(wanted))  # of few lengths
+        among = ", ".join(["(?)"] * len(wanted))
         rows = db.all(
-            f"{sql} AND (email > ?{among}) ORDER BY uid", (account, mailbox, beyond, *wanted)
+            f"{sql} AND (email > ? OR email IN (VALUES {among})) ORDER BY uid",
+            (account, mailbox, beyond, *wanted),
         )
     else:
         rows = db.all(f"{sql} ORDER BY uid", (account, mailbox))
