@@ -162,6 +162,17 @@ class Disk:
         with file.in_use() as handle:
             self._sync("sync", file.path, os.fdatasync, handle)
 
+    def hasten(self, file: File) -> None:
+        """Have the file's octets on their way to the disk, so that `sync` has less to wait for.
+
+        Promises nothing: of many files that are to be synced one after the other, the
+        first then waits for all.  Source: Linux, fadvise(2) begins to write what is dirty.
+        """
+        if hasattr(os, "posix_fadvise"):
+            with file.in_use() as handle:
+                advice = os.POSIX_FADV_DONTNEED
+                self._do("hasten", file.path, os.posix_fadvise, handle, 0, 0, advice)
+
     def link(self, source: Path, target: Path) -> None:
         """Give a file a second name; never replaces another file."""
         self._refuse_if_bad()

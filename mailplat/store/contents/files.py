@@ -67,7 +67,7 @@ class ContentFiles:
         self._shelves = Shelves(disk, self.folder, codec)
         self._sync = workers.syncs.ask
         self._ask = workers.files.ask
-        self._keeping: Rounds[bytes, str] = Rounds(self._keep_each)
+        self._keeping: Rounds[bytes, str] = Rounds(self._keep_each, at_once=3)
 
     async def prepare(self) -> None:
         """Make the folder where there is none, but not those around it.

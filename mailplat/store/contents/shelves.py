@@ -124,7 +124,10 @@ class Shelves:
     def keep_each(self, contents: Sequence[bytes]) -> list[str | Exception]:
         """Keep contents durably, each for itself; return their keys, or what went wrong."""
         drafts = [self._drafted(octets) for octets in contents]
-        for step in (self._write, self._sync):
+        steps = [self._write, self._hasten, self._sync]
+        if len(drafts) == 1:
+            steps.remove(self._hasten)
+        for step in steps:
             for draft in drafts:
                 draft.take(step)
         for shelf in sorted({draft.file.path.parent for draft in drafts if draft.file}):
@@ -148,6 +151,10 @@ class Shelves:
         self._insist_on_room(len(draft.octets))
         draft.file = self._disk.create(self._shelf_for_one() / draft.name)
         self._disk.write(draft.file, draft.octets)
+
+    def _hasten(self, draft: Draft) -> None:
+        assert draft.file
+        self._disk.hasten(draft.file)
 
     def _sync(self, draft: Draft) -> None:
         assert draft.file

@@ -37,7 +37,7 @@ from mailplat.sql import Row
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.contents import SMALL
 from mailplat.store.indexed.facets import AccountFacets
-from mailplat.store.indexed.queries.arrivals import Stored
+from mailplat.store.indexed.queries.arrivals import Addition, Stored
 from mailplat.store.indexed.queries.changes import email_id, number_of, thread_id
 from mailplat.store.indexed.queries.restoring import Item
 
@@ -194,16 +194,16 @@ class IndexedAccount(AccountFacets):
     ) -> Sequence[Appended]:
         stored = await self._store.keep_all(self.id, messages)
         try:
-            allowance = await self._store.rooms.allowance(self.id)
-            appended: Sequence[Appended] = await self._store.commit(
-                queries.arrivals.append,
+            addition = Addition(
                 self.id,
                 mailbox,
                 stored,
                 replacing,
                 self._store.now(),
-                allowance,
-                stored=stored,
+                await self._store.rooms.allowance(self.id),
+            )
+            appended: Sequence[Appended] = await self._store.commit_each(
+                queries.arrivals.append, self.id, addition, stored
             )
         except Exception:
             await self._store.drop(self.id, stored)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,7 +16,8 @@ from mailplat.mail.people import AccountId
 from mailplat.mail.placing import Unshown
 from mailplat.sql import Database
 from mailplat.store.indexed import queries
-from mailplat.store.indexed.queries.showing import AsShown
+from mailplat.store.indexed.queries.showing import AsShown, ToShow
+from mailplat.workers import Rounds
 
 
 class Showing:
@@ -34,6 +35,7 @@ class Showing:
         self._place = place
         self._under_way: dict[AccountId, Deferred[None]] = {}
         self._again: set[AccountId] = set()  # those that have changed meanwhile
+        self._to_show: Rounds[AccountId, ToShow | None] = Rounds(self._read, at_once=1)
 
     async def start(self) -> None:
         """Begin to show what a crash kept from being shown."""
@@ -102,17 +104,20 @@ class Showing:
     async def _catch_up(self, account: AccountId) -> None:
         while True:
             self._again.discard(account)
-            found = await self._database.read(queries.showing.to_show, account)
+            found = await self._to_show.ask(account)
             if found:
                 try:
                     await self._place.show(account, found.mailboxes)
                 except Unshown:
                     await self._begin_anew(account)
                     continue
-                shown = queries.showing.set_shown
-                await self._database.write(shown, account, found.modseq)
+                shown = (account, found.modseq)
+                await self._database.write_each(queries.showing.set_shown, shown)
             if account not in self._again:
                 return
+
+    def _read(self, accounts: Sequence[AccountId]) -> Deferred[Any]:
+        return self._database.read(queries.showing.to_show, accounts)
 
     def _leave(self, failure: Failure) -> None:
         if not isinstance(failure.value, ShuttingDown):

@@ -279,6 +279,16 @@ class IndexedStore:
         """
         return self._announced(self.database.write(unit, account, *args), account, stored)
 
+    def commit_each(
+        self,
+        unit: Callable[..., Sequence[Done]],
+        account: AccountId,
+        item: object,
+        stored: Sequence[Stored],
+    ) -> Any:
+        """Do as `commit`; items that different accounts bring are done by one call."""
+        return self._announced(self.database.write_each(unit, item), account, stored)
+
     def _announced(
         self, work: Deferred[Done], account: AccountId, stored: Sequence[Stored]
     ) -> Any:
@@ -357,10 +367,8 @@ class IndexedStore:
                 await self.rooms.allowance(delivery.account),
                 delivery.beyond_quota,
             )
-            detail = await self._announced(
-                self.database.write_each(queries.arrivals.deliver, order),
-                delivery.account,
-                [stored],
+            detail = await self.commit_each(
+                queries.arrivals.deliver, delivery.account, order, [stored]
             )
         except Exception as error:  # noqa: BLE001 - likewise
             await self.drop(delivery.account, [stored])

@@ -229,6 +229,15 @@ async def test_messages_lie_where_other_programs_look(scene: Any) -> None:
     assert not list((folder / "cur").iterdir())
 
 
+async def test_keywords_are_written_down_where_there_are_any(scene: Any) -> None:
+    for who in (ALICE, BOB):
+        account = await scene.store.open(who)
+        [inbox] = await account.mailboxes()
+        for number in range(3):
+            await account.append(inbox.id, [numbered(number)])
+        assert not (scene.root.with_name(who) / "dovecot-keywords").exists()
+
+
 async def test_the_quota_file_of_others_is_kept_up(scene: Any) -> None:
     account = await scene.store.open(ALICE)
     inbox = await named(account, INBOX)

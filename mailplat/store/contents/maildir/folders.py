@@ -223,7 +223,7 @@ class Folder:
 
     def _learn(self, disk: Disk, flags: frozenset[str]) -> None:
         """Give letters to keywords that have none, as far as there are any."""
-        if self.lexicon.with_room_for(flags) is not self.lexicon:
+        if self.lexicon.with_room_for(flags) != self.lexicon:
             self._write_lexicon(disk, flags)
 
     def _write_lexicon(self, disk: Disk, flags: frozenset[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import attrs
 from pydantic import Field
-from twisted.internet.defer import DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorFDSet, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -27,7 +27,7 @@ from mailplat.interfaces import (
     ISharedContents,
 )
 from mailplat.mail.content import Content, Octets
-from mailplat.mail.errors import NoSuchMessage, StoreFailed
+from mailplat.mail.errors import NoSuchMessage
 from mailplat.mail.mailbox import MailboxId
 from mailplat.mail.people import AccountId
 from mailplat.mail.placing import Inheritance, Shown, Sighting, Unshown
@@ -40,16 +40,18 @@ from mailplat.store.contents.maildir.folders import CUR, NEW, Folder
 from mailplat.store.contents.maildir.inheriting import inherit
 from mailplat.store.contents.maildir.names import Namer, safe, split, tag_of
 from mailplat.store.contents.maildir.queries import Brought
+from mailplat.store.contents.maildir.telling import Telling, show_each, told
 from mailplat.store.contents.maildir.tree import Tree, take_whole
 from mailplat.store.contents.maildir.watching import Hear, Watch
 from mailplat.store.contents.shelves import digest_in
-from mailplat.workers import Workers
+from mailplat.workers import Rounds, Workers
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 SHELVES = ".contents"  # the folder of the contents themselves, beside those of accounts
 REMEMBERED = 500  # accounts whose folders are remembered
+FEW = 64  # messages; an account that is shown more of keeps no others waiting
 
 
 class MaildirSettings(Settings):
@@ -119,6 +121,7 @@ class Maildirs:
         self._files = ContentFiles(shelves, house, workers, disk)
         self._ask = workers.files.ask
         self._sync = workers.syncs.ask
+        self._showing: Rounds[Telling, dict[str, int]] = Rounds(self._show_each, at_once=1)
         self._namer = Namer("", "")
         self._known: dict[AccountId, Known] = {}
         self._locks: dict[AccountId, DeferredLock] = {}
@@ -177,10 +180,16 @@ class Maildirs:
 
     async def show(self, account: AccountId, mailboxes: Sequence[Shown]) -> None:
         async with self._at(account) as known:
-            if known.state == queries.SHOWN and not await self._is_ours(known):
-                raise Unshown
+            telling = Telling(known.tree, mailboxes, known.state == queries.SHOWN)
             try:
-                claimed = await self._sync(_told, known.tree.show, mailboxes)
+                if telling.size > FEW:
+                    [claimed] = await self._show_each([telling])
+                    if isinstance(claimed, Exception):
+                        raise claimed
+                else:
+                    claimed = await self._showing.ask(telling)
+            except Unshown:
+                raise
             except Exception:
                 self._drop(account)  # what failed half-way is looked at anew
                 raise
@@ -190,12 +199,17 @@ class Maildirs:
             if known.state == queries.TAKEN:
                 await self._set_state(account, known, queries.SHOWN)
 
+    def _show_each(
+        self, tellings: Sequence[Telling]
+    ) -> Deferred[list[dict[str, int] | Exception]]:
+        return self._sync(show_each, self._disk, tellings)
+
     async def begin_anew(self, account: AccountId) -> None:
         async with self._at(account) as known:
             await self._set_state(account, known, queries.TAKEN)
 
     async def _is_ours(self, known: Known) -> bool:
-        return await self._ask(_told, lambda: known.tree.is_ours)
+        return await self._ask(told, lambda: known.tree.is_ours)
 
     async def _set_state(self, account: AccountId, known: Known, state: int) -> None:
         await self._database.write(queries.set_shown, account, known.state, state)
@@ -206,7 +220,7 @@ class Maildirs:
         if place is None:
             return
         async with self._at(account) as known:
-            await self._sync(_told, take_whole, self._disk, known.tree.root)
+            await self._sync(told, take_whole, self._disk, known.tree.root)
             await self._database.write(queries.forget, account)
             self._drop(account)
         self._locks.pop(account, None)
@@ -222,7 +236,7 @@ class Maildirs:
                 return []
             if known.state == queries.TAKEN:
                 await self._set_state(account, known, queries.SHOWN)
-            found = await self._ask(_told, known.tree.look, mailboxes)
+            found = await self._ask(told, known.tree.look, mailboxes)
             known.found = {id(one): folder for one, folder in found}
             self._watch_all(account, known)
             return [one for one, _ in found]
@@ -239,7 +253,7 @@ class Maildirs:
         tag = tag_of(mailbox)
         async with self._at(account) as known:
             tree = known.tree
-        read = await self._sync(_told, self._open, tree, tag, name)
+        read = await self._sync(told, self._open, tree, tag, name)
         content: Content = Octets(read.octets)
         if read.file:
             content = Spooled(self._disk, read.file, read.size, self._ask)
@@ -250,7 +264,7 @@ class Maildirs:
         if place and place[1]:
             return None
         async with self._at(account) as known:
-            return await self._ask(_told, inherit, known.tree)
+            return await self._ask(told, inherit, known.tree)
 
     async def inherited(self, account: AccountId) -> None:
         await self._database.write(queries.set_taken, account)
@@ -368,11 +382,3 @@ def _make(disk: Disk, folder: Path) -> None:
     """Make a folder, but not those around it; they may be missing because a disk is."""
     if folder.parent.is_dir():
         disk.make_folder(folder)
-
-
-def _told(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function, and raise as `StoreFailed` what the file system refuses."""
-    try:
-        return function(*args, **kwargs)
-    except OSError as error:
-        raise StoreFailed(f"a maildir can't be worked at: {error}") from error

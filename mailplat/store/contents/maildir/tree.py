@@ -18,7 +18,7 @@ import attrs
 from mailplat.files import Disk
 from mailplat.mail.errors import AlreadyExists, StoreFailed
 from mailplat.mail.mailbox import INBOX, MailboxId
-from mailplat.mail.placing import Placed, Present, Shown, Sighting
+from mailplat.mail.placing import Placed, Present, Shown, Sighting, Unshown
 from mailplat.store.contents.maildir.folders import CUR, MARKER, NEW, TICK, TMP, Folder
 from mailplat.store.contents.maildir.names import (
     Namer,
@@ -52,19 +52,24 @@ class Tree:
     folders: dict[str, Folder] = attrs.field(factory=dict)  # by tags
     strangers: dict[str, Path] = attrs.field(factory=dict)  # folders of no mailbox, by names
     changed: int | None = None  # when the root was, as far as that tells
+    is_marked: bool = False  # whether the root is the folder of a mailbox of this house
     unfinished: list[Path] = attrs.field(factory=list)  # folders that are no maildirs yet
 
     @property
     def is_ours(self) -> bool:
         """Whether the root is there and is what we made: else its disk may be missing."""
-        return self._marker(self.root) is not None
+        try:
+            self.look_around()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return self.is_marked
 
     def look_around(self) -> None:
         """See which folders there are, and which mailboxes they are, unless that is known."""
         changed = changed_at(self.root)
         if changed and changed == self.changed and not self.unfinished:
             return
-        self.changed = changed
+        self.changed, self.is_marked = changed, self._marker(self.root) is not None
         marked: dict[str, Path] = {}
         self.strangers, self.unfinished = {}, []
         for path in self._paths():
@@ -115,28 +120,35 @@ class Tree:
 
     # What the index says.
 
-    def show(self, mailboxes: Sequence[Shown]) -> dict[str, int]:
-        """Make what lies here say what the index says.
+    def show(
+        self, mailboxes: Sequence[Shown], is_again: bool
+    ) -> tuple[dict[str, int], list[Folder]]:
+        """Make what lies here say what the index says, and return which folders to sync.
 
-        Return the UIDs that contents have got which other programs had brought.
+        Return also the UIDs that contents have got which other programs had brought.
+        Raises `Unshown` where what has been shown before has gone.
         """
-        self._make_root()
-        self.look_around()
+        if not self.is_ours:
+            if is_again:
+                raise Unshown
+            self._make_root()
+            self.look_around()
         claimed: dict[str, int] = {}
-        growths = [(0, 0)]
+        folders: list[Folder] = []
+        octets = messages = 0
         for shown in mailboxes:
             tag = tag_of(shown.mailbox)
             if shown.name is None:
-                growths.append(self._remove(tag))
+                growth = self._remove(tag)
             else:
                 folder = self._place(tag, shown.name)
                 self._show(folder, shown, claimed)
-                folder.sync(self.disk)
-                growths.append(folder.grown())
-        octets, messages = map(sum, zip(*growths, strict=True))
+                folders.append(folder)
+                growth = folder.grown()
+            octets, messages = octets + growth[0], messages + growth[1]
         if octets or messages:
             add_to_sizes(self.root / SIZES, octets, messages)
-        return claimed
+        return claimed, folders
 
     def _show(self, folder: Folder, shown: Shown, claimed: dict[str, int]) -> None:
         brought = self.brought.setdefault(folder.tag, {})

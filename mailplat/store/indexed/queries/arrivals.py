@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import islice
 
 import attrs
 
 from mailplat.mail.errors import NoSuchMessage, NotPermitted, StoreFailed
+from mailplat.mail.events import AccountNearlyFull
 from mailplat.mail.mailbox import (
     INBOX,
     Appended,
@@ -28,8 +30,10 @@ from mailplat.store.indexed.queries import room
 from mailplat.store.indexed.queries.changes import (
     Done,
     email_id,
+    insist_on_mailboxes,
     known,
     mailbox_id,
+    number_of,
     thread_id,
 )
 from mailplat.store.indexed.queries.contents import PIECES, claim_emails
@@ -236,40 +240,86 @@ def _mailbox_for(
 # Appending -------------------------------------------------------------------
 
 
-def append(
-    db: Connection,
-    account: AccountId,
-    identity: MailboxId,
-    messages: Sequence[Stored],
-    replacing: Replaced | None,
-    now: float,
-    allowance: Allowance,
-) -> Done:
-    """Add messages, all or none (see `IAccount.append`)."""
-    number = known(db, account, identity)
+@attrs.frozen
+class Addition:
+    """Messages that an account adds itself (see `IAccount.append`)."""
+
+    account: AccountId
+    mailbox: MailboxId
+    messages: Sequence[Stored]
+    replacing: Replaced | None
+    now: float
+    allowance: Allowance
+
+    @property
+    def amount(self) -> Amount:
+        """How much room it takes."""
+        return Amount(sum(one.size for one in self.messages), len(self.messages))
+
+
+def append(db: Connection, additions: Sequence[Addition]) -> list[Done]:
+    """Add messages, of each addition all or none; one that is refused raises for all."""
+    if any(one.replacing or not one.messages for one in additions):
+        return [_replace(db, one) for one in additions]
+    insist_on_mailboxes(db, [(one.account, one.mailbox) for one in additions])
+    news = room.insist_each(db, [(one.account, one.allowance, one.amount) for one in additions])
+    claimed = claim_each(
+        db, Counter(one.account for one in additions), max(one.now for one in additions)
+    )
+    arrivals: list[Arrival] = []
+    for one in additions:
+        modseq = claimed[one.account]
+        claimed[one.account] = ModSeq(modseq + 1)
+        arrivals += _added(db, one, modseq)
+    arrived = iter(zip(arrivals, _add(db, arrivals), strict=True))
+    return [
+        _appended(one, list(islice(arrived, len(one.messages))), told)
+        for one, told in zip(additions, news, strict=True)
+    ]
+
+
+def _replace(db: Connection, addition: Addition) -> Done:
+    """Add the messages of one addition, and expunge that which they replace."""
+    account, replacing = addition.account, addition.replacing
+    known(db, account, addition.mailbox)
     source = known(db, account, replacing.mailbox) if replacing else 0
     replaced = places_of(db, account, source, UidSet.of(replacing.uid)) if replacing else []
     if replacing and not replaced:
         raise NoSuchMessage(f"{replacing} has gone")
-    if not messages:
+    if not addition.messages:
         return Done([], ModSeq(0), frozenset())
-    coming = Amount(sum(one.size for one in messages), len(messages))
     going = Amount(sum(one.size for one in replaced), len(replaced))
-    news = room.insist(db, account, allowance, coming, going)
-    modseq = claim(db, account, now)
-    arrivals = [
-        Arrival(account, modseq, one, {number: spelt(db, account, one.flags)}, now)
-        for one in messages
-    ]
-    arrived = _add(db, arrivals)
-    appended = [
-        Appended(Uid(one.uids[number]), modseq, email_id(one.email), thread_id(one.thread))
-        for one in arrived
-    ]
+    news = room.insist(db, account, addition.allowance, addition.amount, going)
+    modseq = claim(db, account, addition.now)
+    arrivals = _added(db, addition, modseq)
+    arrived = list(zip(arrivals, _add(db, arrivals), strict=True))
     drop_places(db, account, source, replaced, modseq)
-    touched = {identity, replacing.mailbox} if replacing else {identity}
-    left = tuple(key for one in arrived for key in one.left)
-    return Done(appended, modseq, frozenset(touched), left, news)
+    return _appended(addition, arrived, news)
+
+
+def _added(db: Connection, addition: Addition, modseq: ModSeq) -> list[Arrival]:
+    account, number = addition.account, number_of(addition.mailbox)
+    return [
+        Arrival(account, modseq, one, {number: spelt(db, account, one.flags)}, addition.now)
+        for one in addition.messages
+    ]
+
+
+def _appended(
+    addition: Addition,
+    arrived: Sequence[tuple[Arrival, _Arrived]],
+    news: tuple[AccountNearlyFull, ...],
+) -> Done:
+    number = number_of(addition.mailbox)
+    appended = [
+        Appended(Uid(one.uids[number]), to.modseq, email_id(one.email), thread_id(one.thread))
+        for to, one in arrived
+    ]
+    touched = {addition.mailbox}
+    if addition.replacing:
+        touched.add(addition.replacing.mailbox)
+    left = tuple(key for _, one in arrived for key in one.left)
+    return Done(appended, appended[0].modseq, frozenset(touched), left, news)
 
 
 # Both ------------------------------------------------------------------------

@@ -203,6 +203,27 @@ def insist(
     return (_news(account, more),) if more.should_hear(allowance) else ()
 
 
+def insist_each(
+    db: Connection, coming: Sequence[tuple[AccountId, Allowance, Amount]]
+) -> list[tuple[AccountNearlyFull, ...]]:
+    """Do as `insist` for several, each as if those before it had come."""
+    before = standings(db, {account: allowance for account, allowance, _ in coming})
+    after = dict(before)
+    news: list[tuple[AccountNearlyFull, ...]] = []
+    for account, allowance, amount in coming:
+        standing = after.get(account)
+        if standing is None:
+            news.append(())
+            continue
+        more = after[account] = standing.with_more(amount, allowance)
+        if not more.bounds.hold(more.used):
+            raise OverQuota(f"{account} is full")
+        news.append((_news(account, more),) if more.should_hear(allowance) else ())
+    for account, standing in after.items():
+        _write(db, account, before[account], standing)
+    return news
+
+
 def _news(account: AccountId, standing: Standing) -> AccountNearlyFull:
     bounds, used = standing.bounds, standing.used
     return AccountNearlyFull(

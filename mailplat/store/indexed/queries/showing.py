@@ -6,21 +6,38 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from mailplat.mail.mailbox import Mailbox, MailboxId, ModSeq, Uid, UidSet
+from mailplat.mail.mailbox import LAST_UID, Mailbox, MailboxId, ModSeq, Uid, UidSet
 from mailplat.mail.people import AccountId
 from mailplat.mail.placing import Placed, Shown
-from mailplat.sql import Connection, Row
+from mailplat.sql import Connection, Row, bulk
 from mailplat.store.indexed.queries.changes import What, mailbox_id
-from mailplat.store.indexed.queries.flags import flag_sets
 from mailplat.store.indexed.queries.mailboxes import mailboxes
 
+_STANDING = """
+    SELECT a.account, a.modseq, a.forgotten, coalesce(s.modseq, 0) FROM store_accounts a
+    LEFT JOIN store_shown s ON s.account = a.account
+    WHERE a.account IN (VALUES {rows}) AND a.modseq > coalesce(s.modseq, 0)
+"""
+_CHANGES = """
+    SELECT c.account, c.mailbox, b.name, c.what, c.first, c.last
+    FROM (VALUES {rows}) AS wanted
+    JOIN store_changes c ON c.account = column1 AND c.modseq > column2
+    LEFT JOIN store_mailboxes b ON b.account = c.account AND b.mailbox = c.mailbox
+    ORDER BY c.account, c.mailbox
+"""
+_MAILBOXES = """
+    SELECT account, mailbox, name FROM store_mailboxes
+    WHERE account IN (VALUES {rows}) ORDER BY account, mailbox
+"""
 _MESSAGES = """
-    SELECT m.uid, coalesce(k.key, ''), m.flags, e.received
-    FROM store_messages m
+    SELECT m.account, m.mailbox, m.uid, coalesce(k.key, ''), coalesce(f.names, ''), e.received
+    FROM (VALUES {rows}) AS wanted
+    JOIN store_messages m ON m.account = column1 AND m.mailbox = column2
+        AND m.uid BETWEEN column3 AND column4 AND m.modseq > column5
     JOIN store_emails e ON e.account = m.account AND e.email = m.email
     LEFT JOIN store_keys k ON k.account = m.account AND k.email = m.email
-    WHERE m.account = ? AND m.mailbox = ? AND m.uid BETWEEN ? AND ? AND m.modseq > ?
-    ORDER BY m.uid
+    LEFT JOIN store_flag_sets f ON f.account = m.account AND f.flags = m.flags
+    ORDER BY m.account, m.mailbox, m.uid
 """
 
 
@@ -40,81 +57,88 @@ class AsShown:
     mailboxes: tuple[Mailbox, ...]
 
 
-def to_show(db: Connection, account: AccountId) -> ToShow | None:
-    """Return what has changed since an account was shown, or None where nothing has."""
-    row = db.one(
-        "SELECT a.modseq, a.forgotten, coalesce(s.modseq, 0) FROM store_accounts a"
-        " LEFT JOIN store_shown s ON s.account = a.account WHERE a.account = ?",
-        (account,),
-    )
-    if row is None or row[0] <= row[2]:
-        return None
-    newest, forgotten, since = row
-    names: dict[int, str] = dict(
-        db.all("SELECT mailbox, name FROM store_mailboxes WHERE account = ?", (account,))
-    )
-    if since < forgotten:
-        changed: Mapping[int, list[Row]] = {
-            number: [(int(What.ADDED), 1, 2**62)] for number in names
-        }
-    else:
-        changed = _changed(db, account, since)
-    sets = flag_sets(db, account)
-    shown = [
-        _shown(db, account, number, names.get(number), rows, since, sets, since < forgotten)
-        for number, rows in changed.items()
+def to_show(db: Connection, accounts: Sequence[AccountId]) -> list[ToShow | None]:
+    """Return what has changed in accounts since they were shown; None where nothing has."""
+    newest: dict[AccountId, ModSeq] = {}
+    since: dict[AccountId, ModSeq] = {}
+    whole: list[AccountId] = []  # those of which it isn't known any more what has changed
+    for account, modseq, forgotten, shown in bulk(db, _STANDING, [(one,) for one in accounts]):
+        newest[account] = modseq
+        if shown < forgotten:
+            whole.append(account)
+        else:
+            since[account] = shown
+    rows = bulk(db, _CHANGES, list(since.items()))
+    rows += [
+        (*row, int(What.ADDED), 1, LAST_UID)
+        for row in bulk(db, _MAILBOXES, [(account,) for account in whole])
     ]
-    return ToShow(ModSeq(newest), tuple(shown))
+    changed: dict[AccountId, dict[int, list[Row]]] = {account: {} for account in newest}
+    for account, mailbox, *row in rows:
+        changed[account].setdefault(mailbox, []).append(tuple(row))
+    placed = _placed(db, changed, since)
+    return [
+        ToShow(
+            newest[account],
+            tuple(
+                _shown(mailbox, found, placed.get((account, mailbox), ()), account in whole)
+                for mailbox, found in changed[account].items()
+            ),
+        )
+        if account in newest
+        else None
+        for account in accounts
+    ]
 
 
-def _changed(db: Connection, account: AccountId, since: int) -> dict[int, list[Row]]:
-    """Return what was done in each mailbox, the first that was made before the others."""
-    changed: dict[int, list[Row]] = {}
-    for mailbox, *row in db.all(
-        "SELECT mailbox, what, first, last FROM store_changes"
-        " WHERE account = ? AND modseq > ? ORDER BY mailbox",
-        (account, since),
-    ):
-        changed.setdefault(mailbox, []).append(tuple(row))
-    return changed
+def _placed(
+    db: Connection,
+    changed: Mapping[AccountId, Mapping[int, Sequence[Row]]],
+    since: Mapping[AccountId, ModSeq],
+) -> dict[tuple[AccountId, int], list[Placed]]:
+    """Return the messages that have come or changed, by accounts and mailboxes."""
+    wanted = [
+        (account, mailbox, first, last, since.get(account, 0))
+        for account, mailboxes in changed.items()
+        for mailbox, rows in mailboxes.items()
+        for first, last in _uids(rows, What.ADDED, What.CHANGED).intervals
+    ]
+    sets: dict[str, frozenset[str]] = {}
+    placed: dict[tuple[AccountId, int], list[Placed]] = {}
+    for account, mailbox, uid, key, words, received in bulk(db, _MESSAGES, wanted):
+        flags = sets.get(words)
+        if flags is None:
+            flags = sets[words] = frozenset(words.split())
+        placed.setdefault((account, mailbox), []).append(Placed(Uid(uid), key, flags, received))
+    return placed
 
 
 def _shown(
-    db: Connection,
-    account: AccountId,
-    number: int,
-    name: str | None,
-    rows: Sequence[Row],
-    since: int,
-    sets: Mapping[int, frozenset[str]],
-    is_whole: bool,
+    mailbox: int, rows: Sequence[Row], placed: Sequence[Placed], is_whole: bool
 ) -> Shown:
-    mailbox = MailboxId(mailbox_id(number))
+    name = rows[0][0]
     if name is None:
-        return Shown(mailbox, None)
-    come = UidSet.from_intervals(
-        (first, last) for what, first, last in rows if what in (What.ADDED, What.CHANGED)
-    )
-    gone = UidSet.from_intervals(
-        (first, last) for what, first, last in rows if what == What.REMOVED
-    )
-    placed = [
-        Placed(Uid(uid), key, sets[flags], received)
-        for first, last in come.intervals
-        for uid, key, flags, received in db.all(
-            _MESSAGES, (account, number, first, last, 0 if is_whole else since)
-        )
-    ]
-    return Shown(mailbox, name, tuple(placed), gone, is_whole)
+        return Shown(MailboxId(mailbox_id(mailbox)), None)
+    gone = _uids(rows, What.REMOVED)
+    return Shown(MailboxId(mailbox_id(mailbox)), name, tuple(placed), gone, is_whole)
 
 
-def set_shown(db: Connection, account: AccountId, modseq: ModSeq) -> None:
-    """Note up to which mod-sequence an account has been shown."""
-    db.execute(
-        "INSERT INTO store_shown (account, modseq) VALUES (?, ?)"
+def _uids(rows: Sequence[Row], *kinds: What) -> UidSet:
+    """Return the UIDs to which one of these was done."""
+    return UidSet.from_intervals(
+        (first, last) for _, what, first, last in rows if what in kinds
+    )
+
+
+def set_shown(db: Connection, shown: Sequence[tuple[AccountId, ModSeq]]) -> Sequence[None]:
+    """Note up to which mod-sequences accounts have been shown."""
+    bulk(
+        db,
+        "INSERT INTO store_shown (account, modseq) VALUES {rows}"
         " ON CONFLICT (account) DO UPDATE SET modseq = excluded.modseq",
-        (account, modseq),
+        list(dict(shown).items()),
     )
+    return [None] * len(shown)
 
 
 def as_shown(db: Connection, account: AccountId) -> AsShown | None:
