@@ -8,6 +8,7 @@ take long.  A failure prints the input; put it among the seeds.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import random
 import time
@@ -41,6 +42,7 @@ from mailplat.mail.limits import Limits
 from mailplat.mail.message import Message
 from mailplat.mail.parameters import disposition, media_type, tokens
 from mailplat.mail.recoding import Level, Recoder, Survey, plan
+from mailplat.mail.signatures import signatures_of
 from mailplat.mail.sortkeys import address_keys, moment_key, subject_key
 from mailplat.mail.structure import Scanner, scan
 from mailplat.mail.summary import read_summary, summarise
@@ -50,6 +52,11 @@ from mailplat.moving.letters import mailbox_name, proper_flags
 from mailplat.testing.corpus import samples
 from mailplat.testing.growth import GROWTH, in_linear_time, repeated
 from mailplat.testing.imapwords import words_of
+from mailplat.testing.issuing import NOW, issue
+from mailplat.trust import dane, mtasts, tlsrpt
+from mailplat.trust.certificates import NotAuthentic, key_info
+from mailplat.trust.dkim import BadSignature, check
+from mailplat.trust.keys import BadKey, PublicKey
 from mailplat.wire.engine import After, Engine
 from mailplat.wire.pop3 import Auth as Pop3Auth
 from mailplat.wire.pop3 import Challenge, Err, Ok, Pop3Engine
@@ -401,7 +408,41 @@ def read_maildir(octets: bytes, chance: random.Random) -> None:
     assert mailbox_name(maildir.mailbox_parts([folder] if folder else [])) == name
 
 
+def read_trust(octets: bytes, chance: random.Random) -> None:
+    record = octets[: chance.choice((100, 1000, LONGEST))]
+    (
+        mtasts.id_in([record]),
+        tlsrpt.addressees([record]),
+        key_info(octets),
+        dane.Tlsa.read(record),
+    )
+    for read in (PublicKey.read, mtasts.StsPolicy.read):
+        with contextlib.suppress(BadKey, mtasts.BadPolicy):
+            read(record)
+    with contextlib.suppress(NotAuthentic):
+        dane.TlsaPolicy.of([ROOT.record(2), record]).check([octets, LEAF, octets], ["x"], NOW)
+    header = Header.parse(octets)
+    for one in signatures_of(header):
+        with contextlib.suppress(BadSignature):
+            check(one, header, one.body_hash, TRUST_SEEDS[0], 1e9)
+
+
+ROOT = issue("root", ca=True)
+LEAF = issue("leaf", ROOT, hosts=["x"]).der
+TRUST_SEEDS = [
+    b"v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=; t=s:y",
+    b"v=STSv1; id=20160831085700Z;",
+    b"v=TLSRPTv1; rua=mailto:a@b.example,https://c.example/",
+    b"version: STSv1\r\nmode: enforce\r\nmx: *.b.example\r\nmax_age: 604800\r\n",
+    (
+        b"DKIM-Signature: v=1; a=ed25519-sha256; c=simple/relaxed; d=b.example; s=c; t=1; x=2000000000;"
+        b" h=from:to:from;\r\n bh=AAAA; b=/gCrinpcQOoI\r\n fuHNQA==; i=@b.example\r\nFrom: a@b.c\r\n\r\n"
+    ),
+    *(LEAF, ROOT.der, ROOT.record(2, 0, 0), ROOT.record(3, 1, 0)),
+]
+
 TARGETS = [
+    Target("trust", TRUST_SEEDS, read_trust),
     Target("structure", MIME_SEEDS, read_structure),
     Target("field", FIELD_SEEDS, read_field),
     Target("encoded", ENCODED_SEEDS, read_encoded),
