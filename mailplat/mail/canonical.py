@@ -48,7 +48,8 @@ RELAXED = Style()
 def canonical_field(line: bytes, how: Canonicalization) -> bytes:
     """Return a field as a signature sees it, with its CRLF (sections 3.4.1 and 3.4.2)."""
     if how is Canonicalization.SIMPLE:
-        return _LINE_ENDS.sub(b"\r\n", line)
+        line = _LINE_ENDS.sub(b"\r\n", line)
+        return line if line.endswith(b"\r\n") else line + b"\r\n"
     name, _, body = line.partition(b":")
     body = _LINE_ENDS.sub(b"", body) if b"\n" in body else body
     if b"\t" in body or b"  " in body:

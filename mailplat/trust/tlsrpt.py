@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,14 @@ from typing import Any
 
 import attrs
 
+from mailplat.mail.address import Address
+from mailplat.mail.compose import Letter, Occasion, notice
+from mailplat.mail.content import Octets, join
+from mailplat.mail.multipart import attachment, multipart, text_part
 from mailplat.mail.taglist import tags_of
+from mailplat.mail.words import text_field
+
+MEDIA_TYPE = "application/tlsrpt+gzip"  # also where it is sent by HTTPS (section 5.4)
 
 LONGEST_RECORD = 8192  # octets of a record that are read
 MOST_URIS = 10  # of a record that are kept
@@ -198,11 +206,17 @@ class Report:
         return {
             b"TLS-Report-Domain": self.domain,
             b"TLS-Report-Submitter": self.reporter.domain,
+            b"TLS-Required": "No",
         }
 
     @property
+    def octets(self) -> bytes:
+        """The report as it is carried: its text in UTF-8, and packed (section 5.1)."""
+        return gzip.compress(self.text.encode(), mtime=int(self.end.timestamp()))
+
+    @property
     def text(self) -> str:
-        """The report itself, in JSON; not yet compressed."""
+        """The report itself, in JSON."""
         document = {
             "organization-name": self.reporter.organization,
             "date-range": {
@@ -252,3 +266,28 @@ def _failure(kind: FailureKind, times: int) -> dict[str, Any]:
         "failure-reason-code": kind.reason,
     }
     return {name: value for name, value in told.items() if value != ""}
+
+
+# Letters ---------------------------------------------------------------------
+
+
+async def report_letter(report: Report, to: Address, occasion: Occasion) -> Letter:
+    """Return the message that carries a report (section 5.3); not yet signed.
+
+    Whoever takes it may be the one whose TLS is broken, so it asks to be sent
+    all the same (RFC 8689 section 5).
+    """
+    successes = sum(counts.successes for counts in report.counts.values())
+    failures = sum(counts.failures for counts in report.counts.values())
+    told = (
+        f"This is a report of TLS for mail to {report.domain},\n"
+        f"from {_moment(report.begin)} to {_moment(report.end)},\n"
+        f"sent by {report.reporter.organization}.\n\n"
+        f"Sessions that went well: {successes}\nSessions that failed: {failures}\n"
+    )
+    packed = await attachment(Octets(report.octets), MEDIA_TYPE, report.file_name)
+    parts = [text_part(told), packed]
+    body = await multipart("report", parts, occasion.unique, {"report-type": "tlsrpt"})
+    letter = notice(to, report.subject, body, occasion)
+    fields = [text_field(name, text) for name, text in report.fields.items()]
+    return attrs.evolve(letter, content=join(Octets(b"".join(fields)), letter.content))

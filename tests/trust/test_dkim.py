@@ -211,6 +211,12 @@ def test_a_content_in_pieces_is_signed_alike() -> None:
         assert at_once(signed(header, content, [ED25519], NOW)) == expected
 
 
+@pytest.mark.parametrize("how", Canonicalization)
+def test_a_header_that_is_cut_off_is_signed_as_it_will_be_sent(how: Canonicalization) -> None:
+    octets = with_signatures(FIELDS.removesuffix(b"\r\n"), Style(how, how))
+    assert problems(octets) == problems(octets + b"\r\n\r\n") == {"one": "", "two": ""}
+
+
 NASTY = st.lists(
     st.sampled_from([b"\r\n", b" ", b"\t", b"a", b".", b"\xff", b"\n", b"From: x\r\n"])
 ).map(b"".join)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
+import gzip
 import json
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -9,6 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailplat.mail.address import Address
+from mailplat.mail.addresslist import NamedAddress
+from mailplat.mail.compose import Occasion
+from mailplat.mail.content import whole
 from mailplat.trust.tlsrpt import (
     MOST_DETAILS,
     MOST_DOMAINS,
@@ -22,6 +29,7 @@ from mailplat.trust.tlsrpt import (
     Tally,
     addressees,
     name_of,
+    report_letter,
 )
 
 STS = AppliedPolicy(
@@ -184,10 +192,36 @@ def test_how_it_travels() -> None:
     assert made.fields == {
         b"TLS-Report-Domain": "example.com",
         b"TLS-Report-Submitter": "company-x.example",
+        b"TLS-Required": "No",
     }
     [told] = json.loads(made.text)["policies"]
     assert told["policy"] == {"policy-type": "no-policy-found", "policy-domain": "example.com"}
     assert "failure-details" not in told
+
+
+async def test_a_letter_carries_it() -> None:
+    tally = Tally()
+    for kind in (None, None, failure(ResultType.CERTIFICATE_EXPIRED)):
+        tally.add(STS, kind)
+    made = report(tally)
+    author = NamedAddress.of(Address("tls-reports", "company-x.example"))
+    occasion = Occasion(
+        author=author, hostname="mx.company-x.example", now=made.end, unique="4f2a4f2a4f2a"
+    )
+    letter = await report_letter(made, Address.parse("reports@company-y.example"), occasion)
+    assert letter.envelope.sender is None
+    parsed = email.message_from_bytes(await whole(letter.content), policy=email.policy.default)
+    assert parsed["TLS-Report-Domain"] == "company-y.example"
+    assert parsed["TLS-Report-Submitter"] == "company-x.example"
+    assert parsed["TLS-Required"] == "No"
+    assert " ".join(parsed["Subject"].split()) == made.subject
+    assert parsed.get_content_type() == "multipart/report"
+    assert parsed.get_param("report-type") == "tlsrpt"
+    text, packed = parsed.iter_parts()
+    assert "failed: 1" in text.get_content()
+    assert packed.get_content_type() == "application/tlsrpt+gzip"
+    assert packed.get_filename() == made.file_name
+    assert gzip.decompress(packed.get_content()).decode() == made.text
 
 
 def test_times_are_told_in_utc() -> None:
