@@ -15,7 +15,7 @@ Capabilities are announced only where the facet is there.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TypeVar
@@ -34,6 +34,7 @@ from mailplat.mail.canonical import RELAXED, Style
 from mailplat.mail.content import Content, Excerpt, Joined, Octets
 from mailplat.mail.dns import Answer, ResourceRecord
 from mailplat.mail.header import Header
+from mailplat.mail.hops import Exchange, Requirement
 from mailplat.mail.mailbox import (
     Appended,
     Batch,
@@ -222,6 +223,20 @@ class IDeliveryAgent(Interface):
         a crash; what can recognise the repeat by ``job.id`` and recipient
         shall not deliver twice.
         """
+
+
+class IWayPolicies(Interface):
+    """Knows what the way to other hosts has to prove: DANE, MTA-STS."""
+
+    def policy(domain: str) -> Awaitable[Hashable]:
+        """Return what a domain itself asks for, None if nothing.
+
+        Recipients in domains that have equal policies and the same hosts travel
+        together.
+        """
+
+    def requirement(policy: Hashable, exchange: Exchange) -> Awaitable[Requirement]:
+        """Return what a host has to prove; raises `MailError` where it may not be used."""
 
 
 # People.

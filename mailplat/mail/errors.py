@@ -250,6 +250,24 @@ class HeaderTooLarge(MailError):
     status = Status(5, 6, 0)
 
 
+class HostUnreachable(MailError):
+    """The next host can't be reached now."""
+
+    status = Status(4, 4, 1)
+
+
+class WayNotProven(MailError):
+    """The next host doesn't prove what it has to before it gets mail (RFC 7672, 8461)."""
+
+    status = Status(4, 7, 5)
+
+
+class LeadsToUs(MailError):
+    """The best host for the domain is this one, which knows nothing of it (RFC 5321 5.1)."""
+
+    status = Status(5, 4, 6)
+
+
 class BadContent(MailError):
     """The message's content breaks a rule that can't be overlooked."""
 

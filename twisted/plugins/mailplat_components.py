@@ -89,6 +89,25 @@ discard = Component(
     maker="mailplat.delivery.discard.Discard",
 )
 
+relay = Component(
+    name="relay",
+    provides=IDeliveryAgent,
+    settings="mailplat.delivery.relay.agents.RelaySettings",
+    maker="mailplat.delivery.relay.agents.Relay",
+)
+smarthost = Component(
+    name="smarthost",
+    provides=IDeliveryAgent,
+    settings="mailplat.delivery.relay.agents.SmarthostSettings",
+    maker="mailplat.delivery.relay.agents.Smarthost",
+)
+lmtp_agent = Component(
+    name="lmtp",
+    provides=IDeliveryAgent,
+    settings="mailplat.delivery.relay.agents.LmtpSettings",
+    maker="mailplat.delivery.relay.agents.Lmtp",
+)
+
 # Stores
 
 indexed = Component(

@@ -91,22 +91,29 @@ class Sender:
     """The engine of one connection.
 
     ``closing`` says that nothing more can be asked of the server; an order that is
-    begun then fails at once.  ``name`` is what we call ourselves and ``host`` what
-    the server is called in what is said of it.
+    begun then fails at once.  ``name`` is what we call ourselves, ``host`` what the
+    server is called, and ``address`` where it is, for the log.
     """
 
     name: str
     host: str = "the server"
     lmtp: bool = False
+    address: str = ""
     offered: Offered = attrs.field(factory=Offered, init=False)
     result: Result | None = attrs.field(default=None, init=False)
     awaited: Awaited = attrs.field(default=Awaited.NOTHING, init=False)
     closing: bool = attrs.field(default=False, init=False)
+    steps: int = attrs.field(default=0, init=False)  # that orders have made: time begins anew
     _hearing: Hearing = attrs.field(factory=Hearing, init=False)
     _order: _Order | None = attrs.field(default=None, init=False)
     _say: list[bytes] = attrs.field(factory=list, init=False)
     _dirty: bool = attrs.field(default=False, init=False)  # a transaction was left open
     _over: Outcome | None = attrs.field(default=None, init=False)  # why nothing can be asked
+
+    @property
+    def who(self) -> str:
+        """The server, for the log."""
+        return f"{self.host}[{self.address}]" if self.address else self.host
 
     # Octets.
 
@@ -119,11 +126,11 @@ class Sender:
             while not self._over and (reply := self._hearing.next_reply()):
                 self._hear(reply)
         except BadReply as problem:
-            self._end(BROKEN, f"{self.host} can't be understood: {problem}")
+            self._end(BROKEN, f"{self.who} can't be understood: {problem}")
 
     def lost(self, why: str = "the connection was lost", status: Status = LOST) -> None:
         """Hear that the connection is over, or is to be given up: the order fails for now."""
-        self._end(status, f"{self.host}: {why}, waiting for {self.awaited.value}")
+        self._end(status, f"{self.who}: {why}, waiting for {self.awaited.value}")
 
     def take(self) -> bytes:
         """Return what is to be sent now."""
@@ -159,7 +166,7 @@ class Sender:
         self._begin(self._login(credentials))
 
     def send(self, transaction: Transaction) -> None:
-        """Send a message; the result is `Carried`."""
+        """Send a message; the result is `Carried`, or `Failed` if no transaction was begun."""
         self._begin(self._send(transaction))
 
     def quit(self) -> None:
@@ -173,7 +180,7 @@ class Sender:
         self.result, self._order = None, order
         if self._hearing.held and not self._over:
             self._order = None
-            self._end(BROKEN, f"{self.host} spoke without being asked")
+            self._end(BROKEN, f"{self.who} spoke without being asked")
             self._order = order
         self._go_on(None)
 
@@ -183,7 +190,7 @@ class Sender:
             self.closing = True
         if self._order is None:
             if reply.code != CLOSING:
-                self._end(BROKEN, f"{self.host} spoke without being asked: {reply}")
+                self._end(BROKEN, f"{self.who} spoke without being asked: {reply}")
             return
         self._go_on(reply)
 
@@ -198,6 +205,7 @@ class Sender:
     def _go_on(self, what: Heard | _Piece | None) -> None:
         order = self._order
         assert order is not None
+        self.steps += 1
         try:
             if self._over is not None:
                 self.awaited = order.throw(_Broken(self._over))
@@ -226,7 +234,7 @@ class Sender:
     def _outcome(self, reply: Heard, what: str) -> Outcome:
         """Return what a reply that is no success means for recipients."""
         return Outcome(
-            reply.status, f"{self.host} {what}: {reply}", remote=self.host, reply=str(reply)
+            reply.status, f"{self.who} {what}: {reply}", remote=self.host, reply=str(reply)
         )
 
     def _refused(self, reply: Heard, what: str, *, passing: bool = False) -> Failed:
@@ -262,7 +270,7 @@ class Sender:
         if reply.code != 220:
             return self._refused(reply, "doesn't start TLS", passing=True)
         if self._hearing.held:  # would be believed to have come under TLS
-            return Failed(Outcome(BROKEN, f"{self.host} spoke behind STARTTLS"))
+            return Failed(Outcome(BROKEN, f"{self.who} spoke behind STARTTLS"))
         self.offered = Offered()
         return self.offered
 
@@ -285,7 +293,7 @@ class Sender:
                 if reply.code == 334:
                     reply = yield from self._ask(challenge(word) + b"\r\n")
         else:
-            detail = f"{self.host} offers no login that we know"
+            detail = f"{self.who} offers no login that we know"
             return Failed(Outcome(Status(4, 7, 0), detail, remote=self.host))
         if reply.code != 235:
             return self._refused(reply, "refuses our login", passing=True)
@@ -294,10 +302,12 @@ class Sender:
     # Transactions.
 
     def _send(self, transaction: Transaction) -> _Order:
-        sending = _Sending(transaction, self.host)
+        sending = _Sending(transaction, self.host, self.who)
         try:
             yield from self._carry(sending)
         except _Broken as broken:
+            if not sending.begun:
+                raise
             sending.rest(broken.outcome)
         return Carried(sending.outcomes())
 
@@ -316,16 +326,25 @@ class Sender:
         if self._dirty:
             yield from self._ask(next(asked))
         self._dirty = True
-        mail = yield from self._ask(next(asked))
+        mail = yield from self._say_in_step(next(asked))
+        sending.begun = True
         if not mail.is_success:
             sending.rest(self._outcome(mail, "refuses the sender"))
         for number in recipients:
             if not mail.is_success and "PIPELINING" not in offered:
                 return
-            reply = yield from self._ask(next(asked))
+            reply = yield from self._say_in_step(next(asked))
             if mail.is_success:
                 sending.recipient_answered(number, reply)
         yield from self._content(sending, next(asked, None))
+
+    def _say_in_step(self, command: bytes) -> _Step:
+        """Ask what is answered by yes or no: anything else is an answer to something else."""
+        reply = yield from self._ask(command)
+        if reply.code // 100 == 3:
+            self._over, self.closing = _now(self._outcome(reply, "is out of step")), True
+            raise _Broken(self._over)
+        return reply
 
     def _commands(
         self, sending: _Sending, recipients: Sequence[int], *, chunked: bool
@@ -389,7 +408,7 @@ class Sender:
             if reply.is_success:
                 outcome = Outcome(
                     outcome.status,
-                    f"{self.host} has it: {reply}",
+                    f"{self.who} has it: {reply}",
                     remote=self.host,
                     reply=str(reply),
                     relayed=True,
@@ -411,7 +430,9 @@ class _Sending:
 
     transaction: Transaction
     host: str
+    who: str
     accepted: list[int] = attrs.field(factory=list)
+    begun: bool = False  # MAIL was answered
     _decided: dict[int, Outcome] = attrs.field(factory=dict)
 
     @property
@@ -446,7 +467,7 @@ class _Sending:
             if problem := self.transaction.obstacle(offered, recipient):
                 self.decide([number], self._by_us(problem))
         if most := offered.limit("RCPTMAX"):
-            detail = f"{self.host} takes {most} recipients at once"
+            detail = f"{self.who} takes {most} recipients at once"
             self.decide(self.undecided[most:], Outcome(TOO_MANY, detail, remote=self.host))
 
     def recipient_answered(self, number: int, reply: Heard) -> None:
@@ -458,9 +479,9 @@ class _Sending:
             status = TOO_MANY  # RFC 5321 section 4.5.3.1.10
         elif reply.code == 452 and status == Status(4, 0, 0):
             status = TOO_MANY
-        detail = f"{self.host} refuses the recipient: {reply}"
+        detail = f"{self.who} refuses the recipient: {reply}"
         self.decide([number], Outcome(status, detail, remote=self.host, reply=str(reply)))
 
     def _by_us(self, problem: MailError) -> Outcome:
-        detail = f"{self.host}: {problem}"
+        detail = f"{self.who}: {problem}"
         return Outcome(problem.status, detail, problem, remote=self.host)
