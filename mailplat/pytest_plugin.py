@@ -63,6 +63,7 @@ PORTALS = {
     "mx": 'use = "smtp"\npipeline = "inbound"',
     "submission": 'use = "smtp"\npipeline = "outbound"\nlogin = "required"',
     "lmtp": 'use = "lmtp"\npipeline = "inbound"',
+    "imap": 'use = "imap"',
     "pop3": 'use = "pop3"',
 }
 

@@ -67,6 +67,8 @@ DOORS = {
         announced=True,
     ),
     "lmtp": Door("lmtp", "lmtp", {"tls": "off", "pipeline": "inbound"}),
+    "imap": Door("imap", "imap", {"tls": "starttls"}, announced=True),
+    "imaps": Door("imap", "imaps", {"tls": "implicit"}, announced=True),
     "pop3": Door("pop3", "pop3", {"tls": "starttls"}, announced=True),
     "pop3s": Door("pop3", "pop3s", {"tls": "implicit"}, announced=True),
 }

@@ -163,7 +163,8 @@ class Player:
             self.line.written += self._engine.send(reply)
             octets = bytes(self.line.written)
             self.line.written.clear()
-            assert octets.endswith(b"\r\n"), f"an unfinished line: {octets!r}"
+            finished = not octets or octets.endswith(b"\r\n")
+            assert finished, f"an unfinished line: {octets!r}"
             self.said += octets.decode("utf-8", "backslashreplace").split("\r\n")[:-1]
         if self._engine.after is After.START_TLS:
             self._start_tls()

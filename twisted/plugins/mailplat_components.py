@@ -35,6 +35,13 @@ pop3 = Component(
     maker="mailplat.portals.pop3.service.Pop3Portal",
 )
 
+imap = Component(
+    name="imap",
+    provides=IPortal,
+    settings="mailplat.portals.imap.service.ImapPortalSettings",
+    maker="mailplat.portals.imap.service.ImapPortal",
+)
+
 # Policies
 
 recipients = Component(
