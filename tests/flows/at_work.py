@@ -219,7 +219,6 @@ async def work(_reactor: object, config: str, seed: str, cut_short: str = "[]") 
     accounts = await accounts_of(tree.find(IDirectoryAdmin))
     for account in accounts:
         say(account=account, has=await state_of(await tree.store.open(account)))
-    say(ready=True)
     start = int(seed) * 1_000_000
     workers = [
         Worker(tree.store, account, random.Random(start + at), itertools.count(start + at, 8))

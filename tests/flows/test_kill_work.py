@@ -25,7 +25,7 @@ import pytest
 from mailplat.testing.programs import House, wait_until
 
 AT_WORK = Path(__file__).with_name("at_work.py")
-PATIENCE = 60.0  # seconds for a start on a busy machine
+PATIENCE = 300.0  # seconds for a start on a busy machine
 
 Step = dict[str, Any]
 
@@ -228,10 +228,8 @@ def test_work_rounds(
     house.make({}, database=url, contents=contents or "database")
     rounds, log = pytestconfig.getoption("rounds"), tmp_path / "steps"
     for number in range(rounds):
-        before = ledger.promised
-        work_until_killed(house, number, ledger, log, random.Random(number).uniform(0.1, 1))
+        work_until_killed(house, number, ledger, log, random.Random(number).uniform(0, 1))
         ledger.read(lines_of(log))
-        assert ledger.promised > before, "no load"
     work_until_killed(house, rounds, ledger, log, 0)
     ledger.read(lines_of(log))
     house.run("verify")
@@ -248,7 +246,7 @@ def work_until_killed(
             [sys.executable, AT_WORK, *words], stdout=steps, stderr=errors, cwd=house.folder
         )
         try:
-            wait_until(lambda: is_ready(child, log), "the accounts", PATIENCE)
+            wait_until(lambda: has_worked(child, log), "a step that is done", PATIENCE)
             threading.Event().wait(seconds)
             assert child.poll() is None, log.with_suffix(".errors").read_text()
         finally:
@@ -256,9 +254,9 @@ def work_until_killed(
             child.wait()
 
 
-def is_ready(child: subprocess.Popen[bytes], log: Path) -> bool:
+def has_worked(child: subprocess.Popen[bytes], log: Path) -> bool:
     assert child.poll() is None, log.with_suffix(".errors").read_text()
-    return b'"ready"' in log.read_bytes()
+    return b'"done"' in log.read_bytes()
 
 
 def lines_of(log: Path) -> Iterator[Step]:
