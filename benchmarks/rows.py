@@ -304,8 +304,8 @@ ROWS: tuple[Row | Ceiling, ...] = (
         "files alone: write, sync, link, by 16 threads",
         lambda bench: contents.sample("bare", bench.folder),
         lambda bench: contents.sample("maildir", bench.folder),
-        aim=0.3,
-        floor=0.1,
+        aim=0.7,
+        floor=0.5,
     ),
     Row(
         "flag-maildir",
@@ -313,8 +313,8 @@ ROWS: tuple[Row | Ceiling, ...] = (
         "10,000 renames, one after the other",
         lambda bench: contents.sample("renames", bench.folder),
         lambda bench: contents.sample("flags", bench.folder),
-        aim=0.3,
-        floor=0.1,
+        aim=0.67,
+        floor=0.5,
     ),
     Row(
         "header",

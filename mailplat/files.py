@@ -173,12 +173,12 @@ class Disk:
                 advice = os.POSIX_FADV_DONTNEED
                 self._do("hasten", file.path, os.posix_fadvise, handle, 0, 0, advice)
 
-    def link(self, source: Path, target: Path) -> None:
+    def link(self, source: Path, target: Path | str) -> None:
         """Give a file a second name; never replaces another file."""
         self._refuse_if_bad()
         self._do("link", target, os.link, source, target)
 
-    def rename(self, source: Path, target: Path) -> None:
+    def rename(self, source: Path | str, target: Path | str) -> None:
         """Give a file another name, and take that name from whatever had it."""
         self._refuse_if_bad()
         self._do("rename", target, os.rename, source, target)
@@ -244,13 +244,13 @@ class Disk:
             self._on_bad(error)
             raise
 
-    def _do(self, step: str, path: Path, call: Callable[..., T], *args: Any) -> T:
+    def _do(self, step: str, path: Path | str, call: Callable[..., T], *args: Any) -> T:
         try:
             return self.perform(step, path, call, *args)
         except OSError as error:
             raise _translated(step, path, error) from error
 
-    def perform(self, step: str, path: Path, call: Callable[..., T], *args: Any) -> T:
+    def perform(self, step: str, path: Path | str, call: Callable[..., T], *args: Any) -> T:
         """Make one system call; all of them come through here, and tests replace it.
 
         Raises `OSError`.
@@ -258,7 +258,7 @@ class Disk:
         return call(*args)
 
 
-def _translated(step: str, path: Path, error: OSError) -> Exception:
+def _translated(step: str, path: Path | str, error: OSError) -> Exception:
     detail = f"{step} {path}: {error.strerror}"
     if error.errno in FULL:
         return DiskFull(detail)

@@ -137,8 +137,9 @@ class Tape:
             self._files[Path(path)] = self._made
             self.operations.append(Name(self.inside(path), self._made))
 
-    def rename(self, source: Path, target: Path) -> None:
+    def rename(self, source: Path | str, target: Path | str) -> None:
         """Remember that a file has another name now."""
+        source, target = Path(source), Path(target)
         with self._lock:
             if number := self._files.pop(source, None):
                 self._files[target] = number
@@ -190,14 +191,14 @@ class FakeDisk(Disk):
         self._tape = tape
         self.trouble = trouble or Trouble()
 
-    def perform(self, step: str, path: Path, call: Callable[..., T], *args: Any) -> T:
+    def perform(self, step: str, path: Path | str, call: Callable[..., T], *args: Any) -> T:
         if self.trouble.meet(step):
             raise OSError(self.trouble.error, os.strerror(self.trouble.error))
         outcome = call(*args)
         self._record(step, path, args, outcome)
         return outcome
 
-    def _record(self, step: str, path: Path, args: tuple[Any, ...], outcome: Any) -> None:
+    def _record(self, step: str, path: Path | str, args: tuple[Any, ...], outcome: Any) -> None:
         tape, number = self._tape, self._tape.number(path)
         match step:
             case "create" if args[0] == path:

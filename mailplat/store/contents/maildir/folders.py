@@ -130,7 +130,7 @@ class Folder:
         name = f"{CUR}/{joined(base, self.lexicon.letters(flags))}"
         self._has(base, name, uid)  # first, so that `Watch` hears of nothing new
         try:
-            disk.link(source, self.path / name)
+            disk.link(source, f"{self.path}/{name}")
             self._grow(base, 1)
         except AlreadyExists:  # it has been told before
             pass
@@ -144,15 +144,13 @@ class Folder:
         """Show a message's flags in its name; return whether that was still there."""
         self._learn(disk, flags)
         name = self.files[base]
-        letters = self.lexicon.letters(flags, self.letters(base))
-        if letters == self.letters(base):
+        before = split(name)[1]
+        letters = self.lexicon.letters(flags, before)
+        if letters == before or (name.startswith(NEW) and not letters):
             return True
-        if name.startswith(NEW) and not letters:
-            return True
-        new = f"{CUR}/{joined(base, letters)}"
-        self._has(base, new, self.uids[base])
-        self.touched.add(name[:3])
-        if _rename(disk, self.path / name, self.path / new):
+        new = self.files[base] = f"{CUR}/{joined(base, letters)}"  # before `Watch` hears of it
+        self.touched.update((name[:3], CUR))
+        if _rename(disk, f"{self.path}/{name}", f"{self.path}/{new}"):
             return True
         self.files[base] = name
         return self._flag_again(disk, base, flags)
@@ -289,7 +287,7 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _rename(disk: Disk, source: Path, target: Path) -> bool:
+def _rename(disk: Disk, source: Path | str, target: Path | str) -> bool:
     """Rename a file, and say whether it was there."""
     try:
         disk.rename(source, target)

@@ -286,12 +286,12 @@ class Maildirs:
             return
         tree = known.tree
         wanted: dict[Path, Hear] = {
-            path: lambda _name, _has_come: self._hear(account) for path in tree.unfinished
+            path: lambda _names: self._hear(account) for path in tree.unfinished
         }
-        wanted[tree.root] = partial(self._heard_of_folder, account)
+        wanted[tree.root] = partial(self._heard_in_root, account)
         for folder in tree.folders.values():
             for part in (NEW, CUR):
-                hear = partial(self._heard_of_file, account, folder, part)
+                hear = partial(self._heard_in_folder, account, folder, part)
                 wanted[folder.path / part] = hear
         self._watch.ignore(known.watched - wanted.keys())
         fresh = wanted.keys() - known.watched
@@ -301,16 +301,18 @@ class Maildirs:
         if fresh:
             self._hear(account)  # for what was done before they were watched
 
-    def _heard_of_folder(self, account: AccountId, name: str, _has_come: bool) -> None:
-        if not name or (name[0] == "." and len(name) > 1 and name[1] != "."):
+    def _heard_in_root(self, account: AccountId, names: Sequence[tuple[str, bool]]) -> None:
+        if any(
+            not name or (name[0] == "." and name[1:2] not in ("", ".")) for name, _ in names
+        ):
             self._hear(account)
 
-    def _heard_of_file(
-        self, account: AccountId, folder: Folder, part: str, name: str, has_come: bool
+    def _heard_in_folder(
+        self, account: AccountId, folder: Folder, part: str, names: Sequence[tuple[str, bool]]
     ) -> None:
         """Hear of what others did; what we did ourselves is known already."""
-        is_known = folder.files.get(split(name)[0]) == f"{part}/{name}"
-        if is_known != has_come:
+        known = folder.files
+        if any((known.get(split(one)[0]) == f"{part}/{one}") != come for one, come in names):
             self._hear(account)
 
     def _drop(self, account: AccountId) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.interfaces import IReactorFDSet
+from twisted.internet.interfaces import IDelayedCall, IReactorFDSet
 from twisted.logger import Logger
 
 MOVED_FROM, MOVED_TO, CREATED, DELETED = 0x40, 0x80, 0x100, 0x200
@@ -24,8 +25,10 @@ NO_WAITING = os.O_NONBLOCK | os.O_CLOEXEC
 AT_ONCE = 65536  # octets of events that are read at once
 _HEAD = struct.Struct("iIII")
 
-Hear = Callable[[str, bool], None]
-"""Is told the name that has come (True) or gone; an empty one where that isn't known."""
+PAUSE = 0.01  # seconds between two looks, so that many events cost few of them
+
+Hear = Callable[[Sequence[tuple[str, bool]]], None]
+"""Is told the names that have come (True) or gone; an empty one where that isn't known."""
 
 
 class Watch(FileDescriptor):
@@ -41,6 +44,7 @@ class Watch(FileDescriptor):
             raise OSError(ctypes.get_errno(), "inotify_init1")
         self._hearers: dict[int, Hear] = {}
         self._numbers: dict[Path, int] = {}
+        self._later: IDelayedCall | None = None
         self.is_full = False
         self.connected = 1
         reactor.addReader(self)
@@ -64,6 +68,8 @@ class Watch(FileDescriptor):
 
     def stop(self) -> None:
         """Hear nothing more."""
+        if self._later and self._later.active():
+            self._later.cancel()
         self.reactor.removeReader(self)
         if self._handle >= 0:
             os.close(self._handle)
@@ -77,21 +83,28 @@ class Watch(FileDescriptor):
             octets = os.read(self._handle, AT_ONCE)
         except BlockingIOError:
             return
+        self._pause()
+        heard: dict[int, list[tuple[str, bool]]] = {}
         at = 0
         while at < len(octets):
             number, mask, _, size = _HEAD.unpack_from(octets, at)
-            name = octets[at + _HEAD.size : at + _HEAD.size + size].rstrip(b"\0")
             at += _HEAD.size + size
-            self._tell(number, mask, os.fsdecode(name))
+            if mask & OVERFLOW:
+                heard = {number: [("", True)] for number in self._hearers}
+            elif mask & IGNORED:
+                self._hearers.pop(number, None)
+            else:
+                name = os.fsdecode(octets[at - size : at].rstrip(b"\0"))
+                has_come = bool(mask & (MOVED_TO | CREATED))
+                heard.setdefault(number, []).append((name, has_come))
+        for number, names in heard.items():
+            if hear := self._hearers.get(number):
+                hear(names)
 
-    def _tell(self, number: int, mask: int, name: str) -> None:
-        if mask & OVERFLOW:
-            for hear in list(self._hearers.values()):
-                hear("", True)
-        elif mask & IGNORED:
-            self._hearers.pop(number, None)
-        elif hear_one := self._hearers.get(number):
-            hear_one(name, bool(mask & (MOVED_TO | CREATED)))
+    def _pause(self) -> None:
+        reactor: Any = self.reactor
+        reactor.removeReader(self)
+        self._later = reactor.callLater(PAUSE, reactor.addReader, self)
 
     def _refused(self, folder: Path) -> None:
         if not self.is_full and folder.exists():
