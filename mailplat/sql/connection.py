@@ -8,6 +8,7 @@ from pathlib import Path
 import apsw
 
 from mailplat.files import Disk
+from mailplat.sql.bulk import in_turns
 from mailplat.sql.checksums import CHECKED, has_checksums, wants_checksums, words_of
 from mailplat.sql.database import Row, UnusableDatabase, Value
 from mailplat.sql.disks import refuse_foreign_disk
@@ -69,6 +70,12 @@ class SqliteConnection:
 
     def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         return self.run(sql, values).fetchall()
+
+    def bulk(self, sql: str, rows: Sequence[Sequence[Value]]) -> list[Row]:
+        return in_turns(self.all, sql, rows)
+
+    def settle(self) -> None:
+        pass  # nothing is put off
 
     def tables(self) -> set[str]:
         return {name for [name] in self.all("SELECT name FROM sqlite_schema")}

@@ -56,6 +56,9 @@ class Connection(Protocol):
     def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         """Run a statement; return all its rows."""
 
+    def bulk(self, sql: str, rows: Sequence[Sequence[Value]]) -> list[Row]:
+        """Run a statement for many rows (see `mailplat.sql.bulk`), of which there are some."""
+
     def tables(self) -> set[str]:
         """Return the names of all tables."""
 

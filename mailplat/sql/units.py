@@ -33,6 +33,9 @@ class Transacting(Connection, Protocol):
     def run(self) -> Callable[[str], object]:
         """Run a statement without values."""
 
+    def settle(self) -> None:
+        """Run what was put off; see `mailplat.sql.postgres.connection`."""
+
 
 def run_together(connection: Transacting, jobs: Sequence[Job], lost: Kinds) -> bool:
     """Run the units one after the other until one refuses; return whether none did.
@@ -68,6 +71,7 @@ def run_apart(connection: Transacting, job: Job, lost: Kinds) -> None:
     job.failure = None
     try:
         job.outcome = job.function(connection, *job.args, **job.kwargs)
+        connection.settle()
     except lost:
         raise
     except Exception as error:  # noqa: BLE001 - whoever asked gets it

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from mailplat.mail.errors import Overloaded, ShuttingDown
 
+GATHERS_FOR = 0.02  # seconds at most that one thread waits until its last group is answered
 HANGS_AFTER = 1.0  # seconds that a job runs, beyond which it hangs if nobody waits for it
 
 P = ParamSpec("P")
@@ -80,7 +81,9 @@ class Crew:
     """Threads with one bounded line of jobs before them.
 
     A thread takes up to ``group`` jobs at once and all of them are answered by
-    one call into the reactor.  Threads start when there is work for them.
+    one call into the reactor.  One that works alone begins its next group when all of
+    the last have been answered, so that those who ask again at once share it.  Threads
+    start when there is work for them.
 
     Cancelling an answer takes the job out of the line if no thread has it yet:
     then it never runs.  A job that has begun runs to its end, still holds its
@@ -117,6 +120,8 @@ class Crew:
         self._hands = 0  # threads that take jobs
         self._alive = 0  # threads that have not ended
         self._has_told = False  # that a job hangs
+        self._gathers = threads == 1 and group > 1
+        self._is_telling = False  # those of a group, who may ask again at once
         self._stopping: list[Deferred[None]] | None = None
 
     def ask(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
@@ -138,7 +143,8 @@ class Crew:
             if len(self._jobs) >= self._idle and (problem := self._hire()):
                 return fail(Overloaded(f"{self._name} can't be started: {problem}"))
             self._jobs.append(Job(function, args, kwargs, answer))
-            self._changed.notify()
+            if not self._is_telling:
+                self._changed.notify()
         return answer
 
     @property
@@ -220,7 +226,8 @@ class Crew:
                     bench.serve(jobs)
                 except BaseException as error:  # noqa: BLE001 - whoever asked gets it
                     _fail_all(jobs, error)
-                self._reactor.callFromThread(_tell_all, jobs)
+                self._is_telling = self._gathers
+                self._reactor.callFromThread(self._tell_all, jobs)
                 del jobs  # what came of them isn't kept while we wait for more
                 if bench:
                     self._pass_over(bench.rest)
@@ -241,12 +248,14 @@ class Crew:
         me = threading.get_ident()
         with self._changed:
             self._at_work.pop(me, None)
-            while not self._jobs or self._hands > self._wanted:
-                if self._stopping is not None or self._hands > self._wanted:
+            while not self._jobs or self._is_telling or self._hands > self._wanted:
+                is_over = self._stopping is not None and not self._jobs
+                if is_over or self._hands > self._wanted:
                     self._hands -= 1
                     return ()
                 self._idle += 1
-                self._changed.wait()
+                if not self._changed.wait(GATHERS_FOR if self._is_telling else None):
+                    self._is_telling = False
                 self._idle -= 1
             share = max(1, min(self._group, len(self._jobs) // self._threads))
             jobs = [self._jobs.popleft() for _ in range(share)]
@@ -255,6 +264,15 @@ class Crew:
             for job in jobs:
                 job.began = now
             return jobs
+
+    def _tell_all(self, jobs: Sequence[Job]) -> None:
+        """Answer jobs, on the reactor; who asks again at once is served with the others."""
+        for job in jobs:
+            job.tell()
+        if self._is_telling:
+            with self._changed:
+                self._is_telling = False
+                self._changed.notify()
 
     def _leave(self) -> None:
         with self._changed:
@@ -271,8 +289,3 @@ def _hangs(jobs: Iterable[Job], now: float) -> bool:
 def _fail_all(jobs: Iterable[Job], error: BaseException) -> None:
     for job in jobs:
         job.failure = error
-
-
-def _tell_all(jobs: Iterable[Job]) -> None:
-    for job in jobs:
-        job.tell()

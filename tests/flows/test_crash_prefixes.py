@@ -18,6 +18,7 @@ from mailplat.mail.errors import MailError
 from mailplat.mail.mailbox import MailboxId, UidSet
 from mailplat.plugin import ConfigError
 from mailplat.sql import Connection, Row, Value
+from mailplat.sql.bulk import in_turns
 from mailplat.store.indexed.account import IndexedAccount
 from mailplat.store.indexed.elsewhere import Elsewhere
 from mailplat.store.indexed.queries import arrivals
@@ -71,6 +72,9 @@ class Misled:
 
     def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         return self.db.all(self._sql(sql), values)
+
+    def bulk(self, sql: str, rows: Sequence[Sequence[Value]]) -> list[Row]:
+        return in_turns(self.all, sql, rows)
 
     def tell(self, word: str) -> None:
         self.db.tell(word)

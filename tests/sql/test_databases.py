@@ -15,8 +15,10 @@ from mailplat.sql import (
     Batches,
     Connection,
     Database,
+    Row,
     SchemaTooNew,
     SqliteDatabase,
+    bulk,
     outlook,
 )
 from mailplat.sql.migrations import in_postgres
@@ -120,6 +122,81 @@ async def test_a_mistake_in_a_unit_is_its_own(database: Database) -> None:
         await database.write(lambda db: db.execute("SELECT nonsense"))
     assert await database.read(seen) == [1, 2]
     await held.answer
+
+
+async def test_a_mistake_that_nothing_answers_is_its_units_own(database: Database) -> None:
+    """A server hears of such statements with the next that answers, or with the commit."""
+
+    def add_each(db: Connection, numbers: Sequence[int]) -> str:
+        db.executemany("INSERT INTO seen VALUES (?, NULL)", [(n,) for n in numbers])
+        return "done"
+
+    await database.write(add, 1)
+    held = Held(database)
+    answers = [database.write(add_each, numbers) for numbers in ([2, 3], [4, 1], [5], [6, 6])]
+    held.let_go()
+    for wrong in (answers[1], answers[3]):
+        with pytest.raises(Exception, match=r"(?i)unique"):
+            await wrong
+    assert await gatherResults([answers[0], answers[2]]) == ["done", "done"]
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        await database.write(add_each, [7, 7])
+    assert await database.read(seen) == [1, 2, 3, 5]
+    await held.answer
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 64, 65, 1500])
+async def test_one_statement_takes_many_rows(database: Database, count: int) -> None:
+    rows = [(n, b"%d" % n if n % 3 else None) for n in range(count)]
+
+    def unit(db: Connection) -> list[Row]:
+        assert bulk(db, "INSERT INTO seen VALUES {rows}", rows) == []
+        assert bulk(db, "INSERT INTO seen VALUES {rows}", [(-1, None), (-2, None)]) == []
+        assert bulk(db, "INSERT INTO seen VALUES {rows} ON CONFLICT DO NOTHING", rows) == []
+        changed = bulk(
+            db,
+            "UPDATE seen SET octets = column2 FROM (VALUES {rows}) AS new"
+            " WHERE number = column1 RETURNING number",
+            [(n, b"new") for n in range(0, count, 2)],
+        )
+        assert sorted(changed) == [(n,) for n in range(0, count, 2)]
+        assert bulk(db, "DELETE FROM seen WHERE number IN (VALUES {rows})", []) == []
+        return bulk(
+            db,
+            "SELECT number, octets FROM seen WHERE number IN (VALUES {rows})",
+            [(n,) for n in range(-2, count)],
+        )
+
+    assert sorted(await database.write(unit)) == [
+        (-2, None),
+        (-1, None),
+        *((n, b"new" if n % 2 == 0 else octets) for n, octets in rows),
+    ]
+
+
+async def test_columns_of_one_statement_have_values_of_any_kind(database: Database) -> None:
+    table = steps(database, ["CREATE TABLE kinds (n INTEGER, r REAL, t TEXT, o BLOB)"])
+    rows = [
+        (1, 1, "t\u00e4xt", b"\0"),
+        (None, 2.5, None, memoryview(b"view")),
+        (True, None, "", b""),
+        (-(2**62), 1e18, "'?{rows}", bytearray(b"x")),
+    ]
+
+    def unit(db: Connection) -> list[Row]:
+        for script in table:
+            db.execute(script)
+        for some in (rows, rows[:1], rows[1:2]):
+            bulk(db, "INSERT INTO kinds VALUES {rows}", some)
+        return db.all("SELECT n, r, t, o FROM kinds")
+
+    found = [
+        (1, 1.0, "t\u00e4xt", b"\0"),
+        (None, 2.5, None, b"view"),
+        (1, None, "", b""),
+        (-(2**62), 1e18, "'?{rows}", b"x"),
+    ]
+    assert await database.write(unit) == [*found, found[0], found[1]]
 
 
 async def test_units_run_in_the_order_in_which_they_came(database: Database) -> None:

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, DeferredQueue, gatherResults
 from twisted.internet.interfaces import IReactorFromThreads
 
 from mailplat.mail.errors import DiskFull, OverQuota, StoreFailed
-from mailplat.sql import Connection, UnusableDatabase
+from mailplat.sql import Connection, UnusableDatabase, bulk
 from mailplat.sql.migrations import in_postgres
 from mailplat.sql.postgres import (
     PostgresDatabase,
@@ -101,18 +101,18 @@ async def test_what_came_of_a_commit_whose_answer_was_lost_is_found_out(
 
 def cut_at_commit(monkeypatch: pytest.MonkeyPatch, reached: bool) -> None:
     """Lose the connection at the next commit, which has reached the server or not."""
-    whole, cut = PostgresConnection.run, []
+    whole, cut = PostgresConnection.commit, []
 
-    def run(self: PostgresConnection, sql: str) -> str:
-        if sql != "COMMIT" or cut:
-            return whole(self, sql)
-        cut.append(sql)
+    def commit(self: PostgresConnection) -> str:
+        if cut:
+            return whole(self)
+        cut.append(self)
         if reached:
-            whole(self, sql)
+            whole(self)
         self.native.close()
         raise psycopg.OperationalError("the connection is lost")
 
-    monkeypatch.setattr(PostgresConnection, "run", run)
+    monkeypatch.setattr(PostgresConnection, "commit", commit)
 
 
 async def test_it_is_said_where_nobody_can_find_it_out(
@@ -408,6 +408,75 @@ async def test_statements_are_prepared_once_and_forgotten_when_they_are_many(
     found = [await database.write(unit, number) for number in range(40)]
     assert [number for number, _ in found] == list(range(40))
     assert 1 <= max(ours for _, ours in found) <= 8
+
+
+async def test_a_column_has_values_of_one_kind(at_once: Open) -> None:
+    database = await opened(at_once)
+    with pytest.raises(TypeError, match="one column can't have"):
+        await database.write(bulk, "INSERT INTO seen VALUES {rows}", [(1,), ("one",)])
+    assert await database.write(add, 1) == 1
+
+
+async def test_what_answers_nothing_is_one_way_there_and_back(
+    at_once: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = await opened(at_once)
+    ways: list[int] = []
+    together = PostgresConnection._sent_together
+
+    def sent(self: PostgresConnection, sendings: Any) -> Any:
+        ways.append(len(sendings))
+        return together(self, sendings)
+
+    monkeypatch.setattr(PostgresConnection, "_sent_together", sent)
+
+    def unit(db: Connection) -> None:
+        db.executemany("INSERT INTO seen VALUES (?)", [(n,) for n in range(20)])
+        bulk(db, "INSERT INTO seen VALUES {rows}", [(n,) for n in range(20, 40)])
+
+    await database.write(unit)
+    assert ways == [24]  # beginning, counting, and the commit
+    assert await database.read(seen) == list(range(40))
+    assert ways == [24]
+
+
+async def test_much_is_put_off_only_so_far(at_once: Open) -> None:
+    database = await opened(at_once)
+    rows = [(n,) for n in range(3000)]
+
+    def unit(db: Connection) -> int:
+        assert isinstance(db, PostgresConnection)
+        db.executemany("INSERT INTO seen VALUES (?)", rows)
+        return len(db._put_off)
+
+    assert await database.write(unit) < connection.WAITING
+    assert len(await database.read(seen)) == 3000
+
+
+async def test_large_values_go_both_ways_at_once(at_once: Open) -> None:
+    """More than the sockets hold: neither side waits for the other."""
+    database = await opened(at_once)
+    large = bytes(300_000)
+
+    def unit(db: Connection) -> int:
+        db.execute("CREATE TEMPORARY TABLE large (octets BYTEA)")
+        for _ in range(20):
+            db.executemany("INSERT INTO large VALUES (?)", [(large,)] * 3)
+        return sum(len(octets) for (octets,) in db.all("SELECT octets FROM large"))
+
+    assert await database.write(unit) == 60 * len(large)
+
+
+async def test_a_connection_that_goes_in_the_middle_is_made_anew(at_once: Open) -> None:
+    database = await opened(at_once)
+
+    def going(db: Connection) -> None:
+        db.executemany("SELECT pg_terminate_backend(pg_backend_pid()), ?", [(1,)])
+
+    unit = Counted(going)
+    assert await database.write(unit, 1) == 1
+    assert unit.runs == 2
+    assert await database.read(seen) == [1]
 
 
 async def test_truth_and_views_of_octets_are_values_too(at_once: Open) -> None:

@@ -335,10 +335,10 @@ async def test_batches_read_contents_together(tmp_path: Path, reactor: Any) -> N
         place.read_each = counted
         account = await store.open(ALICE)
         [inbox] = await account.mailboxes()
-        letters = [new_message(b"Subject: %d\r\n\r\n" % n) for n in range(120)]
+        letters = [new_message(b"Subject: %d\r\n\r\n" % n) for n in range(520)]
         await account.append(inbox.id, [*letters, new_message(BIG)])
         found = await records(account, inbox.id)
-        assert calls == [50, 50, 20]
+        assert calls == [500, 20]
         assert [one.content for one in found[:-1]] == [
             await whole(letter.content) for letter in letters
         ]

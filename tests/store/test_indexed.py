@@ -7,18 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
-from twisted.internet.defer import Deferred, DeferredQueue
+from twisted.internet.defer import Deferred, DeferredList, DeferredQueue
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import Clock, deferLater
 
 from mailplat.files import Disk, Reserve
 from mailplat.interfaces import IBus, IMailStore
-from mailplat.mail.errors import DiskFull
+from mailplat.mail.errors import DiskFull, NoSuchMailbox, NoSuchMessage, OverQuota
 from mailplat.mail.events import AccountChanged
-from mailplat.mail.mailbox import Delivery, ModSeq, UidSet
+from mailplat.mail.mailbox import Delivery, MailboxId, ModSeq, Replaced, UidSet
 from mailplat.mail.people import AccountId
 from mailplat.mail.retention import NOTHING_KEPT, Retention
 from mailplat.sql import Connection, Database, Row, SqliteDatabase
@@ -122,6 +123,44 @@ class TestIndexedUndelete(UndeleteContract):
         async with opened(database, bus, Retention()) as store:
             yield store
             assert not await store.database.read(wrong_in, audit.RULES, at_rest=False)
+
+
+async def test_appends_that_wait_together_stand_alone(database: Database) -> None:
+    """Those that are refused undo no others, and what replaces takes its turn."""
+    async with opened(database, FakeBus()) as store:
+        alice, bob = await store.open(ALICE), await store.open(BOB)
+        [inbox] = await alice.mailboxes()
+        await bob.set_quota({"MESSAGE": 2})
+        [first] = await alice.append(inbox.id, [HELLO])
+        seen = attrs.evolve(HELLO, flags=frozenset({"\\Seen", "$Forwarded"}))
+        old = Replaced(inbox.id, first.uid)
+        work = [
+            alice.append(inbox.id, [HELLO, seen]),
+            bob.append(inbox.id, [HELLO]),
+            alice.append(MailboxId("F99"), [HELLO]),
+            bob.append(inbox.id, [HELLO, HELLO]),
+            alice.append(inbox.id, [seen], old),
+            alice.append(inbox.id, [HELLO], old),
+            bob.append(inbox.id, [seen]),
+            alice.append(inbox.id, []),
+        ]
+        waiting = [Deferred.fromCoroutine(one) for one in work]
+        outcomes: list[tuple[bool, Any]] = await DeferredList(waiting, consumeErrors=True)
+        refused = {at: one.value for at, (is_done, one) in enumerate(outcomes) if not is_done}
+        assert {at: type(error) for at, error in refused.items()} == {
+            2: NoSuchMailbox,
+            3: OverQuota,
+            5: NoSuchMessage,
+        }
+        uids = {at: [one.uid for one in outcomes[at][1]] for at in (0, 1, 4, 6, 7)}
+        assert uids == {0: [2, 3], 1: [1], 4: [4], 6: [2], 7: []}
+        index = await alice.index(inbox.id)
+        assert list(index.uids) == [2, 3, 4]
+        assert [len(index.flag_sets[number]) for number in index.flags] == [0, 2, 2]
+        assert list((await bob.index(inbox.id)).uids) == [1, 2]
+        modseqs = [one.modseq for at in (0, 4) for one in outcomes[at][1]]
+        assert modseqs[0] == modseqs[1] < modseqs[2]
+        assert not await database.read(wrong_in, audit.RULES, at_rest=False)
 
 
 async def test_what_another_node_does_is_told_here(

@@ -176,6 +176,39 @@ async def test_what_waits_together_is_served_together(reactor: IReactorFromThrea
     await crew.stop()
 
 
+async def test_who_asks_again_at_once_is_served_together(
+    reactor: IReactorFromThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "GATHERS_FOR", 60.0)
+    groups: list[int] = []
+
+    class Counting(PlainBench):
+        def serve(self, jobs: Sequence[Job]) -> None:
+            groups.append(len(jobs))
+            super().serve(jobs)
+
+    crew = Crew(reactor, "crew", threads=1, waiting=100, group=50, bench=Counting)
+
+    async def caller(number: int) -> None:
+        for _ in range(10):
+            assert await crew.ask(divmod, 70 + number, 1000) == (0, 70 + number)
+
+    await gatherResults([Deferred.fromCoroutine(caller(number)) for number in range(20)])
+    assert sum(groups) == 200
+    assert len(groups) <= 11  # the first may take some only
+    await crew.stop()
+
+
+async def test_who_blocks_in_an_answer_waits_for_nobody(reactor: IReactorFromThreads) -> None:
+    crew, gate = Crew(reactor, "crew", threads=1, waiting=10, group=10), Gate()
+    await crew.ask(divmod, 7, 2)
+    held = crew.ask(gate.hold)  # in the answer to the first
+    gate.wait_until_entered()
+    gate.open()
+    assert await held == "through"
+    await crew.stop()
+
+
 async def test_a_bench_that_cannot_be_made_fails_its_jobs_only(
     reactor: IReactorFromThreads,
 ) -> None:

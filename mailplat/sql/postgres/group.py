@@ -86,34 +86,52 @@ class Writer:
             raise
 
     def _commit(self, connection: PostgresConnection, jobs: Sequence[Job]) -> None:
-        run, lost = connection.run, True
+        lost = True
         try:
             self._begin(connection)
-            if not run_together(connection, jobs, LOST):
-                run("ROLLBACK")
+            if not self._commit_together(connection, jobs):
+                connection.run("ROLLBACK")
                 self._begin(connection)
                 for job in jobs:
                     run_apart(connection, job, LOST)
-            if self._shared:
-                tell(connection, self._name, connection.told)
-            self._is_committing = True
-            if run("COMMIT") != "COMMIT":
-                raise StoreFailed("the database did not commit, and didn't say why")
+                self._end(connection)
             lost = False
         finally:
             if lost and not connection.native.closed:
                 with suppress(psycopg.Error):
-                    run("ROLLBACK")
+                    connection.run("ROLLBACK")
         self._is_committing, self._kept = False, self._number
 
     def _begin(self, connection: PostgresConnection) -> None:
         self._number += 1
         self._is_committing = False
         connection.told.clear()
-        connection.run(
-            "BEGIN ISOLATION LEVEL SERIALIZABLE; UPDATE commits"  # noqa: S608 - names of ours
-            f" SET number = {self._number} WHERE writer = '{self._name}'"
-        )
+        connection.put_off("BEGIN ISOLATION LEVEL SERIALIZABLE")
+        count = "UPDATE commits SET number = ? WHERE writer = ?"
+        connection.put_off(count, (self._number, self._name))
+
+    def _commit_together(self, connection: PostgresConnection, jobs: Sequence[Job]) -> bool:
+        """Run all units and commit; return False if one refuses, and nothing is committed.
+
+        A statement that was put off may fail as late as with the commit, which then
+        isn't done.
+        """
+        if not run_together(connection, jobs, LOST):
+            return False
+        try:
+            self._end(connection)
+        except LOST:
+            raise
+        except psycopg.Error:
+            return False
+        return True
+
+    def _end(self, connection: PostgresConnection) -> None:
+        if self._shared:
+            tell(connection, self._name, connection.told)
+        self._is_committing = True
+        if connection.commit() != "COMMIT":
+            raise StoreFailed("the database did not commit, and didn't say why")
 
     def _was_committed(self) -> bool:
         """Say, when the connection was lost, whether the newest group has been kept.
@@ -180,7 +198,7 @@ class Reader:
 
     def _read(self, connection: PostgresConnection, left: list[Job]) -> None:
         """Run units on one snapshot; those are left that come behind one that failed in it."""
-        connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        connection.put_off("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         try:
             while left:
                 job = left[0]
@@ -194,4 +212,4 @@ class Reader:
         finally:
             if not connection.native.closed:
                 with suppress(psycopg.Error):
-                    connection.run("COMMIT")  # of nothing; what was prepared stays
+                    connection.run("ROLLBACK")  # of nothing

@@ -24,11 +24,15 @@ CONNECTING: dict[str, Any] = {
 """What ends waiting for a server that is gone without a word; seconds, the last milliseconds."""
 
 ALL = """
+    SET plan_cache_mode = force_generic_plan;
     SET enable_seqscan = off;
     SET jit = off;
     SET client_min_messages = warning;
 """
-"""All is found by its keys: a plan made while a table was small must serve when it is large."""
+"""All is found by its keys: a plan made while a table was small must serve when it is large.
+
+One that is made anew for each run would cost more than the run.
+"""
 
 WRITER = """
     SET enable_hashjoin = off;

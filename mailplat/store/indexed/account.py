@@ -37,7 +37,8 @@ from mailplat.sql import Row
 from mailplat.store.indexed import queries
 from mailplat.store.indexed.contents import SMALL
 from mailplat.store.indexed.facets import AccountFacets
-from mailplat.store.indexed.queries.arrivals import Addition, Stored
+from mailplat.store.indexed.queries.appending import Addition
+from mailplat.store.indexed.queries.arrivals import Stored
 from mailplat.store.indexed.queries.changes import email_id, number_of, thread_id
 from mailplat.store.indexed.queries.restoring import Item
 
@@ -194,16 +195,15 @@ class IndexedAccount(AccountFacets):
     ) -> Sequence[Appended]:
         stored = await self._store.keep_all(self.id, messages)
         try:
-            addition = Addition(
-                self.id,
-                mailbox,
-                stored,
-                replacing,
-                self._store.now(),
-                await self._store.rooms.allowance(self.id),
-            )
-            appended: Sequence[Appended] = await self._store.commit_each(
-                queries.arrivals.append, self.id, addition, stored
+            appended: Sequence[Appended] = await self._store.append(
+                Addition(
+                    self.id,
+                    mailbox,
+                    stored,
+                    self._store.now(),
+                    replacing,
+                    await self._store.rooms.allowance(self.id),
+                )
             )
         except Exception:
             await self._store.drop(self.id, stored)

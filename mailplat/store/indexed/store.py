@@ -29,11 +29,11 @@ from mailplat.interfaces import (
     WallClock,
 )
 from mailplat.mail.content import Content, whole
-from mailplat.mail.errors import OverQuota, StoreFailed
+from mailplat.mail.errors import MailError, OverQuota, StoreFailed
 from mailplat.mail.events import AccountChanged
 from mailplat.mail.finding import Finding
 from mailplat.mail.limits import Limits
-from mailplat.mail.mailbox import Delivery, MailboxId, NewMessage, Outcome
+from mailplat.mail.mailbox import Appended, Delivery, MailboxId, NewMessage, Outcome
 from mailplat.mail.people import AccountId
 from mailplat.mail.quota import Usage
 from mailplat.mail.retention import NOTHING_KEPT, Retention
@@ -49,6 +49,7 @@ from mailplat.store.indexed.contents import LARGE_AT_ONCE, SMALL, DatabaseConten
 from mailplat.store.indexed.elsewhere import Elsewhere, wrong_place
 from mailplat.store.indexed.looking import Looking
 from mailplat.store.indexed.neighbours import Neighbours
+from mailplat.store.indexed.queries.appending import Addition
 from mailplat.store.indexed.queries.arrivals import Order, Stored
 from mailplat.store.indexed.queries.changes import Done
 from mailplat.store.indexed.queries.keys import Kept
@@ -288,6 +289,16 @@ class IndexedStore:
     ) -> Any:
         """Do as `commit`; items that different accounts bring are done by one call."""
         return self._announced(self.database.write_each(unit, item), account, stored)
+
+    async def append(self, addition: Addition) -> Sequence[Appended]:
+        """Append together with others that come just then; raises what refuses it."""
+        answer = await self.commit_each(
+            queries.appending.append, addition.account, addition, addition.messages
+        )
+        if isinstance(answer, MailError):
+            raise answer
+        appended: Sequence[Appended] = answer
+        return appended
 
     def _announced(
         self, work: Deferred[Done], account: AccountId, stored: Sequence[Stored]

@@ -2,6 +2,7 @@
 
 from mailplat.store.indexed.queries import (
     annotations,
+    appending,
     arrivals,
     changes,
     contents,
@@ -23,6 +24,7 @@ from mailplat.store.indexed.queries import (
 
 __all__ = [
     "annotations",
+    "appending",
     "arrivals",
     "changes",
     "contents",

@@ -1,26 +1,19 @@
-"""Adding messages: what is delivered, and what is appended."""
+"""Adding messages: how they get their emails and places, and deliveries."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from hashlib import blake2b
-from itertools import islice
 
 import attrs
 
-from mailplat.mail.errors import NoSuchMessage, NotPermitted, StoreFailed
-from mailplat.mail.events import AccountNearlyFull
+from mailplat.mail.errors import NotPermitted, StoreFailed
 from mailplat.mail.mailbox import (
     INBOX,
-    Appended,
-    MailboxId,
     ModSeq,
     Placement,
-    Replaced,
     Role,
-    Uid,
-    UidSet,
     proper_name,
 )
 from mailplat.mail.people import AccountId
@@ -30,29 +23,19 @@ from mailplat.store.indexed.queries import room
 from mailplat.store.indexed.queries.changes import (
     Done,
     email_id,
-    insist_on_mailboxes,
-    known,
     mailbox_id,
-    number_of,
-    thread_id,
 )
 from mailplat.store.indexed.queries.contents import PIECES, claim_emails
 from mailplat.store.indexed.queries.flags import spelt
 from mailplat.store.indexed.queries.keys import Kept, name_keys
 from mailplat.store.indexed.queries.mailboxes import (
     INBOX_NUMBER,
-    claim,
     claim_each,
     make,
     named,
     with_role,
 )
-from mailplat.store.indexed.queries.places import (
-    NewPlace,
-    add_places,
-    drop_places,
-    places_of,
-)
+from mailplat.store.indexed.queries.places import NewPlace, add_places
 from mailplat.store.indexed.queries.threads import Referring, threads_of
 
 LASTING = 1e18  # the time at which keys were made that are never too old
@@ -112,7 +95,7 @@ class Arrival:
 
 
 @attrs.frozen
-class _Arrived:
+class Arrived:
     """What a message got: its number, its thread's, and a UID in each mailbox.
 
     ``left`` is the key of its content, where another email has the same one.
@@ -184,7 +167,7 @@ def _make(db: Connection, orders: Sequence[Order]) -> dict[tuple[str, str], Done
     orders = [one for at, one in enumerate(orders) if at not in admission.refusals]
     arrivals = _arrivals(db, orders)
     rows: list[tuple[str, str, float, str]] = []
-    for order, arrival, arrived in zip(orders, arrivals, _add(db, arrivals), strict=True):
+    for order, arrival, arrived in zip(orders, arrivals, add(db, arrivals), strict=True):
         detail = ", ".join(f"{mailbox_id(box)}:{uid}" for box, uid in arrived.uids.items())
         touched = frozenset(map(mailbox_id, arrived.uids))
         warning = news.pop(order.account, None)
@@ -237,92 +220,7 @@ def _mailbox_for(
     return INBOX_NUMBER if number is None else number
 
 
-# Appending -------------------------------------------------------------------
-
-
-@attrs.frozen
-class Addition:
-    """Messages that an account adds itself (see `IAccount.append`)."""
-
-    account: AccountId
-    mailbox: MailboxId
-    messages: Sequence[Stored]
-    replacing: Replaced | None
-    now: float
-    allowance: Allowance
-
-    @property
-    def amount(self) -> Amount:
-        """How much room it takes."""
-        return Amount(sum(one.size for one in self.messages), len(self.messages))
-
-
-def append(db: Connection, additions: Sequence[Addition]) -> list[Done]:
-    """Add messages, of each addition all or none; one that is refused raises for all."""
-    if any(one.replacing or not one.messages for one in additions):
-        return [_replace(db, one) for one in additions]
-    insist_on_mailboxes(db, [(one.account, one.mailbox) for one in additions])
-    news = room.insist_each(db, [(one.account, one.allowance, one.amount) for one in additions])
-    claimed = claim_each(
-        db, Counter(one.account for one in additions), max(one.now for one in additions)
-    )
-    arrivals: list[Arrival] = []
-    for one in additions:
-        modseq = claimed[one.account]
-        claimed[one.account] = ModSeq(modseq + 1)
-        arrivals += _added(db, one, modseq)
-    arrived = iter(zip(arrivals, _add(db, arrivals), strict=True))
-    return [
-        _appended(one, list(islice(arrived, len(one.messages))), told)
-        for one, told in zip(additions, news, strict=True)
-    ]
-
-
-def _replace(db: Connection, addition: Addition) -> Done:
-    """Add the messages of one addition, and expunge that which they replace."""
-    account, replacing = addition.account, addition.replacing
-    known(db, account, addition.mailbox)
-    source = known(db, account, replacing.mailbox) if replacing else 0
-    replaced = places_of(db, account, source, UidSet.of(replacing.uid)) if replacing else []
-    if replacing and not replaced:
-        raise NoSuchMessage(f"{replacing} has gone")
-    if not addition.messages:
-        return Done([], ModSeq(0), frozenset())
-    going = Amount(sum(one.size for one in replaced), len(replaced))
-    news = room.insist(db, account, addition.allowance, addition.amount, going)
-    modseq = claim(db, account, addition.now)
-    arrivals = _added(db, addition, modseq)
-    arrived = list(zip(arrivals, _add(db, arrivals), strict=True))
-    drop_places(db, account, source, replaced, modseq)
-    return _appended(addition, arrived, news)
-
-
-def _added(db: Connection, addition: Addition, modseq: ModSeq) -> list[Arrival]:
-    account, number = addition.account, number_of(addition.mailbox)
-    return [
-        Arrival(account, modseq, one, {number: spelt(db, account, one.flags)}, addition.now)
-        for one in addition.messages
-    ]
-
-
-def _appended(
-    addition: Addition,
-    arrived: Sequence[tuple[Arrival, _Arrived]],
-    news: tuple[AccountNearlyFull, ...],
-) -> Done:
-    number = number_of(addition.mailbox)
-    appended = [
-        Appended(Uid(one.uids[number]), to.modseq, email_id(one.email), thread_id(one.thread))
-        for to, one in arrived
-    ]
-    touched = {addition.mailbox}
-    if addition.replacing:
-        touched.add(addition.replacing.mailbox)
-    left = tuple(key for _, one in arrived for key in one.left)
-    return Done(appended, appended[0].modseq, frozenset(touched), left, news)
-
-
-# Both ------------------------------------------------------------------------
+# What all that add share ------------------------------------------------------------------------
 
 
 def keep_emails(
@@ -345,7 +243,7 @@ def keep_emails(
     return emails, threads, left
 
 
-def _add(db: Connection, arrivals: Sequence[Arrival]) -> list[_Arrived]:
+def add(db: Connection, arrivals: Sequence[Arrival]) -> list[Arrived]:
     """Keep messages, and give them their places."""
     emails, threads, left = keep_emails(db, arrivals)
     places = [
@@ -363,7 +261,7 @@ def _add(db: Connection, arrivals: Sequence[Arrival]) -> list[_Arrived]:
     ]
     uids = iter(add_places(db, places))
     return [
-        _Arrived(
+        Arrived(
             email,
             thread,
             {mailbox: next(uids) for mailbox in arrival.mailboxes},

@@ -109,19 +109,6 @@ def known(db: Connection, account: AccountId, identity: MailboxId) -> int:
     return number
 
 
-def insist_on_mailboxes(db: Connection, wanted: Iterable[tuple[AccountId, MailboxId]]) -> None:
-    """See that accounts have these mailboxes; raises `NoSuchMailbox`."""
-    numbers = {(account, number_of(identity)): identity for account, identity in wanted}
-    rows = bulk(
-        db,
-        "SELECT account, mailbox FROM store_mailboxes"
-        " WHERE (account, mailbox) IN (VALUES {rows})",
-        list(numbers),
-    )
-    for account, number in numbers.keys() - {(account, number) for account, number in rows}:
-        raise NoSuchMailbox(f"{account} has no mailbox {numbers[account, number]}")
-
-
 def changes(
     db: Connection, account: AccountId, since: ModSeq, identity: MailboxId | None
 ) -> Changes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from mailplat.mail.mailbox import (
     DELETED,
@@ -15,7 +15,7 @@ from mailplat.mail.mailbox import (
     UidSet,
 )
 from mailplat.mail.people import AccountId
-from mailplat.sql import Connection
+from mailplat.sql import Connection, bulk
 from mailplat.store.indexed.queries.changes import (
     Done,
     What,
@@ -48,6 +48,24 @@ def flag_set(db: Connection, account: AccountId, names: frozenset[str]) -> int:
     )
     assert row
     return int(row[0])
+
+
+def flag_set_each(
+    db: Connection, wanted: Collection[tuple[AccountId, frozenset[str]]]
+) -> dict[tuple[AccountId, frozenset[str]], int]:
+    """Return the numbers of accounts' flag sets; one that has none gets one."""
+    words = {(account, " ".join(sorted(names))): names for account, names in wanted if names}
+    rows = bulk(
+        db,
+        "SELECT account, names, flags FROM store_flag_sets"
+        " WHERE (account, names) IN (VALUES {rows})",
+        sorted(words),
+    )
+    numbers = {(AccountId(account), words[account, said]): one for account, said, one in rows}
+    for account, names in wanted:
+        if (account, names) not in numbers:
+            numbers[account, names] = flag_set(db, account, names)
+    return numbers
 
 
 def spelt(db: Connection, account: AccountId, names: Iterable[str]) -> frozenset[str]:

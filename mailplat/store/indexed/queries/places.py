@@ -10,7 +10,7 @@ from mailplat.mail.mailbox import DELETED, SEEN, ModSeq, UidSet
 from mailplat.mail.people import AccountId
 from mailplat.sql import Connection, bulk
 from mailplat.store.indexed.queries.changes import What, note, note_all
-from mailplat.store.indexed.queries.flags import flag_set, flag_sets
+from mailplat.store.indexed.queries.flags import flag_set_each, flag_sets
 
 
 @attrs.frozen
@@ -53,9 +53,7 @@ def places_of(db: Connection, account: AccountId, mailbox: int, uids: UidSet) ->
 def add_places(db: Connection, places: Sequence[NewPlace]) -> list[int]:
     """Give each the next UID of its mailbox, in their order; return the UIDs."""
     uids = _claim_uids(db, places)
-    numbers = {(place.account, place.flags): 0 for place in places}
-    for account, names in numbers:
-        numbers[account, names] = flag_set(db, account, names)
+    numbers = flag_set_each(db, dict.fromkeys((one.account, one.flags) for one in places))
     rows = [
         (
             place.account,

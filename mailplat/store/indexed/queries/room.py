@@ -35,7 +35,7 @@ NO_LIMIT = -1
 
 
 @attrs.frozen
-class _Quota:
+class Quota:
     """A row of `store_quotas`, or what stands for one."""
 
     storage: int | None = None
@@ -55,7 +55,7 @@ class _Quota:
         }
 
 
-def _quotas(db: Connection, accounts: Sequence[AccountId]) -> dict[AccountId, _Quota]:
+def _quotas(db: Connection, accounts: Sequence[AccountId]) -> dict[AccountId, Quota]:
     rows = bulk(
         db,
         "SELECT account, storage, messages, full_since, crossing, warned FROM store_quotas"
@@ -63,8 +63,26 @@ def _quotas(db: Connection, accounts: Sequence[AccountId]) -> dict[AccountId, _Q
         [(account,) for account in accounts],
     )
     return {
-        account: _Quota(storage, messages, since, crossing, bool(warned))
+        account: Quota(storage, messages, since, crossing, bool(warned))
         for account, storage, messages, since, crossing, warned in rows
+    }
+
+
+def boxes_and_quotas(
+    db: Connection, boxes: Sequence[tuple[AccountId, int]]
+) -> dict[tuple[AccountId, int], Quota]:
+    """Return those of the mailboxes that there are, each with what its account's room is."""
+    rows = bulk(
+        db,
+        "SELECT m.account, m.mailbox, q.storage, q.messages, q.full_since,"
+        " coalesce(q.crossing, 0), coalesce(q.warned, 0)"
+        " FROM store_mailboxes m LEFT JOIN store_quotas q ON q.account = m.account"
+        " WHERE (m.account, m.mailbox) IN (VALUES {rows})",
+        boxes,
+    )
+    return {
+        (account, number): Quota(storage, messages, since, crossing, bool(warned))
+        for account, number, storage, messages, since, crossing, warned in rows
     }
 
 
@@ -82,7 +100,14 @@ def standings(
     db: Connection, allowances: Mapping[AccountId, Allowance]
 ) -> dict[AccountId, Standing]:
     """Return how those accounts stand that have any limit."""
-    quotas = _quotas(db, sorted(allowances))
+    return _standings(db, allowances, _quotas(db, sorted(allowances)))
+
+
+def _standings(
+    db: Connection,
+    allowances: Mapping[AccountId, Allowance],
+    quotas: Mapping[AccountId, Quota],
+) -> dict[AccountId, Standing]:
     bounds = {
         account: allowance.bounds.with_own(quotas[account].own)
         if account in quotas
@@ -93,7 +118,7 @@ def standings(
     used = _used(db, bounded) if bounded else {}
     found: dict[AccountId, Standing] = {}
     for account in bounded:
-        quota = quotas.get(account, _Quota())
+        quota = quotas.get(account, Quota())
         found[account] = Standing(
             used.get(account, Amount()),
             bounds[account],
@@ -173,55 +198,89 @@ def admit(db: Connection, coming: Sequence[Coming]) -> Admission:
             after[one.account] = attrs.evolve(standing, used=more.used, warned=True)
         else:
             after[one.account] = more
+    return Admission(refusals, _written(db, allowances, before, after))
+
+
+def _written(
+    db: Connection,
+    allowances: Mapping[AccountId, Allowance],
+    before: Mapping[AccountId, Standing],
+    after: Mapping[AccountId, Standing],
+) -> dict[AccountId, AccountNearlyFull]:
+    """Remember how accounts stand now; return who is to be warned."""
     news: dict[AccountId, AccountNearlyFull] = {}
     for account, standing in after.items():
         _write(db, account, before[account], standing)
         if standing.should_hear(allowances[account]):
             news[account] = _news(account, standing)
-    return Admission(refusals, news)
+    return news
+
+
+class Adding(Protocol):
+    """What an account adds itself, as this room sees it."""
+
+    @property
+    def account(self) -> AccountId:
+        """Who adds it."""
+
+    @property
+    def amount(self) -> Amount:
+        """How much room it takes."""
+
+    @property
+    def going(self) -> Amount:
+        """How much room is given up for it."""
+
+    @property
+    def allowance(self) -> Allowance:
+        """What the account's house gives it."""
+
+
+@attrs.frozen
+class _Adding:
+    account: AccountId
+    amount: Amount
+    allowance: Allowance
+    going: Amount = Amount()
+
+
+def insist_each(
+    db: Connection, adding: Sequence[Adding], quotas: Mapping[AccountId, Quota]
+) -> Admission:
+    """Let in what accounts add themselves, each as if those before it had come.
+
+    ``quotas`` are what is remembered of them.  What is no larger than what goes for it has
+    room.  Nobody hears of a refusal but who is refused, and none makes an account count as
+    full.
+    """
+    allowances = {one.account: one.allowance for one in adding}
+    before = _standings(db, allowances, quotas)
+    after = dict(before)
+    refusals: dict[int, OverQuota] = {}
+    for at, one in enumerate(adding if before else ()):
+        standing = after.get(one.account)
+        if standing is None:
+            continue
+        more = standing.with_more(one.amount - one.going, one.allowance)
+        replaced = Bounds(one.going.storage, one.going.messages)
+        if not standing.bounds.hold(more.used) and not replaced.hold(one.amount):
+            refusals[at] = OverQuota(f"{one.account} is full")
+        else:
+            after[one.account] = more
+    return Admission(refusals, _written(db, allowances, before, after))
 
 
 def insist(
-    db: Connection,
-    account: AccountId,
-    allowance: Allowance,
-    coming: Amount,
-    going: Amount = Amount(),  # noqa: B008 - it is frozen
+    db: Connection, account: AccountId, allowance: Allowance, coming: Amount
 ) -> tuple[AccountNearlyFull, ...]:
     """Raise `OverQuota` unless there is room for what an account adds itself.
 
     Return what is to be told once it is there.
     """
-    standing = standings(db, {account: allowance}).get(account)
-    if standing is None:
-        return ()
-    more = standing.with_more(coming - going, allowance)
-    replaced = Bounds(going.storage, going.messages)
-    if not standing.bounds.hold(more.used) and not replaced.hold(coming):
-        raise OverQuota(f"{account} is full")
-    _write(db, account, standing, more)
-    return (_news(account, more),) if more.should_hear(allowance) else ()
-
-
-def insist_each(
-    db: Connection, coming: Sequence[tuple[AccountId, Allowance, Amount]]
-) -> list[tuple[AccountNearlyFull, ...]]:
-    """Do as `insist` for several, each as if those before it had come."""
-    before = standings(db, {account: allowance for account, allowance, _ in coming})
-    after = dict(before)
-    news: list[tuple[AccountNearlyFull, ...]] = []
-    for account, allowance, amount in coming:
-        standing = after.get(account)
-        if standing is None:
-            news.append(())
-            continue
-        more = after[account] = standing.with_more(amount, allowance)
-        if not more.bounds.hold(more.used):
-            raise OverQuota(f"{account} is full")
-        news.append((_news(account, more),) if more.should_hear(allowance) else ())
-    for account, standing in after.items():
-        _write(db, account, before[account], standing)
-    return news
+    admission = insist_each(db, [_Adding(account, coming, allowance)], _quotas(db, [account]))
+    for error in admission.refusals.values():
+        raise error
+    return tuple(admission.news.values())
 
 
 def _news(account: AccountId, standing: Standing) -> AccountNearlyFull:
@@ -257,7 +316,7 @@ def _told(found: Standing | None, account: AccountId, allowance: Allowance) -> D
 
 def quota(db: Connection, account: AccountId, allowance: Allowance) -> dict[str, Room]:
     """Return what there is of each resource (see `IQuota.quota`)."""
-    own = _quotas(db, [account]).get(account, _Quota()).own
+    own = _quotas(db, [account]).get(account, Quota()).own
     return rooms(_used(db, [account]).get(account, Amount()), allowance, own)
 
 
@@ -302,7 +361,7 @@ def usage(db: Connection) -> dict[AccountId, Usage]:
         account: Usage(
             Amount(size, messages),
             kept.get(account, Amount()),
-            _Quota(own_storage, own_messages).own,
+            Quota(own_storage, own_messages).own,
         )
         for account, size, messages, own_storage, own_messages in rows
     }

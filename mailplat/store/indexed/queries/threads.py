@@ -45,7 +45,15 @@ class _Book:
             list(wanted),
         )
         self._threads = {(account, reference): thread for account, reference, thread in rows}
-        self._roots: dict[tuple[AccountId, int], int] = {}
+        threads = {(account, thread): thread for account, _, thread in rows}
+        rows = bulk(
+            db,
+            "SELECT account, thread, root FROM store_joined_threads"
+            " WHERE (account, thread) IN (VALUES {rows})",
+            sorted(threads),
+        )
+        joined = {(account, thread): root for account, thread, root in rows}
+        self._roots: dict[tuple[AccountId, int], int] = threads | joined
         self._new: list[tuple[AccountId, bytes, int]] = []
 
     def thread_of(self, email: Referring) -> int:
@@ -63,16 +71,14 @@ class _Book:
 
     def root(self, account: AccountId, thread: int) -> int:
         """Return the thread that a thread has become one with, or itself."""
-        root = self._roots.get((account, thread))
-        if root is None:
-            root = self._roots[account, thread] = root_of(self._db, account, thread)
-        return root
+        return self._roots.setdefault((account, thread), thread)
 
     def write(self) -> None:
         bulk(self._db, "INSERT INTO store_references VALUES {rows}", self._new)
 
     def _join(self, account: AccountId, thread: int, root: int) -> None:
         _join(self._db, account, thread, root)
+        self._roots[account, thread] = root
         for key, known in self._roots.items():
             if key[0] == account and known == thread:
                 self._roots[key] = root
