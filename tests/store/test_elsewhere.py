@@ -470,7 +470,7 @@ async def test_a_commit_that_fails_leaves_no_content(
         raise DiskFull("made to fail")
 
     with monkeypatch.context() as patch:
-        patch.setattr(queries.arrivals, "append", full)
+        patch.setattr(queries.appending, "append", full)
         patch.setattr(queries.arrivals, "deliver", full)
         with pytest.raises(DiskFull):
             await account.append(inbox.id, [new_message(BIG[:size]), HELLO])
