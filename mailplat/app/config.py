@@ -122,6 +122,18 @@ class Configuration:
         return here == there
 
 
+@attrs.frozen
+class Draft:
+    """What a file says as far as it can be read, so that more can be found out about it.
+
+    Where keys of a table are wrong, the table is what the others say.
+    """
+
+    configuration: Configuration
+    unsound: frozenset[str]
+    """Tables of which not all is known, and rooms in which an instance is missing."""
+
+
 def addresses_in(entries: Iterable[Entry]) -> Iterator[tuple[toml.Path, Wanted]]:
     """Return where the portals among these want to listen, each with its key."""
     for entry in entries:
@@ -138,29 +150,43 @@ LASTING_ROOMS = (CONTENTS, STORES, DIRECTORY)
 def read(file: Path, registry: Registry) -> Configuration:
     """Read and check a configuration file.
 
-    Raises `BadConfiguration` with every mistake there is.
+    Raises `BadConfiguration` with every mistake that can be seen in it.
     """
+    return _sound(*look(file, registry))
+
+
+def check(text: str, file: Path, registry: Registry) -> Configuration:
+    """Check the text of a configuration file; see `read`."""
+    return _sound(*look_at(text, file, registry))
+
+
+def _sound(found: Draft | None, mistakes: list[Mistake]) -> Configuration:
+    if found is None or mistakes:
+        raise BadConfiguration(mistakes)
+    return found.configuration
+
+
+def look(file: Path, registry: Registry) -> tuple[Draft | None, list[Mistake]]:
+    """Return what a file says as far as it can be read, and every mistake in it."""
     try:
         if file.stat().st_size > LONGEST:
             raise OSError(f"it has more than {LONGEST} octets")
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        raise BadConfiguration([Mistake(file, 0, "", f"can't be read: {problem}")]) from None
-    return check(text, file, registry)
+        return None, [Mistake(file, 0, "", f"can't be read: {problem}")]
+    return look_at(text, file, registry)
 
 
-def check(text: str, file: Path, registry: Registry) -> Configuration:
-    """Check the text of a configuration file; see `read`."""
+def look_at(text: str, file: Path, registry: Registry) -> tuple[Draft | None, list[Mistake]]:
+    """Return what the text of a file says as far as it can be read, and its mistakes."""
     try:
         document, lines = tomllib.loads(text), toml.lines_of_keys(text)
     except (ValueError, RecursionError) as problem:  # a number too long, tables too deep
-        raise BadConfiguration([syntax_mistake(file, str(problem), text)]) from None
+        return None, [syntax_mistake(file, str(problem), text)]
     importable_from(file.parent)
     reader = _Reader(Source(file, lines), registry)
     configuration = reader.read(document)
-    if reader.mistakes:
-        raise BadConfiguration(reader.mistakes)
-    return configuration
+    return Draft(configuration, frozenset(reader.unsound)), reader.mistakes
 
 
 # Reading ---------------------------------------------------------------------
@@ -173,6 +199,7 @@ class _Reader:
     source: Source
     registry: Registry
     mistakes: list[Mistake] = attrs.field(factory=list)
+    unsound: set[str] = attrs.field(factory=set)
     _names: dict[InterfaceClass, set[str]] = attrs.field(factory=dict)  # what there is
     _named: list[tuple[toml.Path, InterfaceClass, str]] = attrs.field(factory=list)  # is wanted
 
@@ -181,11 +208,11 @@ class _Reader:
             self._note((), sentence)
         rooms = {room.table for room in ROOMS}
         tables = {*TABLES, *rooms, "pipelines"}
-        house = self._settings(
+        house = self._own(
             HouseSettings, {k: v for k, v in document.items() if k not in tables}, (), tables
         )
         own = {
-            name: self._settings(kind, self._table(document, (name,)), (name,))
+            name: self._own(kind, self._table(document, (name,)), (name,))
             for name, kind in TABLES.items()
         }
         entries = [entry for room in ROOMS for entry in self._entries(room, document)]
@@ -198,8 +225,8 @@ class _Reader:
         self._check_instances(entries)
         return Configuration(
             self.source,
-            house or HouseSettings.model_construct(),
-            {name: table for name, table in own.items() if table},
+            house,
+            own,
             tuple(entries),
             pipelines,
         )
@@ -222,14 +249,37 @@ class _Reader:
         path: toml.Path,
         also: Iterable[str] = (),
     ) -> S | None:
-        """Check one table; ``also`` are further keys that a typo may have meant."""
+        """Check one table; ``also`` are further keys that a typo may have meant.
+
+        Where keys are wrong, return what the others say, or None if they are not enough.
+        """
+        wrong: set[object] = set()
         try:
             return kind.model_validate(table, context=self.source)
         except ValidationError as error:
             known = [*keys_of(kind), *also]
             for detail in error.errors(include_url=False):
                 self._note(*explained(detail, kind, path, known, self.source))
+                wrong |= (
+                    {detail["loc"][0], f"{detail['loc'][0]}_file"} if detail["loc"] else set()
+                )
+        self.unsound.add(path_text(path))
+        try:
+            rest = {key: value for key, value in table.items() if key not in wrong}
+            return kind.model_validate(rest, context=self.source)
+        except ValidationError:
             return None
+
+    def _own(
+        self,
+        kind: type[S],
+        table: Mapping[str, Any],
+        path: toml.Path,
+        also: Iterable[str] = (),
+    ) -> S:
+        """Check a table of the house itself, all of whose keys have defaults."""
+        found = self._settings(kind, table, path, also)
+        return found or kind.model_validate({}, context=self.source)
 
     # Instances
 
@@ -248,6 +298,8 @@ class _Reader:
             use = table.get("use", room.default if name == room.instance else name)
             if entry := self._entry(room, name, use, table, path):
                 yield entry
+            else:
+                self.unsound.add(room.table)
 
     def _entry(
         self, room: Room, name: str, use: object, table: Mapping[str, Any], path: toml.Path
@@ -292,7 +344,7 @@ class _Reader:
             path = ("pipelines", name)
             if not isinstance(steps, list) or not all(isinstance(s, str) for s in steps):
                 self._note(path, "expected a list of names of policies and filters")
-                continue
+                steps = []
             pipelines[name] = tuple(steps)
             for number, step in enumerate(steps):
                 self._step(step, (*path, number), entries, POLICIES, FILTERS)

@@ -78,6 +78,11 @@ def path_text(path: toml.Path) -> str:
     return text
 
 
+def is_within(path: str, other: str) -> bool:
+    """Say whether a path, as `path_text` writes it, is another or leads through it."""
+    return path == other or path.startswith((f"{other}.", f"{other}["))
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint at what ``name`` may have been meant to be, or at what there is."""
     names = sorted(known)
@@ -128,19 +133,22 @@ def explained(
         field = kind.model_fields.get(str(detail["loc"][0]))
         return path, f"expected {(field and field.description) or 'another form'}"
     problem = detail["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    problem = problem.partition(", unable to ")[0]  # which says the same once more
     for pydantic_word, toml_word in (("valid tuple", "list"), ("valid dictionary", "table")):
         problem = problem.replace(pydantic_word, toml_word)
     problem = problem[:1].lower() + problem[1:]
-    return path, f"{problem}{_not_this(detail, kind)}"
+    return path, f"{problem}{_not_this(problem, detail, kind)}"
 
 
-def _not_this(detail: ErrorDetails, kind: type[Settings]) -> str:
-    """Return the value that is wrong, where it is short and no secret."""
+def _not_this(problem: str, detail: ErrorDetails, kind: type[Settings]) -> str:
+    """Return the value that is wrong, where it is short, no secret, and not named already."""
     value = detail["input"]
     if (
         isinstance(value, str | int | float)
         and detail["loc"]
         and detail["loc"][0] not in kind.secrets()
+        and not (isinstance(value, str) and repr(value) in problem)
+        and "; " not in problem
     ):
         return f", not {str(value)[:60]!r}" if isinstance(value, str) else f", not {value}"
     return ""

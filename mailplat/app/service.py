@@ -48,6 +48,7 @@ from mailplat.portals.listen import Listener, open_listener
 from mailplat.portals.tls import Certificates
 
 SWITCH_INTERVAL = 0.0005  # seconds; beside a busy thread each wake-up costs that much, not 5 ms
+FIRST_ACCOUNT = "first-account"  # a file in the state folder
 GARBAGE = (50_000, 20, 100)  # objects to begin with; little of ours is circular, so look seldom
 
 
@@ -61,6 +62,7 @@ class MailService(Service):
     reactor: IReactor
     writer: LogWriter | None = None  # None: somebody else writes the log
     first: NewHouse | None = None
+    is_unseen: bool = False  # nobody sees what is printed
     _foundation: Foundation = attrs.field(init=False)
     _tree: Tree = attrs.field(init=False)
     _leaving: list[Tree] = attrs.field(factory=list, init=False)
@@ -132,12 +134,24 @@ class MailService(Service):
         self._notifier.ready(self.reactor)
 
     async def _furnish(self, house: NewHouse) -> None:
-        """Give a house for trying out its account, and show how to try it."""
+        """Give a house for trying out its account, and show how to try it.
+
+        Where nobody would see a new password, it is written into a file of our own.
+        """
         password = ""
         if not await self._run("account.list", {}, False):
             password = new_password()
             await self._run("server.furnish", house.first_account(password), False)
-        print(how_to_try(house, password), file=sys.__stdout__, flush=True)
+        if not self.is_unseen:
+            print(how_to_try(house, password), file=sys.__stdout__, flush=True)
+        elif password:
+            path = self._foundation.state / FIRST_ACCOUNT
+            self._foundation.disk.replace(path, how_to_try(house, password).encode())
+            self.log.warn(
+                "{path} has the password of the first account, and how to try this house;"
+                " remove it when you have read it",
+                path=str(path),
+            )
 
     async def _warn_if_empty(self) -> None:
         """Say that nobody lives here: it is a new house, or the wrong folder."""

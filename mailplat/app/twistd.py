@@ -19,6 +19,7 @@ from mailplat.app.newhouse import NewHouse, NotMade
 from mailplat.app.registry import discover
 from mailplat.app.service import MailService, end_with
 from mailplat.app.tables import LogSettings
+from mailplat.app.wiring import examine
 
 FIRST_HOUSE = NewHouse(Path("mailplat-state").absolute(), "localhost", 10000)
 """A house for trying out, beside us, on loopback and high ports."""
@@ -42,14 +43,23 @@ def makeService(options: Options) -> IService:  # noqa: N802 - Twisted's name
     """Return the server as a service; ends the process with all mistakes if it can't."""
     try:
         file = the_config(options["config"])
-        configuration = config.read(file, discover())
-        writer = None if logs_elsewhere(options) else the_log(configuration)
+        configuration = the_configuration(file)
+        writer = None if logs_elsewhere(options, configuration) else the_log(configuration)
     except (NotMade, BadConfiguration, OSError) as problem:
         end_with(problem)
     first = FIRST_HOUSE if file == FIRST_HOUSE.config else None
     reactor = the_reactor()
     go_by_the_steady_clock(reactor)
-    return MailService(configuration, reactor, writer, first)
+    return MailService(configuration, reactor, writer, first, in_background(options))
+
+
+def the_configuration(file: Path) -> Configuration:
+    """Read a configuration; raises `BadConfiguration` with all that `mailplat check` says."""
+    registry = discover()
+    try:
+        return config.read(file, registry)
+    except BadConfiguration:
+        raise BadConfiguration(examine(file, registry)[1]) from None
 
 
 def the_log(configuration: Configuration) -> LogWriter:
@@ -70,7 +80,17 @@ def the_config(given: str | None) -> Path:
         return FIRST_HOUSE.config
 
 
-def logs_elsewhere(options: Options) -> bool:
-    """Say whether twistd was told where to log."""
+def in_background(options: Options) -> bool:
+    """Say whether twistd goes there, where nobody sees what is printed: without ``-n``."""
+    return not (options.parent or {}).get("nodaemon", True)
+
+
+def logs_elsewhere(options: Options, configuration: Configuration) -> bool:
+    """Say whether twistd writes the log: as it was told, or because nobody would see ours.
+
+    In the background, where there is no standard error, that is ``twistd.log``.
+    """
     parent = options.parent or {}
-    return any(parent.get(name) for name in ("logfile", "logger", "syslog"))
+    if any(parent.get(name) for name in ("logfile", "logger", "syslog")):
+        return True
+    return in_background(options) and configuration.table(LogSettings).file is None

@@ -9,14 +9,12 @@ from typing import Any
 import attrs
 
 import mailplat
-from mailplat.app import config
 from mailplat.app.changed import notes_on
 from mailplat.app.config import Configuration
-from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.registry import Registry
 from mailplat.app.tables import DatabaseSettings
 from mailplat.app.whereabouts import state_of
-from mailplat.app.wiring import mistakes_in
+from mailplat.app.wiring import examine
 from mailplat.mail.errors import StoreFailed
 from mailplat.sql import Step, Upgrade, outlook, steps_of
 from mailplat.sql.connection import open_reader
@@ -57,14 +55,12 @@ def look(file: Path, registry: Registry) -> Outlook:
     A server of another version may be running: nothing is written, and nobody waits.
     Tables on PostgreSQL are not looked at.
     """
-    try:
-        configuration = config.read(file, registry)
-    except BadConfiguration as bad:
-        found = Outlook(problems=tuple(map(str, bad.mistakes)))
+    configuration, mistakes = examine(file, registry)
+    problems = [str(one) for one in mistakes]
+    if configuration is None:
         state = state_of(file)
-        return attrs.evolve(found, upgrades=_in_usual_places(state)) if state else found
+        return Outlook(_in_usual_places(state) if state else (), (), tuple(problems))
     notes = tuple(map(str, notes_on(configuration.source)))
-    problems = [str(one) for one in mistakes_in(configuration)]
     upgrades: list[Upgrade] = []
     for path, rooms in _databases(configuration).items():
         try:

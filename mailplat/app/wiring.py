@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
+from pathlib import Path
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 
 from mailplat.app import descriptors
-from mailplat.app.config import Configuration, Entry, addresses_in
+from mailplat.app.config import Configuration, Entry, addresses_in, look
 from mailplat.app.databases import mistakes_in_database, warnings_of_database
 from mailplat.app.foundation import Foundation
 from mailplat.app.keyring import KeyRing
 from mailplat.app.lock import NoStateFolder
 from mailplat.app.mediatypes import FILE, AddedTypes, TypeRegistry
-from mailplat.app.mistakes import BadConfiguration, Mistake
+from mailplat.app.mistakes import BadConfiguration, Mistake, is_within
 from mailplat.app.parts import Part, Plan, plan
-from mailplat.app.registry import UnknownComponent, is_settings, wishes
+from mailplat.app.registry import Registry, UnknownComponent, is_settings, wishes
 from mailplat.app.tables import (
     AGENTS,
+    CONTENTS,
+    DIRECTORY,
     EXTRACTORS,
     FILTERS,
     POLICIES,
     PORTALS,
+    STORES,
     LimitsSettings,
     MimeSettings,
 )
@@ -63,6 +67,8 @@ from mailplat.texts.extractors import Extractor
 from mailplat.texts.reader import TextReader
 from mailplat.workers import Workers
 
+DATABASE, TLS = "database", "tls"  # tables of the configuration
+
 
 def build(
     configuration: Configuration, foundation: Foundation, before: Tree | None = None
@@ -94,6 +100,7 @@ def draw(configuration: Configuration, values: Mapping[object, object]) -> Plan:
 
     Raises `BadConfiguration` with everything that stands in the way.
     """
+    handlers, mistakes = _handlers(configuration)
     rooms = {e: _part(e) for e in configuration.entries if e.room is not EXTRACTORS}
     policies, filters = (
         {entry.name: _judge(entry, rooms[entry]) for entry in configuration.entries_of(room)}
@@ -122,26 +129,61 @@ def draw(configuration: Configuration, values: Mapping[object, object]) -> Plan:
         *policies.values(),
         *filters.values(),
         *pipelines,
-        *_house_parts(configuration),
+        *_house_parts(configuration, handlers),
     ]
-    return plan(parts, values, configuration.source)
-
-
-def mistakes_in(configuration: Configuration) -> list[Mistake]:
-    """Return what would keep the tree from being made, without making it."""
     try:
-        draw(configuration, KINDS)
+        drawn = plan(parts, values, configuration.source)
     except BadConfiguration as bad:
-        return bad.mistakes
-    if mistakes := mistakes_in_database(configuration):
-        return mistakes
-    doors = [e for e in configuration.entries_of(PORTALS) if _wants_tls(e.settings)]
+        mistakes += bad.mistakes
+    if mistakes:
+        raise BadConfiguration(mistakes)
+    return drawn
+
+
+def examine(file: Path, registry: Registry) -> tuple[Configuration | None, list[Mistake]]:
+    """Return what a file says, and what keeps a house from being made of it: all at once.
+
+    What stands in the file and what follows from it are looked for one behind the other;
+    of a part of which something is known to be wrong nothing else is said.
+    """
+    draft, mistakes = look(file, registry)
+    if draft is None:
+        return None, mistakes
+    known = [one.path for one in mistakes]
+    mistakes += [
+        one
+        for one in mistakes_in(draft.configuration, draft.unsound)
+        if not any(is_within(path, one.path) for path in known)
+    ]
+    return draft.configuration, sorted(mistakes)
+
+
+def mistakes_in(configuration: Configuration, unsound: Set[str] = frozenset()) -> list[Mistake]:
+    """Return what would keep the tree from being made, without making it.
+
+    What follows from what is ``unsound`` is left out (see `Draft`).
+    """
+    found: list[Mistake] = []
+    if unsound.isdisjoint(room.table for room in (CONTENTS, STORES, DIRECTORY, AGENTS)):
+        try:
+            draw(configuration, KINDS)
+        except BadConfiguration as bad:
+            found += bad.mistakes
+    if DATABASE not in unsound:
+        found += mistakes_in_database(configuration)
+    if TLS not in unsound:
+        found += _mistakes_in_certificates(configuration)
+    return found
+
+
+def _mistakes_in_certificates(configuration: Configuration) -> list[Mistake]:
+    if not any(_wants_tls(entry.settings) for entry in configuration.entries_of(PORTALS)):
+        return []
+    house = House(configuration.house.hostname, configuration.house.state)
     try:
-        if doors:
-            house = House(configuration.house.hostname, configuration.house.state)
-            Certificates(configuration.table(TlsSettings), house, Clock())
+        Certificates(configuration.table(TlsSettings), house, Clock())
     except (ConfigError, OSError) as problem:
-        return [configuration.source.mistake(("tls", "certificates"), str(problem))]
+        return [configuration.source.mistake((TLS, "certificates"), str(problem))]
     return []
 
 
@@ -164,7 +206,9 @@ def _wants_tls(settings: Settings) -> bool:
     return isinstance(settings, PortalSettings) and settings.tls != "off"
 
 
-def _house_parts(configuration: Configuration) -> Iterator[Part]:
+def _house_parts(
+    configuration: Configuration, handlers: Mapping[str, Extractor]
+) -> Iterator[Part]:
     """Return what the house itself brings: journal, types, and what others may ask for."""
     yield Part(
         name="journal",
@@ -192,7 +236,7 @@ def _house_parts(configuration: Configuration) -> Iterator[Part]:
         name="texts",
         provides=(ITextReader,),
         maker=TextReader,
-        given={"handlers": _handlers(configuration)},
+        given={"handlers": handlers},
         path=("mime", "handlers"),
         optional=True,
     )
@@ -224,8 +268,8 @@ def _house_parts(configuration: Configuration) -> Iterator[Part]:
         yield _house_part("tls", Certificates, tls)
 
 
-def _handlers(configuration: Configuration) -> dict[str, Extractor]:
-    """Return what gives the text of parts, by type; raises `BadConfiguration`."""
+def _handlers(configuration: Configuration) -> tuple[dict[str, Extractor], list[Mistake]]:
+    """Return what gives the text of parts, by type, and why others can't."""
     extractors: dict[str, Extractor] = {}
     mistakes: list[Mistake] = []
     for entry in configuration.entries_of(EXTRACTORS):
@@ -233,10 +277,9 @@ def _handlers(configuration: Configuration) -> dict[str, Extractor]:
             extractors[entry.name] = extractor_of(entry)
         except (ConfigError, UnknownComponent) as problem:
             mistakes.append(configuration.source.mistake((*entry.path, "use"), str(problem)))
-    if mistakes:
-        raise BadConfiguration(mistakes)
-    handlers = configuration.table(MimeSettings).handlers
-    return {name: extractors[one] for name, one in handlers.items() if one in extractors}
+    wanted = configuration.table(MimeSettings).handlers
+    handlers = {name: extractors[one] for name, one in wanted.items() if one in extractors}
+    return handlers, mistakes
 
 
 def extractor_of(entry: Entry) -> Extractor:

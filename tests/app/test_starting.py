@@ -1,8 +1,11 @@
-"""Whoever asks a running server, or for help, imports no house."""
+"""What starts imports no more than it needs, and says what it does where it can be read."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,11 +15,15 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from mailplat import READY
+from mailplat.app import newhouse
 from mailplat.app.cli import main
 from mailplat.app.cli.addresses import domain
 from mailplat.app.cli.elsewhere import Elsewhere
 from mailplat.app.cli.holdings import store
-from mailplat.testing.programs import House
+from mailplat.app.newhouse import NewHouse
+from mailplat.mail.ports import STANDARD_PORTS
+from mailplat.testing.programs import House, free_base, wait_until
 
 HEAVY = [
     *("OpenSSL", "apsw", "argon2", "asyncio", "cryptography", "dns", "imapclient", "psycopg"),
@@ -104,3 +111,27 @@ def test_a_command_that_is_not_there_is_said_so() -> None:
     done = CliRunner().invoke(main, ["statsu"])
     assert done.exit_code == 2
     assert "No such command 'statsu'" in done.output
+
+
+def test_a_first_house_in_the_background_says_where_its_password_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would see it on standard output."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MAILPLAT_CONFIG", raising=False)
+    folder, log, process = (
+        tmp_path / name for name in ("mailplat-state", "twistd.log", "twistd.pid")
+    )
+    newhouse.make(NewHouse(folder, "localhost", free_base(STANDARD_PORTS.values())))
+    subprocess.run([Path(sys.executable).with_name("twistd"), "mailplat"], check=True)
+    wait_until(lambda: log.exists() and READY in log.read_text(), "the start")
+    try:
+        written = folder / "state" / "first-account"
+        assert written.stat().st_mode & 0o777 == 0o600
+        found = re.search(r"password +(\S+)", written.read_text())
+        assert found
+        assert f"{written} has the password of the first account" in log.read_text()
+        assert found[1] not in log.read_text()
+    finally:
+        os.kill(int(process.read_text()), signal.SIGTERM)
+        wait_until(lambda: not process.exists(), "the end")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from mailplat.app import config, newhouse
+from mailplat.app import newhouse
 from mailplat.app.asking import OperationFailed
 from mailplat.app.cli.commands import configuration_file, fail
 from mailplat.app.cli.places import Office
 from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.registry import discover
-from mailplat.app.wiring import mistakes_in, warnings_in
+from mailplat.app.wiring import examine, warnings_in
 
 
 @click.command()
@@ -56,13 +56,11 @@ def check(context: click.Context) -> None:
     problems = [
         f"{broken.source} can't be imported:\n{broken.traceback}" for broken in registry.broken
     ]
-    try:
-        configuration = config.read(file, registry)
-        problems += map(str, mistakes_in(configuration))
+    configuration, mistakes = examine(file, registry)
+    problems += map(str, mistakes)
+    if configuration and not mistakes:
         for warning in warnings_in(configuration):
             click.echo(f"warning: {warning}", err=True)
-    except BadConfiguration as bad:
-        problems += map(str, bad.mistakes)
     for problem in problems:
         click.echo(problem, err=True)
     if problems:
