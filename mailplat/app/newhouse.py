@@ -152,7 +152,7 @@ def make(house: NewHouse, *, database: str = "sqlite:mail.db") -> None:
     try:
         domain_of(house.domain)
     except BadAddress as problem:
-        raise NotMade(f"{house.domain!r} is no domain: {problem}") from None
+        raise NotMade(str(problem)) from None
     try:
         (house.folder / house.state).mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as problem:

@@ -11,11 +11,10 @@ from mailplat.mail.address import Address, domain_of
 from mailplat.mail.errors import (
     AlreadyExists,
     BadAddress,
-    NoSuchAccount,
     NoSuchAddress,
     NotPermitted,
 )
-from mailplat.mail.people import Account, AccountId, Alias, Domain, Place
+from mailplat.mail.people import Account, AccountId, Alias, Domain, Place, no_account
 from mailplat.sql import Connection, Row
 
 DEPTH = 10  # aliases that may lead to aliases before we stop following
@@ -248,8 +247,11 @@ def _leads_into(known: Alias, name: str) -> bool:
 
 def add_account(db: Connection, identity: str, name: str, password_hash: str) -> Account:
     """Make an account in a local domain."""
-    if account(db, name) or alias(db, name):
-        raise AlreadyExists(f"{name} is there already")
+    if account(db, name):
+        raise AlreadyExists(f"{name} has an account already")
+    if known := alias(db, name):
+        leads = ", ".join(known.targets)
+        raise AlreadyExists(f"{name} is an alias already, and leads to {leads}")
     db.execute(
         "INSERT INTO directory_accounts (id, name, domain, password, enabled, version, number)"
         " SELECT ?, ?, ?, ?, 1, 1, coalesce(max(number), 0) + 1 FROM directory_accounts",
@@ -265,7 +267,7 @@ def set_password(db: Connection, name: str, password_hash: str) -> Account:
         " WHERE name = ? RETURNING id, name, enabled, version",
         (password_hash, name),
     )
-    return _existing(changed, name)
+    return _existing(db, changed, name)
 
 
 def enable_account(db: Connection, name: str, enabled: bool) -> Account:
@@ -275,12 +277,12 @@ def enable_account(db: Connection, name: str, enabled: bool) -> Account:
         " WHERE name = ? RETURNING id, name, enabled, version",
         (int(enabled), name),
     )
-    return _existing(changed, name)
+    return _existing(db, changed, name)
 
 
-def _existing(row: Row | None, name: str) -> Account:
+def _existing(db: Connection, row: Row | None, name: str) -> Account:
     if not row:
-        raise NoSuchAccount(f"there is no account {name}")
+        raise no_account(name, alias(db, name))
     return _account(row)
 
 
@@ -319,7 +321,7 @@ def remove_account(db: Connection, name: str) -> Account:
         left = [target for target in known.targets if Address.parse(target).key != name]
         if len(left) < len(known.targets):
             _write_alias(db, known.source, left)
-    return _existing(gone, name)
+    return _existing(db, gone, name)
 
 
 def add_alias(db: Connection, source: str, targets: Sequence[str], delimiter: str) -> Alias:
@@ -344,6 +346,8 @@ def add_alias(db: Connection, source: str, targets: Sequence[str], delimiter: st
 def remove_alias(db: Connection, source: str) -> Alias:
     """Forget an alias."""
     gone = alias(db, source)
+    if not gone and account(db, source):
+        raise NoSuchAddress(f"{source} is no alias: it is an account")
     if not gone:
         raise NoSuchAddress(f"there is no alias {source}")
     _write_alias(db, source, ())

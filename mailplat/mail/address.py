@@ -42,7 +42,7 @@ def domain_of(text: str) -> str:
         lowered = _ascii_domain(lowered)
     labels_fit = all(len(label) <= 63 for label in lowered.split("."))
     if len(lowered) > DOMAIN or not labels_fit or not _PLAIN_DOMAIN.fullmatch(lowered):
-        raise BadAddress(f"no domain: {text[:DOMAIN]!r}")
+        raise BadAddress(f"{text[:DOMAIN]!r} is no domain")
     return lowered
 
 
@@ -52,19 +52,19 @@ def _ascii_domain(text: str) -> str:
     try:
         return idna.encode(text, uts46=True).decode("ascii").lower()
     except idna.IDNAError as problem:
-        raise BadAddress(f"no domain: {text!r}: {problem}") from None
+        raise BadAddress(f"{text!r} is no domain: {problem}") from None
 
 
 def _literal(text: str) -> str:
     inside = text[1:-1]
     if not text.endswith("]") or len(text) > DOMAIN:
-        raise BadAddress(f"no address literal: {text[:DOMAIN]!r}")
+        raise BadAddress(f"{text[:DOMAIN]!r} is no address literal")
     try:
         if inside[:5].lower() == "ipv6:":
             return f"[IPv6:{ipaddress.IPv6Address(inside[5:])}]"
         return f"[{ipaddress.IPv4Address(inside)}]"
     except ValueError:
-        raise BadAddress(f"no address literal: {text!r}") from None
+        raise BadAddress(f"{text!r} is no address literal") from None
 
 
 @lru_cache(maxsize=4096)
@@ -104,9 +104,9 @@ def _divided(text: str, unquoted: re.Pattern[str]) -> tuple[str, str]:
         local, at, domain = text.rpartition("@")
         rest = at + domain
         if not unquoted.fullmatch(local):
-            raise BadAddress(f"no local part: {text[:PATH]!r}")
+            raise BadAddress(f"{text[:PATH]!r} has no local part that can be")
     if not local or not rest.startswith("@"):
-        raise BadAddress(f"no local part, or no domain: {text[:PATH]!r}")
+        raise BadAddress(f"{text[:PATH]!r} lacks a local part or a domain")
     return local, rest[1:]
 
 

@@ -8,7 +8,13 @@ from typing import NewType
 import attrs
 
 from mailplat.mail.address import Address
-from mailplat.mail.errors import AccountDisabled, MailError, NoRoute, NoSuchAddress
+from mailplat.mail.errors import (
+    AccountDisabled,
+    MailError,
+    NoRoute,
+    NoSuchAccount,
+    NoSuchAddress,
+)
 
 AccountId = NewType("AccountId", str)
 """An account's identity; opaque, given once, never reused, kept when it is renamed."""
@@ -42,6 +48,15 @@ class Alias:
 
     source: str
     targets: tuple[str, ...]
+
+
+def no_account(name: str, alias: Alias | None) -> NoSuchAccount:
+    """Return the error that says that there is no such account, and what there is instead."""
+    if alias:
+        return NoSuchAccount(
+            f"{name} is no account: it is an alias, and leads to {', '.join(alias.targets)}"
+        )
+    return NoSuchAccount(f"there is no account {name}")
 
 
 @attrs.frozen

@@ -389,7 +389,8 @@ def test_contents_in_files_are_kept_and_put_back(filed: MemoryHouse, tmp_path: P
         if path.is_file() and not path.name.startswith("."):
             assert (there / path.relative_to(here)).read_bytes() == path.read_bytes()
     found = filed.operate("house.restore", target=str(tmp_path / "kept"), account=BOB)
-    assert found["mailboxes"] == [{"mailbox": "Restored/INBOX", "messages": 21, "failed": []}]
+    box = {"mailbox": "Restored/INBOX", "added": 21, "known": 0, "failed": []}
+    assert found["mailboxes"] == [box]
     assert len(filed.do(look(filed, "Restored/INBOX")).uids) == 21
     assert len(filed.messages(BOB)) == 21
 
@@ -442,13 +443,15 @@ def test_an_account_is_put_back_beside_what_there_is(
     deliver(house, 99)
     target = str(tmp_path / "kept")
     found = house.operate("house.restore", target=target, account=BOB)
-    assert found["mailboxes"] == [{"mailbox": "Restored/INBOX", "messages": 21, "failed": []}]
+    box = {"mailbox": "Restored/INBOX", "added": 21, "known": 0, "failed": []}
+    assert found["mailboxes"] == [box]
     index = house.do(look(house, "Restored/INBOX"))
     assert len(index.uids) == 21
     flags = [index.flag_sets[number] for number in index.flags]
     assert flags == [frozenset({SEEN})] * 3 + [frozenset()] * 18
     assert len(house.messages(BOB)) == 1
-    house.operate("house.restore", target=target, account=BOB, mailbox="INBOX")
+    found = house.operate("house.restore", target=target, account=BOB, mailbox="INBOX")
+    assert found["mailboxes"] == [{**box, "added": 0, "known": 21}]
     assert len(house.do(look(house, "Restored/INBOX")).uids) == 21
     house.operate("house.restore", target=target, account=BOB, into="Again")
     assert len(house.do(look(house, "Again/INBOX")).uids) == 21

@@ -80,7 +80,8 @@ def test_accounts_and_addresses(operator: Operator) -> None:
     run, fails = operator.run, operator.fails
     assert json.loads(run("status", "--json"))["running"] is operator.is_up
     run("account", "add", ALICE, "--password-stdin", said="one\n")
-    assert "is there already" in fails("account", "add", ALICE, "--password-stdin", said="x")
+    again = fails("account", "add", ALICE, "--password-stdin", said="x")
+    assert f"{ALICE} has an account already" in again
     names = [row["name"] for row in json.loads(run("account", "list", "--json"))]
     assert names == [ALICE, "postmaster@example.org"]
     run("account", "disable", ALICE)
@@ -93,6 +94,10 @@ def test_accounts_and_addresses(operator: Operator) -> None:
         "source": "sales@example.org",
         "targets": [ALICE, "postmaster@example.org"],
     } in aliases
+    said = fails("account", "passwd", "Sales@example.org", "--password-stdin", said="x")
+    leads = f"it is an alias, and leads to {ALICE}, postmaster@example.org"
+    assert said == f"mailplat: sales@example.org is no account: {leads}\n"
+    assert f"{ALICE} is no alias: it is an account" in fails("alias", "remove", ALICE)
     run("alias", "remove", "sales@example.org")
     run("domain", "add", "example.com")
     assert "example.com" in run("domain", "list")
@@ -245,142 +250,6 @@ def test_every_command_has_help(path: tuple[str, ...]) -> None:
     done = CliRunner().invoke(main, [*path, "--help"])
     assert done.exit_code == 0
     assert len(done.output.splitlines()) > 3
-
-
-def test_check_finds_every_mistake(house: House, tmp_path: Path) -> None:
-    """Seven mistakes of seven kinds: seven errors, each with its line."""
-    bad = tmp_path / "mailplat.toml"
-    bad.write_text(SEVEN)
-    done = CliRunner().invoke(main, ["--config", str(bad), "check"])
-    assert done.exit_code == 1
-    found = [
-        line.split(":")[1] for line in done.output.splitlines() if line.startswith(str(bad))
-    ]
-    assert found == ["1", "4", "5", "9", "12", "13", "16"], done.output
-
-
-SEVEN = """\
-hostnam = "mail.example.org"
-
-[limits]
-unsent_patience = "1 fortnight"
-connections = 0
-
-[portals.mx]
-use = "smtp"
-port = 99999
-
-[portals.pop3]
-use = "popp3"
-[portals.submission]
-
-[pipelines]
-inbound = ["recipients", "lops"]
-"""
-
-
-STOPS_THE_START = """\
-hostname = "mail example org"
-state = "state"
-
-[log]
-file = "/nosuch/x.log"
-
-[portals.a]
-use = "pop3"
-tls = "off"
-port = 20110
-
-[portals.b]
-use = "pop3"
-tls = "off"
-listen = ["127.0.0.1:99999", "127.0.0.1", "localhost:20025", "[::1]:20110"]
-
-[portals.c]
-use = "pop3"
-tls = "off"
-listen = ["127.0.0.1:20111", "127.0.0.1:20110"]
-
-[portals.d]
-use = "pop3"
-tls = "off"
-listen = ["unix:/run/x.sock", "127.0.0.1:20111"]
-"""
-
-
-def test_check_finds_what_would_stop_the_start(tmp_path: Path) -> None:
-    """Both find each of them, with its line and key."""
-    bad = tmp_path / "mailplat.toml"
-    bad.write_text(STOPS_THE_START)
-    done = CliRunner().invoke(main, ["--config", str(bad), "check"])
-    assert done.exit_code == 1
-    places = [line.split(": ")[:2] for line in done.output.splitlines()]
-    assert [(place.split(":")[1], key) for place, key in places] == [
-        ("1", "hostname"),
-        ("5", "log.file"),
-        ("15", "portals.b.listen[0]"),
-        ("15", "portals.b.listen[1]"),
-        ("15", "portals.b.listen[2]"),
-        ("20", "portals.c.listen[1]"),
-        ("25", "portals.d.listen[1]"),
-    ]
-    assert serve(bad, tmp_path) == (1, done.output)
-
-
-def test_two_portals_at_one_place(tmp_path: Path) -> None:
-    bad = tmp_path / "mailplat.toml"
-    text = STOPS_THE_START.replace('"127.0.0.1:99999", "127.0.0.1", "localhost:20025", ', "")
-    text = text.replace("mail example org", "[192.0.2.1]").replace("/nosuch/", "")
-    bad.write_text(text)
-    done = CliRunner().invoke(main, ["--config", str(bad), "check"])
-    assert [line.partition(": ")[2] for line in done.output.splitlines()] == [
-        "portals.b.listen[0]: portals.a.port has tcp:20110 already",
-        "portals.c.listen[1]: portals.a.port has tcp:20110 already",
-        "portals.d.listen[1]: portals.c.listen[0] has 127.0.0.1:20111 already",
-    ]
-    assert serve(bad, tmp_path) == (1, done.output)
-
-
-def test_check_warns_of_an_address_that_is_nowhere_here(house: House, tmp_path: Path) -> None:
-    file = tmp_path / "mailplat.toml"
-    (tmp_path / "state").mkdir()
-    file.write_text(
-        'hostname = "localhost"\n[portals.x]\nuse = "pop3"\ntls = "off"\nlisten = ["192.0.2.7:20025"]\n'
-    )
-    done = CliRunner().invoke(main, ["--config", str(file), "check"])
-    assert done.exit_code == 0
-    assert done.stderr == (
-        f"warning: {file}:5: portals.x.listen[0]: "
-        "no interface of this machine has that address\n"
-    )
-
-
-def serve(config: Path, folder: Path) -> tuple[int, str]:
-    """Start a server that is expected not to start; return its status and what it says."""
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("twistd"),
-            *["-n", "--pidfile=", "mailplat", "--config", str(config)],
-        ],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
-    return done.returncode, done.stderr.removeprefix("mailplat: ")
-
-
-@pytest.mark.parametrize("words", ["state = 'stat'\n", ""])
-def test_a_house_that_can_not_be_seen_is_not_made_anew(tmp_path: Path, words: str) -> None:
-    file = tmp_path / "mailplat.toml"
-    file.write_text(words + "hostname = 'localhost'\n")
-    place = f"{file}:1: state: " if words else f"{file}: state: "
-    status, said = serve(file, tmp_path)
-    assert (status, f"mailplat: {place}the state folder {tmp_path}/stat" in said) == (1, True)
-    assert "`mailplat init`" in said
-    done = in_its_own(House(tmp_path), ["account", "list"], "")
-    assert (done[0], "is not there; is its disk mounted?" in done[2]) == (1, True)
-    assert "warning: " + place in in_its_own(House(tmp_path), ["check"], "")[2]
-    assert [path.name for path in tmp_path.iterdir()] == ["mailplat.toml"]
 
 
 def test_an_empty_house_says_that_it_is_empty(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_an_account_is_put_back_without_them(house: MemoryHouse, tmp_path: Path)
     house.operate("house.backup", target=str(tmp_path / "kept"))
     found = house.operate("house.restore", target=str(tmp_path / "kept"), account=BOB)
     [box] = found["mailboxes"]
-    assert (box["mailbox"], box["messages"]) == ("Restored/INBOX", len(SOUND))
+    assert (box["mailbox"], box["added"], box["known"]) == ("Restored/INBOX", len(SOUND), 0)
     assert uids(box["failed"]) == [CUT, GONE, LARGE]
     export(house, tmp_path / "out", "eml")
     assert subjects(tmp_path / "out/Restored") == SOUND

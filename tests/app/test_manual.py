@@ -113,7 +113,7 @@ def test_what_is_no_database_is_said(tmp_path: Path) -> None:
 
 
 def test_a_bad_domain_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(newhouse.NotMade, match="is no domain"):
+    with pytest.raises(newhouse.NotMade, match=r"^'exa mple' is no domain$"):
         newhouse.make(newhouse.NewHouse(tmp_path, "exa mple"))
 
 

@@ -135,7 +135,7 @@ def test_a_house_with_two_stores_is_looked_after(house: MemoryHouse, tmp_path: P
     house.tree.configuration.source.file.write_text("")
     house.operate("house.backup", target=str(tmp_path / "kept"))
     back = house.operate("house.restore", target=str(tmp_path / "kept"), account=ANN)
-    counts = {box["mailbox"]: box["messages"] for box in back["mailboxes"]}
+    counts = {box["mailbox"]: box["added"] for box in back["mailboxes"]}
     assert "Restored/INBOX" in counts
     there = {box.name: box.messages for box in house.do(boxes(mail))}
     assert all(there.get(name, 0) == count for name, count in counts.items())

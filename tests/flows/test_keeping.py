@@ -109,8 +109,9 @@ def test_a_mailbox_is_put_back_into_a_running_server(running: House, tmp_path: P
     command(running, "backup", kept)
     assert "is held by another process" in command(running, "restore", kept, status=1)
     words = ("restore", kept, "--account", BOB, "--mailbox", "INBOX")
-    assert command(running, *words) == "Restored/INBOX: 1 messages\n"
-    assert command(running, *words) == "Restored/INBOX: 1 messages\n"
+    assert command(running, *words) == "Restored/INBOX: 1 message added\n"
+    again = "Restored/INBOX: 0 messages added, 1 was put there before\n"
+    assert command(running, *words) == again
     found = json.loads(command(running, "restore", kept, "--account", BOB, "--json"))
     assert found["mailboxes"][0]["failed"] == []
     wrong = command(running, "restore", kept, "--account", "eve@example.org", status=1)

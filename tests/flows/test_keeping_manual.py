@@ -43,7 +43,7 @@ def test_the_commands_of_the_manual(tmp_path: Path) -> None:
     generation = made.partition(":")[0]
     assert listed.startswith(generation)
     assert f"{generation} is sound" in listed
-    assert accounts == "Restored/INBOX: 0 messages\nAgain/INBOX: 0 messages\n"
+    assert accounts == "Restored/INBOX: 0 messages added\nAgain/INBOX: 0 messages added\n"
     assert f"{generation} is in {tmp_path}/new" in house_again
     assert sound == mended == "sound\n"
     assert "store: its tables have number" in upgrade

@@ -12,6 +12,7 @@ import click
 from mailplat.app.cli.commands import as_json, on_a_house, say
 from mailplat.app.cli.elsewhere import Elsewhere
 from mailplat.app.cli.places import Office
+from mailplat.app.cli.words import counted
 
 
 @click.group(
@@ -40,11 +41,13 @@ def usage(office: Office, mailboxes: bool, as_json: bool) -> None:
     if not as_json:
         for row in found["contents"]:
             click.echo(
-                "{place}: {contents} contents, {octets} octets on the disk".format(**row)
+                f"{row['place']}: {counted(row['contents'], 'content')},"
+                f" {row['octets']} octets on the disk"
             )
         for row in found["expunged"]:
             click.echo(
-                "{account}: {messages} expunged messages kept, {octets} octets".format(**row)
+                f"{row['account']}: {counted(row['messages'], 'expunged message')} kept,"
+                f" {row['octets']} octets"
             )
         if found["database"]:
             click.echo(

@@ -10,6 +10,7 @@ import click
 
 from mailplat.app.cli.commands import as_json, on_a_house
 from mailplat.app.cli.places import Office
+from mailplat.app.cli.words import counted
 
 folder = click.Path(path_type=Path, file_okay=False)
 
@@ -44,8 +45,8 @@ def backup(
         click.echo(json.dumps(made, indent=2))
     else:
         click.echo(
-            f"{made['generation']}: {made['files']} files, {size_shown(made['size'])},"
-            f" of which {size_shown(made['copied'])} are new"
+            f"{made['generation']}: {counted(made['files'], 'file')},"
+            f" {size_shown(made['size'])}, of which {size_shown(made['copied'])} are new"
         )
     for damage in made["damaged"]:
         click.echo(f"damaged in the house itself: {damage}", err=True)

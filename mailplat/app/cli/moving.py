@@ -15,6 +15,7 @@ import click
 from mailplat.app.asking import Channel, Speak
 from mailplat.app.cli.commands import as_json, fail, on_a_house, password_of, password_stdin
 from mailplat.app.cli.places import Office
+from mailplat.app.cli.words import counted
 from mailplat.mail.errors import NotPermitted
 from mailplat.mail.limits import MIB
 from mailplat.mail.mailbox import proper_name
@@ -46,7 +47,7 @@ class Progress:
             return
         self._shown = now
         rate = messages / max(now - self._begun, 0.001)
-        words = f"{messages} messages, {octets / MIB:.1f} MiB, {rate:.0f} a second"
+        words = f"{counted(messages, 'message')}, {octets / MIB:.1f} MiB, {rate:.0f} a second"
         if not terminal:
             click.echo(f"{self.verb}: {words}", err=True)
             return
@@ -171,9 +172,10 @@ def say_tally(tally: Tally, passed_over: int, as_json: bool) -> None:
         said: dict[str, Any] = {**attrs.asdict(tally), "passed_over": passed_over}
         click.echo(json.dumps(said, indent=2))
     else:
-        words = f"{tally.added} messages have come in, {tally.known} were there already"
+        words = f"{counted(tally.added, 'message has', 'messages have')} come in"
+        words += f", {counted(tally.known, 'was', 'were')} there already"
         if passed_over:
-            words += f"; {passed_over} files are no mail"
+            words += f"; {counted(passed_over, 'file is', 'files are')} no mail"
         click.echo(words)
         _say_left_out(tally.left_out, tally.named)
     if tally.left_out:
@@ -233,8 +235,8 @@ def export_mail(
         said = {**attrs.asdict(report), "keywords_left_out": keywords}
         click.echo(json.dumps(said, indent=2))
     else:
-        words = f"{report.messages} messages of {report.mailboxes} mailboxes"
-        click.echo(f"{words} are in {target}")
+        boxes = counted(report.mailboxes, "mailbox", "mailboxes")
+        click.echo(f"{counted(report.messages, 'message')} of {boxes} in {target}")
         if keywords:
             words = f"a maildir has no room for the keywords {', '.join(keywords)}"
             click.echo(words, err=True)
@@ -272,8 +274,8 @@ def migrate(office: Office, source: str, target: str, as_json: bool) -> None:
         click.echo(json.dumps(told, indent=2))
     else:
         click.echo(
-            f"{told['messages']} messages of {told['accounts']} accounts are in both:"
-            f" {told['written']} were written, {told['removed']} removed"
+            f"{counted(told['messages'], 'message')} of {counted(told['accounts'], 'account')}"
+            f" in both: {told['written']} written, {told['removed']} removed"
         )
         _say_left_out(told["left_out"], told["named"])
     if told["left_out"]:

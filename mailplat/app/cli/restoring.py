@@ -14,6 +14,7 @@ from mailplat.app.asking import OperationFailed
 from mailplat.app.cli.commands import as_json, configuration_file, fail
 from mailplat.app.cli.keeping import folder, size_shown
 from mailplat.app.cli.places import Office
+from mailplat.app.cli.words import counted
 from mailplat.app.keeping.manifest import Backup
 from mailplat.app.keeping.restoring import check as check_backup
 from mailplat.app.keeping.restoring import restore as put_back
@@ -144,10 +145,15 @@ def _lines(result: dict[str, Any]) -> list[str]:
         return [
             line
             for box in result["mailboxes"]
-            for line in (f"{box['mailbox']}: {box['messages']} messages", *box["failed"])
+            for line in (f"{box['mailbox']}: {_added(box)}", *box["failed"])
         ]
-    what = f"{result['files']} files, {size_shown(result['size'])}"
+    what = f"{counted(result['files'], 'file')}, {size_shown(result['size'])}"
     return [
         f"{result['generation']} is in {result['state']}: {what}",
         f"The configuration and certificates of then are in {result['configuration']}.",
     ]
+
+
+def _added(box: dict[str, Any]) -> str:
+    there = f", {counted(box['known'], 'was', 'were')} put there before" if box["known"] else ""
+    return f"{counted(box['added'], 'message')} added{there}"

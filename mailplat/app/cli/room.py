@@ -10,7 +10,7 @@ import click
 
 from mailplat.app.cli.commands import as_json, on_a_house, say
 from mailplat.app.cli.places import Office
-from mailplat.app.cli.words import taken
+from mailplat.app.cli.words import counted, taken
 
 LIMIT = "an amount, `none`, or `house` for what the configuration says"
 
@@ -57,4 +57,4 @@ def undelete(
         click.echo(json.dumps(found, indent=2))
         return
     where = f" in {', '.join(found['mailboxes'])}" if found["messages"] else ""
-    click.echo(f"{found['name']} has {found['messages']} messages back{where}")
+    click.echo(f"{found['name']} has {counted(found['messages'], 'message')} back{where}")

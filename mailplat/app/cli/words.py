@@ -16,6 +16,11 @@ def octets_text(octets: int) -> str:
     return f"{amount:.3g} {_UNITS[unit]}"
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number with what it counts: ``1 message``, ``2 messages``, ``3 were``."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
 def taken(row: Mapping[str, Any]) -> dict[str, str]:
     """Return what an account takes of what it has, by resource."""
     storage, messages = row["storage"], row["messages"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -22,7 +22,7 @@ from mailplat.app.tables import CONTENTS, DIRECTORY, STORES
 from mailplat.app.tree import Tree
 from mailplat.app.wiring import build
 from mailplat.bus import Bus
-from mailplat.interfaces import IAccount, IDirectory
+from mailplat.interfaces import IAccount, IDeliveryKeys, IDirectory
 from mailplat.mail.errors import NoSuchAccount, NoSuchMailbox, Unsupported
 from mailplat.mail.mailbox import (
     SEPARATOR,
@@ -35,6 +35,7 @@ from mailplat.mail.mailbox import (
     UidSet,
     Wanted,
 )
+from mailplat.mail.people import AccountId
 from mailplat.mail.summary import summary_of
 from mailplat.sql import SqliteDatabase
 
@@ -47,7 +48,8 @@ class Returned:
     """What came of one mailbox."""
 
     mailbox: str
-    messages: int
+    added: int  # messages
+    known: int  # messages that had been put back, or had never gone, and are not added twice
     failed: Sequence[str]  # what could not be put back, and why
 
 
@@ -96,7 +98,7 @@ class Restorer:
     async def _mailbox(self, mail: IAccount, box: Mailbox, account: Any, name: str) -> Returned:
         """Add the messages of a mailbox of then to the one of that name now."""
         store = self.tree.store
-        failed: list[str] = []
+        known, failed = 0, list[str]()
         wanted = Wanted.FLAGS | Wanted.CONTENT
         async for batch in batches(mail, box.id, UidSet.all(), wanted):
             for some in _shares(list(batch.records())):
@@ -107,13 +109,21 @@ class Restorer:
                         deliveries[one.uid] = found
                     except DAMAGED as problem:
                         failed.append(f"UID {one.uid}: {problem}")
+                known += await self._known(account, deliveries.values())
                 outcomes = await store.deliver(list(deliveries.values()))
                 failed += [
                     f"UID {uid}: {outcome.detail}"
                     for uid, outcome in zip(deliveries, outcomes, strict=True)
                     if not outcome.status.is_success
                 ]
-        return Returned(name, box.messages - len(failed), failed)
+        return Returned(name, box.messages - known - len(failed), known, failed)
+
+    async def _known(self, account: AccountId, deliveries: Iterable[Delivery]) -> int:
+        """Return how many of these were made before, as far as the store can tell."""
+        if not IDeliveryKeys.providedBy(self.tree.store):
+            return 0
+        store: IDeliveryKeys = self.tree.store
+        return len(await store.known(account, [one.key for one in deliveries]))
 
     async def _delivery(
         self, mail: IAccount, box: Mailbox, record: Record, account: Any, name: str

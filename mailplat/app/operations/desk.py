@@ -10,7 +10,9 @@ import attrs
 from mailplat.app.foundation import Foundation
 from mailplat.app.tree import Tree
 from mailplat.interfaces import IDirectory, IDirectoryAdmin, IMailStore
-from mailplat.mail.errors import Unsupported
+from mailplat.mail.address import Address
+from mailplat.mail.errors import BadAddress, Unsupported
+from mailplat.mail.people import Account, Alias, no_account
 
 T = TypeVar("T")
 
@@ -50,6 +52,24 @@ class Desk:
     def store(self) -> IMailStore:
         """The store that is meant where none is named (see `Tree.store`)."""
         return self.tree.store
+
+    async def account(self, name: str) -> Account:
+        """Return the account of that name; raises `NoSuchAccount`, which names an alias."""
+        found = await self.directory.account(name)
+        if found is None:
+            raise no_account(name, await self._alias(name))
+        return found
+
+    async def _alias(self, name: str) -> Alias | None:
+        directory = self.directory
+        if not IDirectoryAdmin.providedBy(directory):
+            return None
+        try:
+            source = Address.parse(name).key
+        except BadAddress:
+            return None
+        known: IDirectoryAdmin = directory
+        return next((one for one in await known.aliases() if one.source == source), None)
 
     @property
     def people(self) -> IDirectoryAdmin:

@@ -16,7 +16,7 @@ from mailplat.app.reading import DAMAGED, batches
 from mailplat.files import Incoming, Spool
 from mailplat.interfaces import IAccount, IDeliveryKeys, IMailStore
 from mailplat.mail.content import Content, Octets
-from mailplat.mail.errors import BadParameter, NoSuchAccount
+from mailplat.mail.errors import BadParameter
 from mailplat.mail.limits import MIB
 from mailplat.mail.mailbox import (
     Delivery,
@@ -41,21 +41,14 @@ AT_ONCE = 4 * MIB  # octets of messages that go out in one answer
 
 async def import_mail(desk: Desk, name: str) -> Conversation:
     """Take messages into an account.  Raises `NoSuchAccount`."""
-    account = await _account(desk, name)
+    account = (await desk.account(name)).id
     return Import(desk.store, account, desk.tree.find(Spool))
 
 
 async def export_mail(desk: Desk, name: str) -> Conversation:
     """Give an account's messages out.  Raises `NoSuchAccount`."""
-    account = await _account(desk, name)
+    account = (await desk.account(name)).id
     return Export(await desk.store.open(account))
-
-
-async def _account(desk: Desk, name: str) -> AccountId:
-    found = await desk.directory.account(name)
-    if found is None:
-        raise NoSuchAccount(f"there is no account {name}")
-    return found.id
 
 
 # In --------------------------------------------------------------------------

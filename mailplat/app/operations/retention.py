@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mailplat.app.operations.desk import Desk
-from mailplat.app.operations.room import known, usage
+from mailplat.app.operations.room import usage
 from mailplat.interfaces import IUndelete, IUsage
 from mailplat.mail.errors import BadParameter, Unsupported
 from mailplat.mail.retention import Expunged
@@ -50,7 +50,7 @@ async def undelete(desk: Desk, name: str, since: str = "", mailbox: str = "") ->
 
 
 async def _kept(desk: Desk, name: str) -> IUndelete:
-    account = await known(desk, name)
+    account = await desk.account(name)
     mail = await desk.store.open(account.id)
     if not IUndelete.providedBy(mail):
         raise Unsupported("this store keeps nothing that was expunged")

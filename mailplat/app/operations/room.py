@@ -9,7 +9,7 @@ import attrs
 
 from mailplat.app.operations.desk import Desk
 from mailplat.interfaces import IAllowances, IQuota, IUsage
-from mailplat.mail.errors import BadParameter, NoSuchAccount, Unsupported
+from mailplat.mail.errors import BadParameter, Unsupported
 from mailplat.mail.people import Account, AccountId
 from mailplat.mail.quota import MESSAGE, STORAGE, Room, Usage, rooms
 from mailplat.plugin import size
@@ -24,7 +24,7 @@ async def set_quota(desk: Desk, name: str, storage: str = "", messages: str = ""
 
     A limit is an amount, ``none`` for no limit, or ``house`` for the house's.
     """
-    account = await known(desk, name)
+    account = await desk.account(name)
     mail = await desk.store.open(account.id)
     if not IQuota.providedBy(mail):
         raise Unsupported("this store doesn't bound its accounts' room")
@@ -66,14 +66,6 @@ def _rows(found: Mapping[str, Room]) -> Row:
         "storage": attrs.asdict(found[STORAGE]),
         "messages": attrs.asdict(found[MESSAGE]),
     }
-
-
-async def known(desk: Desk, name: str) -> Account:
-    """Return the account of that name; raises `NoSuchAccount`."""
-    account = await desk.directory.account(name)
-    if account is None:
-        raise NoSuchAccount(f"there is no account {name}")
-    return account
 
 
 async def usage(desk: Desk) -> Mapping[AccountId, Usage] | None:
