@@ -18,7 +18,6 @@ from click.testing import CliRunner
 from mailplat import READY
 from mailplat.app import newhouse
 from mailplat.app.cli import main
-from mailplat.app.cli.addresses import domain
 from mailplat.app.cli.elsewhere import Elsewhere
 from mailplat.app.cli.holdings import store
 from mailplat.app.newhouse import NewHouse
@@ -93,7 +92,7 @@ def test_a_server_is_asked_without_a_house(tmp_path: Path) -> None:
     assert not any(found.values()), found
 
 
-@pytest.mark.parametrize("group", [main, store, domain], ids=lambda group: group.name)
+@pytest.mark.parametrize("group", [main, store], ids=lambda group: group.name)
 def test_a_list_of_commands_says_what_each_does(group: click.Group) -> None:
     assert isinstance(group, Elsewhere)
     listed = CliRunner().invoke(group, ["--help"]).output.partition("Commands:\n")[2]
