@@ -30,6 +30,7 @@ from mailplat.app.registry import (
     settings_class,
 )
 from mailplat.app.tables import (
+    AGENTS,
     CONTENTS,
     DIRECTORY,
     EXTRACTORS,
@@ -49,6 +50,7 @@ from mailplat.mail.limits import MIB
 from mailplat.plugin import Component, Settings
 from mailplat.portals.listen import Wanted
 from mailplat.portals.service import PortalSettings
+from mailplat.queue.settings import WORDS, RouteSettings
 
 S = TypeVar("S", bound=Settings)
 
@@ -82,6 +84,7 @@ class Configuration:
     tables: Mapping[str, Settings]
     entries: tuple[Entry, ...]
     pipelines: Mapping[str, tuple[str, ...]]
+    routes: tuple[RouteSettings, ...] = ()
 
     def table(self, kind: type[S]) -> S:
         """Return the house's own table of that class."""
@@ -207,7 +210,7 @@ class _Reader:
         for sentence in self.registry.clashes():
             self._note((), sentence)
         rooms = {room.table for room in ROOMS}
-        tables = {*TABLES, *rooms, "pipelines"}
+        tables = {*TABLES, *rooms, "pipelines", "routes"}
         house = self._own(
             HouseSettings, {k: v for k, v in document.items() if k not in tables}, (), tables
         )
@@ -217,6 +220,7 @@ class _Reader:
         }
         entries = [entry for room in ROOMS for entry in self._entries(room, document)]
         pipelines = self._pipelines(document, entries)
+        routes = self._routes(document.get("routes", []), entries)
         self._check_addresses(addresses_in(entries))
         if isinstance(mime := own["mime"], MimeSettings):
             self._check_types(mime)
@@ -229,6 +233,7 @@ class _Reader:
             own,
             tuple(entries),
             pipelines,
+            routes,
         )
 
     def _note(self, path: toml.Path, problem: str, cause: BaseException | None = None) -> None:
@@ -349,6 +354,20 @@ class _Reader:
             for number, step in enumerate(steps):
                 self._step(step, (*path, number), entries, POLICIES, FILTERS)
         return pipelines
+
+    def _routes(self, written: object, entries: list[Entry]) -> tuple[RouteSettings, ...]:
+        """Return the routes in their order; agents without a table become instances."""
+        if not isinstance(written, list) or not all(isinstance(one, dict) for one in written):
+            self._note(("routes",), "expected tables [[routes]]")
+            return ()
+        routes: list[RouteSettings] = []
+        for number, table in enumerate(written):
+            path = ("routes", number)
+            if route := self._settings(RouteSettings, table, path):
+                routes.append(route)
+                if route.agent not in WORDS:
+                    self._step(route.agent, (*path, "agent"), entries, AGENTS)
+        return tuple(routes)
 
     def _step(self, name: str, path: toml.Path, entries: list[Entry], *rooms: Room) -> None:
         """Look for an instance in some rooms, or else for a component, which becomes one."""

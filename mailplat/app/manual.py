@@ -19,7 +19,7 @@ from zope.interface.interface import InterfaceClass
 
 from mailplat.app.mistakes import nearest
 from mailplat.app.registry import Registry, UnknownComponent, load, settings_class
-from mailplat.app.tables import ROOMS, TABLES, GuardSettings
+from mailplat.app.tables import ARRAYS, ROOMS, TABLES, GuardSettings
 from mailplat.plugin import Instance, Secret, Settings
 
 WIDTH = 88  # columns of the text
@@ -71,13 +71,15 @@ def describe(registry: Registry, name: str) -> list[Description]:
     """
     if kind := TABLES.get(name):
         return [Description(f"[{name}]", (), paragraph(kind), keys(kind))]
+    if kind := ARRAYS.get(name):
+        return [Description(f"[[{name}]]", (), paragraph(kind), keys(kind))]
     found = [known.component for known in registry.components if known.component.name == name]
     if not found and ":" in name:
         component = registry.find(InterfaceClass("anything"), name)
         declared = tuple(implementedBy(load(component.maker)))  # type: ignore[no-untyped-call]
         found = [attrs.evolve(component, provides=declared)]
     if not found:
-        known = {*TABLES, *(known.component.name for known in registry.components)}
+        known = {*TABLES, *ARRAYS, *(known.component.name for known in registry.components)}
         raise UnknownComponent(f"there is no component {name!r}{nearest(name, known)}")
     descriptions = []
     for component in found:

@@ -41,6 +41,7 @@ from mailplat.plugin import (
 )
 from mailplat.portals.login import LoginSettings
 from mailplat.portals.tls import TlsSettings
+from mailplat.queue.settings import QueueSettings, RouteSettings
 from mailplat.resolver.servers import ResolverSettings
 from mailplat.store.settings import RetentionSettings
 
@@ -208,12 +209,16 @@ TABLES: dict[str, type[Settings]] = {
     "log": LogSettings,
     "login": LoginSettings,
     "mime": MimeSettings,
+    "queue": QueueSettings,
     "quota": QuotaSettings,
     "resolver": ResolverSettings,
     "retention": RetentionSettings,
     "tls": TlsSettings,
 }
 """The house's own tables, each there once."""
+
+ARRAYS: dict[str, type[Settings]] = {"routes": RouteSettings}
+"""Those that may be there several times, as ``[[NAME]]``; their order counts."""
 
 
 @attrs.frozen
@@ -242,10 +247,11 @@ FILTERS = Room("filters", IFilter, "Judge and amend the message.", one="filter",
 AGENTS = Room(
     "agents",
     IDeliveryAgent,
-    "Carry a message one hop; `local` is where the pipelines lead to.",
+    "Carry a message one hop; `local` is where mail for local domains goes.",
     instance="local",
     default="local",
     always=True,
+    one="agent",
 )
 EXTRACTORS = Room(
     "extractors",

@@ -19,7 +19,11 @@ from mailplat.mail.errors import StoreFailed
 from mailplat.sql import Step, Upgrade, outlook, steps_of
 from mailplat.sql.connection import open_reader
 
-ROOMS = {"directory": "mailplat.directory", "store": "mailplat.store.indexed"}
+ROOMS = {
+    "directory": "mailplat.directory",
+    "queue": "mailplat.queue",
+    "store": "mailplat.store.indexed",
+}
 JOURNAL = {"journal": "mailplat.journal"}
 
 

@@ -41,7 +41,10 @@ from mailplat.interfaces import (
     IMediaTypes,
     INetwork,
     IPipeline,
+    IQueue,
+    IQueueAdmin,
     IResolver,
+    IRoutes,
     ISigner,
     ITextReader,
     WallClock,
@@ -58,6 +61,10 @@ from mailplat.portals.login import Logins, LoginSettings
 from mailplat.portals.pop3.attendance import Attendance
 from mailplat.portals.service import PortalSettings
 from mailplat.portals.tls import Certificates, TlsSettings
+from mailplat.queue.queue import Queue
+from mailplat.queue.routes import Routes
+from mailplat.queue.runner import Runner
+from mailplat.queue.settings import QueueSettings
 from mailplat.resolver.resolver import Resolver
 from mailplat.resolver.servers import ResolverSettings
 from mailplat.sql import Database
@@ -124,11 +131,13 @@ def draw(configuration: Configuration, values: Mapping[object, object]) -> Plan:
         )
         for name, steps in configuration.pipelines.items()
     ]
+    agents = {e.name: part for e, part in rooms.items() if e.room is AGENTS}
     parts = [
         *rooms.values(),
         *policies.values(),
         *filters.values(),
         *pipelines,
+        *_queue_parts(configuration, agents),
         *_house_parts(configuration, handlers),
     ]
     try:
@@ -266,6 +275,33 @@ def _house_parts(
     tls = configuration.table(TlsSettings)
     if tls.certificates.is_dir():
         yield _house_part("tls", Certificates, tls)
+
+
+def _queue_parts(configuration: Configuration, agents: Mapping[str, Part]) -> Iterator[Part]:
+    """Return the queue, the ways out of it, and who works at it where mail comes in."""
+    yield Part(
+        name="queue",
+        provides=(Queue, IQueue, IQueueAdmin),
+        maker=Queue,
+        path=("queue",),
+    )
+    if configuration.entries_of(DIRECTORY):
+        yield Part(
+            name="routes",
+            provides=(Routes, IRoutes),
+            maker=Routes,
+            given={"routes": configuration.routes},
+            path=("routes",),
+        )
+    if configuration.pipelines:
+        yield Part(
+            name="queue.runner",
+            provides=(Runner,),
+            maker=Runner,
+            settings=configuration.table(QueueSettings),
+            given={"names": tuple(agents), "agents": tuple(agents.values())},
+            path=("queue",),
+        )
 
 
 def _handlers(configuration: Configuration) -> tuple[dict[str, Extractor], list[Mistake]]:

@@ -46,8 +46,8 @@ class Disposition(Enum):
 
     @property
     def refuses(self) -> bool:
-        """Whether the peer hears that it was not taken; a hold, while there is no queue."""
-        return self in (Disposition.HOLD, Disposition.DEFER, Disposition.REJECT)
+        """Whether the peer hears that it was not taken."""
+        return self in (Disposition.DEFER, Disposition.REJECT)
 
 
 @attrs.frozen(kw_only=True)

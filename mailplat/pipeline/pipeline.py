@@ -11,12 +11,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mailplat.interfaces import IBus, IDeliveryAgent, IDirectory, IPipeline, WallClock
+from mailplat.interfaces import IBus, IDeliveryAgent, IDirectory, IPipeline, IQueue, WallClock
 from mailplat.mail.address import Address
 from mailplat.mail.content import FIRST_LOOK, Content
 from mailplat.mail.draft import run_here
 from mailplat.mail.envelope import Recipient
-from mailplat.mail.errors import HeaderTooLarge, MailError, Refused, StoreFailed
+from mailplat.mail.errors import HeaderTooLarge, MailError, Refused
 from mailplat.mail.events import MessageSettled
 from mailplat.mail.header import Header
 from mailplat.mail.limits import Limits
@@ -26,7 +26,6 @@ from mailplat.mail.transit import (
     KEEP,
     Decision,
     Disposition,
-    Job,
     MessageRecord,
     Stage,
     Transit,
@@ -34,6 +33,7 @@ from mailplat.mail.transit import (
     network_of,
 )
 from mailplat.mail.words import shown
+from mailplat.pipeline.handing import Handing
 from mailplat.pipeline.judge import Judge, amend, described
 from mailplat.pipeline.waiting import begin_for_good
 from mailplat.tally import Tally
@@ -55,7 +55,7 @@ class Pipeline:
     refusals are put off until a recipient is named, and told to every other
     recipient.  Filters see such a message like any other.
 
-    Until there is a queue, HOLD is told as a refusal for now.
+    Without a queue HOLD is told as a refusal for now.
     """
 
     log = Logger()
@@ -70,6 +70,7 @@ class Pipeline:
         clock: IReactorTime,
         wall: WallClock,
         limits: Limits,
+        queue: IQueue | None = None,
     ) -> None:
         self._policies = {
             stage: [judge for judge in policies if stage in judge.component.stages]
@@ -78,7 +79,8 @@ class Pipeline:
         self._filters = filters
         self._run = next((judge.workers.run for judge in (*policies, *filters)), run_here)
         self._directory = directory
-        self._agent = agent
+        self._may_hold = queue is not None
+        self._handing = Handing(agent, queue, directory, clock, limits.answer_within)
         self._bus = bus
         self._wall = wall
         self._limits = limits
@@ -103,6 +105,7 @@ class Pipeline:
             verdict = await judge.judge(stage, transit, stage, transit)
             if verdict is KEEP:
                 continue
+            verdict = self._possible(verdict)
             _merge(transit, verdict)
             if not verdict.disposition.refuses:
                 transit.edits += verdict.edits
@@ -117,6 +120,12 @@ class Pipeline:
             if verdict.disposition is not Disposition.KEEP:
                 return _at_stage(stage, transit, verdict)
         return KEEP
+
+    def _possible(self, verdict: Verdict) -> Verdict:
+        """Return a verdict; one that wants to hold refuses for now where nothing can."""
+        if verdict.disposition is not Disposition.HOLD or self._may_hold:
+            return verdict
+        return attrs.evolve(verdict, disposition=Disposition.DEFER)
 
     async def _is_local(self, address: Address) -> bool:
         return not address.domain or bool(await self._directory.domain(address.domain))
@@ -144,7 +153,7 @@ class Pipeline:
         own = {
             key: verdict
             for key, verdict in transit.verdicts.items()
-            if verdict.disposition is Disposition.DISCARD
+            if verdict.disposition in (Disposition.DISCARD, Disposition.HOLD)
         }
         try:
             whole = await self._filter(transit, own)
@@ -168,13 +177,14 @@ class Pipeline:
             verdict = await judge.judge(Stage.CONTENT, transit, transit)
             if verdict is KEEP:
                 continue
+            verdict = self._possible(verdict)
             _merge(transit, verdict)
             for key, single in verdict.recipients.items():
                 if single.disposition is not Disposition.KEEP:
-                    own.setdefault(key, single)
+                    own.setdefault(key, self._possible(single))
             if verdict.disposition is not Disposition.KEEP:
-                return verdict
-        return KEEP
+                return _held_if_so(transit, verdict)
+        return _held_if_so(transit, KEEP)
 
     async def _amend_for_policies(self, transit: Transit) -> None:
         try:
@@ -197,50 +207,30 @@ class Pipeline:
     async def _hand_on(self, transit: Transit, fates: Sequence[Verdict]) -> Sequence[Outcome]:
         """Deliver to those who get it, and say what became of everyone."""
         outcomes = [_outcome(fate) for fate in fates]
-        for junk in (False, True):
-            chosen = [
-                place
-                for place, fate in enumerate(fates)
-                if outcomes[place] is None and (fate.disposition is Disposition.JUNK) is junk
-            ]
-            if chosen:
-                found = await self._attempt(transit, chosen, junk)
-                for place, outcome in zip(chosen, found, strict=True):
-                    outcomes[place] = outcome
+        busy = await self._handing.hand_on(transit, fates, outcomes)
         complete = [outcome for outcome in outcomes if outcome]
-        self._settle(transit, complete)
+        self._settle(transit, complete, busy)
         return complete
-
-    async def _attempt(
-        self, transit: Transit, chosen: Sequence[int], junk: bool
-    ) -> Sequence[Outcome]:
-        envelope = transit.envelope
-        if len(chosen) < len(envelope.recipients):
-            some = tuple(envelope.recipients[place] for place in chosen)
-            envelope = attrs.evolve(envelope, recipients=some)
-        arrived = transit.arrived or self._now()
-        job = Job(transit.id, envelope, transit.content, arrived, junk)
-        try:
-            outcomes = await self._agent.attempt(job)
-            if len(outcomes) == len(chosen):
-                return outcomes
-            problem = f"{len(outcomes)} outcomes for {len(chosen)} recipients"
-        except Exception as error:  # noqa: BLE001 - a bug; the sender keeps the message
-            problem = described(error)
-            self.log.failure("{id}: the delivery agent failed", id=transit.id)
-        failed = StoreFailed(problem)
-        return [Outcome(failed.status, problem, failed)] * len(chosen)
 
     # The record.
 
-    def _settle(self, transit: Transit, outcomes: Sequence[Outcome]) -> None:
+    def _settle(
+        self,
+        transit: Transit,
+        outcomes: Sequence[Outcome],
+        busy: Deferred[None] | None = None,
+    ) -> None:
+        """Put on record what became of a message, and close its content when nobody reads it."""
         transit.arrived = transit.arrived or self._now()
         record = record_of(transit, transit.arrived, outcomes)
         if any(outcome.status.is_success for outcome in outcomes):
             self._tell(record)
         else:
             self._refused.add(_kind(transit, record), record)
-        transit.original.close()
+        if busy:
+            busy.addBoth(lambda _nothing: transit.original.close())
+        else:
+            transit.original.close()
 
     def _tell(self, record: MessageRecord, counted: int = 0) -> None:
         told = attrs.evolve(record, repeats=counted - 1) if counted else record
@@ -268,19 +258,27 @@ def _merge(transit: Transit, verdict: Verdict) -> None:
 
 def _at_stage(stage: Stage, transit: Transit, verdict: Verdict) -> Verdict:
     """Return what the portal does at once, and remember what takes effect later."""
-    if verdict.disposition is Disposition.HOLD:
-        verdict = attrs.evolve(verdict, disposition=Disposition.DEFER)
     if verdict.disposition.refuses:
         if stage is not Stage.SENDER:
             return verdict
         transit.verdict = verdict
         return KEEP
-    if verdict.disposition in (Disposition.JUNK, Disposition.DISCARD):
+    if verdict.disposition in _LASTING:
         if stage is Stage.RECIPIENT and transit.recipient:
             transit.verdicts[transit.recipient.address.key] = verdict
         else:
             transit.verdict = verdict
     return verdict
+
+
+_LASTING = (Disposition.JUNK, Disposition.DISCARD, Disposition.HOLD)
+_TAKEN = (Disposition.KEEP, Disposition.ACCEPT, Disposition.JUNK)
+
+
+def _held_if_so(transit: Transit, verdict: Verdict) -> Verdict:
+    """Return a filter's verdict, or that of a policy that wants to hold what filters take."""
+    is_held = transit.verdict.disposition is Disposition.HOLD
+    return transit.verdict if is_held and verdict.disposition in _TAKEN else verdict
 
 
 def _fate(
@@ -308,7 +306,7 @@ def together(fates: Sequence[Verdict]) -> Sequence[Verdict]:
     if all(fate.disposition.refuses for fate in fates):
         return fates
     for fate in fates:
-        if fate.disposition in (Disposition.DEFER, Disposition.HOLD):
+        if fate.disposition is Disposition.DEFER:
             return [fate] * len(fates)
     return [
         Verdict.junk() if fate.disposition is Disposition.REJECT else fate for fate in fates

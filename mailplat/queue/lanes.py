@@ -12,6 +12,7 @@ from mailplat.queue.settings import DestinationSettings, QueueSettings
 
 MOST_REMEMBERED = 1024  # lanes in memory with nothing on the way
 UNKNOWN = 1.0  # attempts at once at a destination of which nothing is known
+ROUNDING = 1e-6  # of an attempt, that adding up may have lost
 BURST = 1.0  # attempts that a rate allows ahead
 
 
@@ -36,7 +37,7 @@ class Lane:
         room = int(self.window) - self.on_the_way
         if self.a_second:
             self._count(now)
-            room = min(room, int(self.allowed))
+            room = min(room, int(self.allowed + ROUNDING))
         return max(room, 0)
 
     def begin(self, now: float) -> None:
@@ -48,7 +49,7 @@ class Lane:
 
     def wait(self) -> float | None:
         """Return after how many seconds the rate allows one more, if that is what is missing."""
-        if self.a_second and self.allowed < 1 and int(self.window) > self.on_the_way:
+        if self.a_second and self.allowed < 1 - ROUNDING and int(self.window) > self.on_the_way:
             return (1 - self.allowed) / self.a_second
         return None
 

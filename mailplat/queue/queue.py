@@ -65,6 +65,9 @@ class Worker(Protocol):
     def retire(self) -> None:
         """Begin nothing more, for another has taken over."""
 
+    def resume(self) -> None:
+        """Go on, for the other has left."""
+
 
 @implementer(IQueue, IQueueAdmin)
 class Queue:
@@ -85,8 +88,9 @@ class Queue:
         self.clock = QueueClock(clock, wall)
         self.node = THIS_PROCESS
         self.reporter = Reporter(house.hostname, self._new_id)
-        self._worker: Worker | None = None
+        self._workers: list[Worker] = []  # the last one is at work
         self._keeps_stuck = KEPT_KEYS
+        self.routes: IRoutes | None = None  # that count while nobody is at work
         self._steady = clock
         self._heard: dict[str, tuple[int, float]] = {}  # beats of nodes, and since when
         beat = BEAT if database.is_shared else TIDYING
@@ -139,21 +143,28 @@ class Queue:
     @property
     def maker(self) -> OrderMaker:
         """Who makes orders of what comes in, by the routes as they are now."""
-        return OrderMaker(self.clock, self._worker.routes if self._worker else None)
+        return OrderMaker(self.clock, self._worker.routes if self._worker else self.routes)
 
     # Who works at it.
 
     async def employ(self, worker: Worker) -> None:
         """Let this worker try what is in the queue from now on, and nobody before it."""
-        if self._worker and self._worker is not worker:
+        if self._worker:
             self._worker.retire()
-        self._worker = worker
+        self._workers.append(worker)
         self._keeps_stuck = worker.keeps_stuck
 
     def dismiss(self, worker: Worker) -> None:
-        """Tell this worker no more."""
-        if self._worker is worker:
-            self._worker = None
+        """Tell this worker no more; who was at work before goes on, if it is still there."""
+        was_at_work = self._worker is worker
+        if worker in self._workers:
+            self._workers.remove(worker)
+        if was_at_work and self._worker:
+            self._worker.resume()
+
+    @property
+    def _worker(self) -> Worker | None:
+        return self._workers[-1] if self._workers else None
 
     async def take(self, wish: Wish) -> Taken:
         """Take what comes first into this node's hands."""

@@ -111,8 +111,8 @@ class Runner:
 
     async def prepare(self) -> None:
         """Take over the work, and find ways for what went by agents that are no more."""
-        self._is_open = True
         await self._queue.employ(self)
+        self._is_open = True
         await self._queue.clamp(self._schedule.longest)
         count = await self._queue.reroute_all_but([*self._agents, HOLD, FAIL, KNOWN])
         if count:
@@ -136,6 +136,10 @@ class Runner:
         if self._timer and self._timer.active():
             self._timer.cancel()
         self._timer = None
+
+    def resume(self) -> None:
+        self._is_open = True
+        self.wake()
 
     def _cut_off(self) -> None:
         for one in list(self._work):

@@ -103,7 +103,10 @@ _Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
 class RouteSettings(Settings):
-    """Keys of one ``[[routes]]``: the first whose conditions all hold is taken."""
+    """Keys of ``[[routes]]``: who carries mail that isn't for a local domain.
+
+    The first whose conditions all hold is taken.
+    """
 
     match: Patterns = Field(
         ("*",),

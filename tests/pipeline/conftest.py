@@ -26,7 +26,8 @@ class Bench:
 
     clock: Clock = attrs.field(factory=Clock)
     bus: FakeBus = attrs.field(factory=FakeBus)
-    agent: FakeAgent = attrs.field(factory=FakeAgent)
+    agent: Any = attrs.field(factory=FakeAgent)
+    queue: Any = None
     directory: FakeDirectory = attrs.field(factory=FakeDirectory)
     workers: Workers = attrs.field(factory=workers_at_once)
     limits: Limits = attrs.field(factory=Limits)
@@ -47,6 +48,7 @@ class Bench:
             self.clock,
             self.clock,
             self.limits,
+            self.queue,
         )
 
     @property
