@@ -36,7 +36,10 @@ def test_every_transcript_says_where_it_comes_from() -> None:
 
 README = (ROOT / "README.md").read_text("utf-8")
 MOVING = (ROOT / "docs" / "moving-mail.md").read_text("utf-8")
-COMMANDS = re.findall(r"^(?:\.venv/bin/)?mailplat ([^#\n]*)", README + MOVING, re.MULTILINE)
+QUEUE = (ROOT / "docs" / "queue.md").read_text("utf-8")
+COMMANDS = re.findall(
+    r"^(?:\.venv/bin/)?mailplat ([^#\n]*)", README + MOVING + QUEUE, re.MULTILINE
+)
 
 
 @pytest.mark.parametrize("line", COMMANDS)

@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from mailplat.app.tables import LogSettings
 from mailplat.interfaces import IBus
-from mailplat.mail.events import MessageSettled
+from mailplat.mail.events import Attempted, MessageSettled
 from mailplat.mail.transit import MessageRecord
 
 LONGEST = 256  # octets of one value
@@ -162,14 +162,25 @@ def tell_of_messages(
     """
 
     def hear(settled: MessageSettled) -> None:
-        sentences = _sentences(settled.record)
+        say(_sentences(settled.record))
+
+    def say(sentences: Iterator[Sentence]) -> None:
         if writer is None:
             for form, values in sentences:
                 _mail.info(form, **values)
         elif writer.note(_mail.namespace, sentences):
             clock.callLater(0, writer.write)
 
-    return bus.subscribe(MessageSettled, hear)
+    def hear_of_attempt(attempted: Attempted) -> None:
+        say(_sentences_of_attempt(attempted))
+
+    ends = [bus.subscribe(MessageSettled, hear), bus.subscribe(Attempted, hear_of_attempt)]
+
+    def stop() -> None:
+        for end in ends:
+            end()
+
+    return stop
 
 
 _FROM = "{id}: from <{sender}> by {portal} {protocol} {peer}"
@@ -213,6 +224,24 @@ def _sentences(record: MessageRecord) -> Iterator[Sentence]:
             "detail": refusal.detail,
         }
         yield _REFUSAL, said
+
+
+_ATTEMPT = "{id}: to <{recipient}> by {agent}, {seconds} s: {status} {detail}: {then}"
+
+
+def _sentences_of_attempt(attempted: Attempted) -> Iterator[Sentence]:
+    for one in attempted.recipients:
+        said: dict[str, str | int | float] = {
+            "id": attempted.id,
+            "agent": attempted.agent,
+            "destination": attempted.destination,
+            "seconds": round(attempted.seconds, 3),
+            "recipient": one.recipient,
+            "status": one.status,
+            "detail": one.detail,
+            "then": one.then,
+        }
+        yield _ATTEMPT, said
 
 
 def _form(record: MessageRecord) -> str:

@@ -4,12 +4,70 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from mailplat.mail.events import Attempted
+from mailplat.mail.queued import QueuedMessage
 from mailplat.mail.transit import Decision, MessageRecord
 
 
-def explained(record: MessageRecord) -> str:
-    """Return a record as text for a terminal, whatever strangers put into it."""
-    return "\n".join(map(harmless, _lines(record))) + "\n"
+def explained(
+    record: MessageRecord,
+    attempts: Sequence[Attempted] = (),
+    queued: Sequence[QueuedMessage] = (),
+) -> str:
+    """Return a record as text for a terminal, whatever strangers put into it.
+
+    Behind it stands what the queue tried, and how it stands with what is still there.
+    """
+    lines = [*_lines(record), *_lines_of_queue(attempts, queued)]
+    return "\n".join(map(harmless, lines)) + "\n"
+
+
+def explained_attempts(
+    name: str, attempts: Sequence[Attempted], queued: Sequence[QueuedMessage]
+) -> str:
+    """Return what the queue did about a message that didn't come in: a report of our own."""
+    lines = [f"{name}: made here", *_lines_of_queue(attempts, queued)]
+    return "\n".join(map(harmless, lines)) + "\n"
+
+
+def _lines_of_queue(
+    attempts: Sequence[Attempted], queued: Sequence[QueuedMessage]
+) -> Iterator[str]:
+    if attempts:
+        yield ""
+        yield "  attempts"
+        yield from _columns(
+            (
+                (
+                    f"{attempt.at:%Y-%m-%d %H:%M:%S} UTC",
+                    attempt.agent,
+                    one.recipient,
+                    one.status,
+                    "; ".join(filter(None, (one.detail, one.then))),
+                )
+                for attempt in attempts
+                for one in attempt.recipients
+            ),
+            "    ",
+        )
+    if queued:
+        yield ""
+        yield "  in the queue"
+    for message in queued:
+        if message.held:
+            yield f"    held: {message.held}"
+        yield from _columns(
+            (
+                (
+                    one.address,
+                    one.standing.value,
+                    f"by {one.agent}" if one.agent else "no way yet",
+                    f"next {one.due:%Y-%m-%d %H:%M:%S} UTC" if one.due else "",
+                )
+                for one in message.recipients
+            ),
+            "    ",
+        )
 
 
 def harmless(line: str) -> str:

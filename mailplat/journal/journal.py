@@ -14,9 +14,16 @@ from twisted.logger import Logger
 
 from mailplat.interfaces import IBus, WallClock
 from mailplat.journal import queries
-from mailplat.journal.records import Row, read, row_of
+from mailplat.journal.records import (
+    AttemptRow,
+    Row,
+    attempt_row_of,
+    read,
+    read_attempt,
+    row_of,
+)
 from mailplat.mail.errors import StoreFailed
-from mailplat.mail.events import MessageSettled
+from mailplat.mail.events import Attempted, MessageSettled
 from mailplat.mail.limits import MIB
 from mailplat.mail.transit import MessageRecord
 from mailplat.plugin import Duration, Settings, Size
@@ -26,6 +33,7 @@ PATIENCE = 0.5  # seconds for which records wait for others
 GROUP = 512  # records that wait for no others
 MOST_WAITING = 8 * MIB  # characters of records in memory; beyond, the oldest are forgotten
 MOST_FOUND = 20
+MOST_ATTEMPTS = 200  # that are told of one message
 BETWEEN_EXPIRIES = 3600.0  # seconds
 
 
@@ -68,13 +76,13 @@ class Journal:
         self._bus = bus
         self._clock = clock
         self._wall = wall
-        self._waiting: deque[Row] = deque()
+        self._waiting: deque[Row | AttemptRow] = deque()
         self._size = 0  # characters of what waits
         self._lost = 0
         self._writing: Deferred[None] = succeed(None)
         self._next_write: IDelayedCall | None = None
         self._next_expiry: IDelayedCall | None = None
-        self._leave: Callable[[], None] | None = None
+        self._leave: Sequence[Callable[[], None]] = ()
 
     async def prepare(self) -> None:
         """Open the file, and begin to listen."""
@@ -84,14 +92,17 @@ class Journal:
         except UnusableDatabase as error:
             self.log.error("there will be no journal: {error}", error=error)
             return
-        self._leave = self._bus.subscribe(MessageSettled, self._hear)
+        self._leave = (
+            self._bus.subscribe(MessageSettled, lambda event: self._hear(row_of(event.record))),
+            self._bus.subscribe(Attempted, lambda event: self._hear(attempt_row_of(event))),
+        )
         self._expire()
 
     async def finish(self) -> None:
         """Write what waits."""
-        if self._leave:
-            self._leave()
-            self._leave = None
+        for leave in self._leave:
+            leave()
+        self._leave = ()
         for call in (self._next_write, self._next_expiry):
             if call and call.active():
                 call.cancel()
@@ -108,10 +119,17 @@ class Journal:
         found = await self._database.read(queries.find, text.strip(), MOST_FOUND)
         return [read(record) for record in found]
 
+    async def attempts(self, message: str) -> Sequence[Attempted]:
+        """Return what the queue tried with the message of that id, the newest last."""
+        if not self._leave:
+            return ()
+        await self._write_all()
+        found = await self._database.read(queries.attempts_at, message, MOST_ATTEMPTS)
+        return [read_attempt(message, made, text) for made, text in found]
+
     # Writing behind.
 
-    def _hear(self, event: MessageSettled) -> None:
-        row = row_of(event.record)
+    def _hear(self, row: Row | AttemptRow) -> None:
         self._waiting.append(row)
         self._size += len(row.record)
         while self._size > MOST_WAITING:
@@ -130,7 +148,7 @@ class Journal:
         if self._writing.called and self._waiting:
             self._writing = Deferred.fromCoroutine(self._write_groups())
 
-    def _take(self) -> Row:
+    def _take(self) -> Row | AttemptRow:
         row = self._waiting.popleft()
         self._size -= len(row.record)
         return row
@@ -139,7 +157,12 @@ class Journal:
         while self._waiting:
             group = [self._take() for _ in range(min(GROUP, len(self._waiting)))]
             try:
-                await self._database.write(queries.write, group)
+                records = [row for row in group if isinstance(row, Row)]
+                attempts = [row for row in group if isinstance(row, AttemptRow)]
+                if records:
+                    await self._database.write(queries.write, records)
+                if attempts:
+                    await self._database.write(queries.write_attempts, attempts)
             except Exception as error:  # noqa: BLE001 - one bad record may not end the journal
                 self._lost += len(group)
                 self.log.warn("the journal was not written: {error}", error=error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mailplat.journal.records import Row
+from mailplat.journal.records import AttemptRow, Row
 from mailplat.sql import Connection
 
 AT_ONCE = 1000  # rows that one unit of work removes
@@ -19,6 +19,23 @@ def write(db: Connection, rows: Sequence[Row]) -> None:
         " message_id = excluded.message_id, people = excluded.people, record = excluded.record",
         [(row.id, row.arrived, row.message_id, row.people, row.record) for row in rows],
     )
+
+
+def write_attempts(db: Connection, rows: Sequence[AttemptRow]) -> None:
+    """Keep what was tried."""
+    db.executemany(
+        "INSERT INTO attempts (id, made, attempt) VALUES (?, ?, ?)",
+        [(row.id, row.made, row.record) for row in rows],
+    )
+
+
+def attempts_at(db: Connection, name: str, most: int) -> Sequence[tuple[float, str]]:
+    """Return the newest attempts at a message, the oldest first, each with its time."""
+    rows = db.all(
+        "SELECT made, attempt FROM attempts WHERE id = ? ORDER BY number DESC LIMIT ?",
+        (name, most),
+    )
+    return [(made, text) for made, text in reversed(rows)]
 
 
 def find(db: Connection, text: str, most: int) -> Sequence[str]:
@@ -38,12 +55,18 @@ def find(db: Connection, text: str, most: int) -> Sequence[str]:
 
 
 def expire(db: Connection, before: float) -> int:
-    """Remove some records that arrived before a moment; return how many."""
-    return db.execute(
+    """Remove some records that arrived before a moment, and attempts; return how many."""
+    attempts = db.execute(
+        "DELETE FROM attempts WHERE number IN"
+        " (SELECT number FROM attempts WHERE made < ? ORDER BY made LIMIT ?)",
+        (before, AT_ONCE),
+    )
+    records = db.execute(
         "DELETE FROM records WHERE id IN"
         " (SELECT id FROM records WHERE arrived < ? ORDER BY arrived LIMIT ?)",
         (before, AT_ONCE),
     )
+    return max(attempts, records)
 
 
 def make_room(db: Connection, most: int) -> bool:
@@ -56,8 +79,15 @@ def make_room(db: Connection, most: int) -> bool:
         db.all(f"PRAGMA {name}") for name in ("page_size", "page_count", "freelist_count")
     )
     if (pages - free) * size > most:
+        oldest = db.one("SELECT min(arrived) FROM records")
+        attempts = db.execute(
+            "DELETE FROM attempts WHERE number IN"
+            " (SELECT number FROM attempts WHERE made <= ? ORDER BY made LIMIT ?)",
+            (oldest[0] if oldest and oldest[0] is not None else 1e18, AT_ONCE),
+        )
         return bool(
-            db.execute(
+            attempts
+            or db.execute(
                 "DELETE FROM records WHERE id IN"
                 " (SELECT id FROM records ORDER BY arrived LIMIT ?)",
                 (AT_ONCE,),

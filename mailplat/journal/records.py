@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from mailplat.mail.events import Attempted, Tried
 from mailplat.mail.mailbox import Outcome
 from mailplat.mail.status import Status
 from mailplat.mail.transit import Decision, Disposition, MessageRecord, Stage
@@ -108,6 +109,39 @@ def read(text: str) -> MessageRecord:
         recipients=tuple(fields["recipients"]),
         outcomes=outcomes,
         decisions=decisions,
+    )
+
+
+@attrs.frozen
+class AttemptRow:
+    """An attempt of the queue's as the journal's table has it; ``record`` is its text."""
+
+    id: str
+    made: float
+    record: str
+
+
+def attempt_row_of(attempted: Attempted) -> AttemptRow:
+    """Return the row that keeps an attempt."""
+    fields = {
+        "agent": attempted.agent,
+        "destination": attempted.destination,
+        "seconds": round(attempted.seconds, 3),
+        "recipients": [attrs.astuple(one) for one in attempted.recipients],
+    }
+    return AttemptRow(attempted.id, attempted.at.timestamp(), _write(fields))
+
+
+def read_attempt(name: str, made: float, text: str) -> Attempted:
+    """Return the attempt that `attempt_row_of` made into text."""
+    fields = json.loads(text)
+    return Attempted(
+        id=name,
+        at=datetime.fromtimestamp(made, UTC),
+        agent=fields["agent"],
+        destination=fields["destination"],
+        seconds=fields["seconds"],
+        recipients=tuple(Tried(*one) for one in fields["recipients"]),
     )
 
 

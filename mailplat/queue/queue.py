@@ -166,6 +166,14 @@ class Queue:
     def _worker(self) -> Worker | None:
         return self._workers[-1] if self._workers else None
 
+    @property
+    def ways(self) -> IRoutes:
+        """The routes that count now.  Raises `QueueFailed` where nobody knows any."""
+        routes = self.maker.routes
+        if routes is None:
+            raise QueueFailed("nobody knows the routes")
+        return routes
+
     async def take(self, wish: Wish) -> Taken:
         """Take what comes first into this node's hands."""
         return await self.database.write(queries.taking.take, wish)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import base64
+import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from mailplat.app.cli import main
+from mailplat.app.cli.places import Office
 from mailplat.app.config import check
 from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.registry import discover
+from mailplat.mail.errors import MailError
 from mailplat.mail.queued import Selection, Standing
+from mailplat.mail.status import Status
 from mailplat.pytest_plugin import PASSWORD, MemoryHouse, configuration_text
+from mailplat.queue.queue import Queue
 
 ALICE = "alice@example.org"
 LETTER = b"From: alice@example.org\r\nSubject: hello\r\n\r\nhello\r\n"
@@ -104,15 +112,11 @@ def settle(house: MemoryHouse) -> None:
 
 def queued(house: MemoryHouse) -> list[tuple[str, Standing]]:
     """Return who is in the queue, and how it stands."""
-    from mailplat.queue.queue import Queue
-
     found = house.do(house.tree.find(Queue).messages(Selection()))
     return [(one.address, one.standing) for message in found for one in message.recipients]
 
 
 def module(name: str) -> Any:
-    import sys
-
     return sys.modules[name]
 
 
@@ -135,8 +139,6 @@ def test_where_no_route_leads_nothing_goes(house: MemoryHouse) -> None:
 
 
 def test_what_fails_comes_back(house: MemoryHouse, carrier: str) -> None:
-    from mailplat.mail.status import Status
-
     submit(house)  # which imports the module
     module(carrier).answers.append(Status(5, 1, 1))
     assert submit(house, "x@example.net").startswith("250")
@@ -155,8 +157,6 @@ def test_a_route_may_hold_or_give_up(house: MemoryHouse) -> None:
 def test_what_a_filter_holds_waits_for_the_operator(
     mailplat_house: Callable[..., MemoryHouse], carrier: str
 ) -> None:
-    from mailplat.queue.queue import Queue
-
     text = f'[filters.hold]\nuse = "{carrier}:Hold"'
     house = mailplat_house(text, inbound=["recipients", "hold"])
     house.add_account(ALICE)
@@ -192,3 +192,108 @@ def mistakes(text: str) -> Sequence[str]:
 def test_mistakes_in_routes_are_named(text: str, said: str) -> None:
     [mistake] = mistakes(text)
     assert said in mistake
+
+
+# The operator ----------------------------------------------------------------
+
+
+@pytest.fixture
+def run(house: MemoryHouse, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Run a command of the operator's in the house, and return what it prints."""
+
+    def call(_office: Office, operation: str, **arguments: Any) -> Any:
+        answer = house.operate(operation, **json.loads(json.dumps(arguments)))
+        settle(house)
+        return json.loads(json.dumps(answer))
+
+    def run(*words: str) -> str:
+        done = CliRunner().invoke(main, ["--config", "mailplat.toml", *words])
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done.output
+
+    monkeypatch.setattr(Office, "call", call)
+    return run
+
+
+def test_commands_about_the_queue(house: MemoryHouse, run: Callable[..., str]) -> None:
+    assert run("queue", "list") == ""
+    submit(house, "x@suspect.example")
+    [line] = run("queue", "list").splitlines()
+    words = line.split()
+    name = words[0]
+    assert words[-7:-4] == [ALICE, "x@suspect.example", "held"] or "held" in words
+    assert "who is that" in line
+    shown = run("queue", "show", name)
+    assert "Subject: hello" in shown
+    assert "who is that" in shown
+    assert json.loads(run("queue", "list", "--json"))[0]["recipients"][0]["agent"] == "hold"
+    assert run("queue", "list", "--standing", "deferred") == ""
+    assert "messages  1" in run("queue", "stats")
+    assert json.loads(run("queue", "stats", "--json"))["by_standing"] == {"held": 1}
+    assert "say --all" in run("queue", "remove")
+    assert run("queue", "hold", name, "--why", "more") == "1 messages are held\n"
+    assert run("queue", "retry", "--all") == "0 attempts come now\n"
+    assert (
+        run("queue", "reroute", "--to", "x@suspect.example") == "0 recipients go another way\n"
+    )
+    assert run("queue", "remove", "--domain", "suspect.example", "--report") == (
+        "1 messages are gone\n"
+    )
+    [report] = house.messages(ALICE)
+    assert b"x@suspect.example" in report
+    with pytest.raises(MailError):
+        house.operate("queue.show", message=name)
+    with pytest.raises(MailError):
+        house.operate("queue.list", chosen={"standing": "upright"})
+
+
+def test_what_is_released_goes_by_the_next_route(
+    house: MemoryHouse, run: Callable[..., str]
+) -> None:
+    """Here there is none, so it comes back."""
+    submit(house, "x@suspect.example")
+    assert run("queue", "release", "--all") == "1 messages go on\n"
+    [report] = house.messages(ALICE)
+    assert b"Status: 5.4.4" in report
+
+
+def test_a_way_is_told_without_sending(house: MemoryHouse, run: Callable[..., str]) -> None:
+    house.operate("alias.add", source="info@example.org", targets=[ALICE])
+    for address, said in (
+        ("x@example.net", "by carrier, since route 1: match"),
+        ("x@suspect.example", "by hold, since route 2: match suspect.example: hold; held: who"),
+        ("x@gone.example", "by fail, since route 3"),
+        ("x@example.com", "nowhere: it would be refused, since no route leads there"),
+        (ALICE, f"by local to {ALICE}, since example.org is local"),
+        ("info@example.org", f"by local to {ALICE}, by alias info@example.org"),
+        ("nobody@example.org", "by local to nobody: it would be refused"),
+    ):
+        assert said in run("route", address, "--from", ALICE), address
+
+
+def test_explain_tells_what_the_queue_did(
+    house: MemoryHouse, carrier: str, run: Callable[..., str]
+) -> None:
+    submit(house)
+    module(carrier).answers += [Status(4, 2, 2), Status(5, 1, 1)]
+    submit(house, "x@example.net")
+    [row] = json.loads(run("queue", "list", "--json"))
+    text = run("explain", row["id"])
+    for said in (
+        "2.0.0",
+        "queued",
+        "attempts",
+        "4.2.2",
+        "tried again",
+        "deferred",
+        "by carrier",
+    ):
+        assert said in text
+    run("queue", "retry", row["id"])
+    text = run("explain", row["id"])
+    assert "failed, reported as " in text
+    assert "in the queue" not in text
+    report = text.partition("reported as ")[2].split()[0]
+    assert "made here" in run("explain", report)
+    with pytest.raises(MailError, match="knows anything"):
+        house.operate("message.explain", message="nothing")

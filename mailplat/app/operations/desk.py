@@ -13,6 +13,8 @@ from mailplat.interfaces import IDirectory, IDirectoryAdmin, IMailStore
 from mailplat.mail.address import Address
 from mailplat.mail.errors import BadAddress, Unsupported
 from mailplat.mail.people import Account, Alias, no_account
+from mailplat.queue.queue import Queue
+from mailplat.queue.routes import Routes
 
 T = TypeVar("T")
 
@@ -70,6 +72,13 @@ class Desk:
             return None
         known: IDirectoryAdmin = directory
         return next((one for one in await known.aliases() if one.source == source), None)
+
+    @property
+    def queue(self) -> Queue:
+        """The queue; it asks the configuration's routes where nobody is at work."""
+        queue: Queue = self.tree.find(Queue)
+        queue.routes = self.tree.find(Routes)
+        return queue
 
     @property
     def people(self) -> IDirectoryAdmin:

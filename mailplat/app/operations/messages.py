@@ -10,11 +10,13 @@ from typing import Any
 import attrs
 
 from mailplat.app.operations.desk import Desk
-from mailplat.journal.explain import explained
+from mailplat.journal.explain import explained, explained_attempts
 from mailplat.journal.journal import Journal
 from mailplat.journal.records import written
 from mailplat.mail.errors import NoSuchMessage
+from mailplat.mail.events import Attempted
 from mailplat.mail.mailbox import Mailbox
+from mailplat.mail.queued import QueuedMessage, Selection
 
 
 async def explain(desk: Desk, message: str) -> list[dict[str, Any]]:
@@ -23,9 +25,10 @@ async def explain(desk: Desk, message: str) -> list[dict[str, Any]]:
     Mailboxes are called as they are called today, whatever they were when mail came.
     Raises `NoSuchMessage` if the journal knows of none.
     """
-    records = await desk.tree.find(Journal).find(message)
+    journal = desk.tree.find(Journal)
+    records = await journal.find(message)
     if not records:
-        raise NoSuchMessage(f"the journal knows nothing of {message}")
+        return [await _made_here(desk, journal, message)]
     mailboxes = Mailboxes(desk)
     answer = []
     for record in records:
@@ -38,8 +41,53 @@ async def explain(desk: Desk, message: str) -> list[dict[str, Any]]:
             ]
         )
         named = attrs.evolve(record, outcomes=outcomes)
-        answer.append({**json.loads(written(named)), "text": explained(named)})
+        attempts = await journal.attempts(record.id)
+        queued = await desk.queue.messages(Selection(ids=(record.id,)))
+        told = {
+            **json.loads(written(named)),
+            "attempts": [_attempt(one) for one in attempts],
+            "queued": [queued_row(one) for one in queued],
+        }
+        answer.append({**told, "text": explained(named, attempts, queued)})
     return answer
+
+
+async def _made_here(desk: Desk, journal: Journal, message: str) -> dict[str, Any]:
+    """Return what the queue did about a message that did not come in; see `explain`."""
+    attempts = await journal.attempts(message)
+    queued = await desk.queue.messages(Selection(ids=(message,)))
+    if not attempts and not queued:
+        raise NoSuchMessage(f"neither journal nor queue knows anything of {message}")
+    return {
+        "id": message,
+        "attempts": [_attempt(one) for one in attempts],
+        "queued": [queued_row(one) for one in queued],
+        "text": explained_attempts(message, attempts, queued),
+    }
+
+
+def _attempt(attempt: Attempted) -> dict[str, Any]:
+    return {**attrs.asdict(attempt), "at": attempt.at.timestamp()}
+
+
+def queued_row(message: QueuedMessage) -> dict[str, Any]:
+    """Return what is known of a queued message as JSON can carry it."""
+    return {
+        "id": message.id,
+        "sender": message.sender,
+        "login": message.login,
+        "arrived": message.arrived.timestamp(),
+        "size": message.size,
+        "held": message.held,
+        "recipients": [
+            {
+                **attrs.asdict(one),
+                "standing": one.standing.value,
+                "due": one.due.timestamp() if one.due else None,
+            }
+            for one in message.recipients
+        ],
+    }
 
 
 _PLACES = re.compile(
