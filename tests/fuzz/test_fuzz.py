@@ -32,6 +32,7 @@ from mailplat.mail.encodings import (
     QuotedPrintableEncoder,
     UuDecoder,
 )
+from mailplat.mail.envelope import Envelope, Recipient
 from mailplat.mail.errors import BadAddress
 from mailplat.mail.filenames import file_names, safe_file_name
 from mailplat.mail.header import Header
@@ -57,6 +58,8 @@ from mailplat.trust import dane, mtasts, tlsrpt
 from mailplat.trust.certificates import NotAuthentic, key_info
 from mailplat.trust.dkim import BadSignature, check
 from mailplat.trust.keys import BadKey, PublicKey
+from mailplat.wire.dns import BadMessage, Question
+from mailplat.wire.dns import read as read_response
 from mailplat.wire.engine import After, Engine
 from mailplat.wire.pop3 import Auth as Pop3Auth
 from mailplat.wire.pop3 import Challenge, Err, Ok, Pop3Engine
@@ -64,6 +67,8 @@ from mailplat.wire.smtp.commands import Auth, Data, Offer
 from mailplat.wire.smtp.data import Body, DotReader, EndOfData
 from mailplat.wire.smtp.receiver import Mistake, Receiver
 from mailplat.wire.smtp.reply import Reply
+from mailplat.wire.smtp.sender import Carried, Failed, Sender
+from mailplat.wire.smtp.transaction import Transaction
 
 LONGEST = 65536  # octets of an input
 COMMANDS = 16384  # octets of a stream in which each line is a command that is answered
@@ -121,6 +126,21 @@ SMTP_SEEDS = [
     b"EHLO c\r\nMAIL FROM:<a@b.c> SIZE=5\r\nRCPT TO:<d@e.f>\r\nDATA\r\nSubject: x\r\n\r\n..y\r\n.\r\n",
     b"EHLO c\r\nAUTH PLAIN\r\nAGEAYg==\r\nMAIL FROM:<>\r\nRCPT TO:<Postmaster>\r\nRSET\r\nQUIT\r\n",
     b"STARTTLS\r\nEHLO x\r\n",
+]
+ANSWER_SEEDS = [
+    (
+        b"220 mx\r\n250-mx\r\n250-PIPELINING\r\n250-SIZE 9\r\n250 DSN\r\n"
+        b"250 2.1.0 ok\r\n250 ok\r\n550 5.1.1 no\r\n354 go\r\n250 2.0.0 kept\r\n421 bye\r\n"
+    ),
+    b"220 mx\r\n502 what\r\n250 mx\r\n250 ok\r\n451 4.0.0 no\r\n450 no\r\n250 ok\r\n",
+    b"220 mx\r\n250-mx\r\n250 CHUNKING\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n554 no\r\n",
+]
+NAMES_QUESTION = Question(0x1234, "e.f", 15)
+NAMES_HEAD = b"\x12\x34\x81\xa0\0\1\0\3\0\1\0\1\1e\1f\0\0\x0f\0\1"
+NAMES_SEEDS = [
+    b"\xc0\x0c\0\x05\0\1\0\0\0\x3c\0\4\1g\xc0\x0c\1g\xc0\x0c\0\x0f\0\1\0\0\0\x3c\0\4\0\x0a\xc0\x0c",
+    b"\xc0\x0c\0\x10\0\1\0\0\0\x3c\0\6\2ab\2cd\xc0\x0c\0\x1c\0\1\0\0\0\x3c\0\x10" + b"x" * 16,
+    b"\xc0\x0c\1\1\0\1\0\0\0\x3c\0\x0a\0\5issuecdef\xc0\x0c\0\x34\0\1\0\0\0\x3c\0\5\3\1\1ab",
 ]
 POP3_SEEDS = [
     b"CAPA\r\nUSER u\r\nPASS p w\r\nSTAT\r\nLIST\r\nUIDL 1\r\nTOP 1 0\r\nRETR 1\r\nDELE 1\r\nQUIT\r\n",
@@ -291,6 +311,38 @@ def read_data(stream: bytes, chance: random.Random) -> None:
     assert content([stream]) == content(pieces_of(stream, chance))
 
 
+HOUSE = Envelope(None, (Recipient(Address.parse("a@b.c")), Recipient(Address.parse("d@e.f"))))
+
+
+def read_answers(lmtp: bool) -> Callable[[bytes, random.Random], None]:
+    def read(stream: bytes, chance: random.Random) -> None:
+        """A server says what it likes, and loses nothing that was entrusted to it."""
+        sender = Sender("out.example.net", lmtp=lmtp)
+        sender.greet()
+        for piece in pieces_of(stream, chance):
+            sender.receive(piece)
+            sender.take()
+            if sender.wants_content:
+                sender.feed(b"x", is_last=chance.random() < 0.5)
+            elif sender.result is not None and not sender.closing:
+                sender.send(Transaction(HOUSE, 5))
+        if sender.result is None:
+            sender.lost()
+        match sender.result:
+            case Carried(outcomes):
+                assert len(outcomes) == 2
+            case Failed(outcome):
+                assert not outcome.status.is_success
+
+    return read
+
+
+def read_names(octets: bytes, chance: random.Random) -> None:
+    for message in (octets, NAMES_HEAD + octets):
+        with contextlib.suppress(BadMessage):
+            read_response(message, NAMES_QUESTION)
+
+
 def read_pop3(stream: bytes, chance: random.Random) -> None:
     stream = stream[:COMMANDS]
     whole, cut = (
@@ -450,6 +502,9 @@ TARGETS = [
     Target("smtp", SMTP_SEEDS, read_smtp(lmtp=False)),
     Target("lmtp", SMTP_SEEDS, read_smtp(lmtp=True)),
     Target("data", SMTP_SEEDS, read_data),
+    Target("answers", ANSWER_SEEDS, read_answers(lmtp=False)),
+    Target("answers-lmtp", ANSWER_SEEDS, read_answers(lmtp=True)),
+    Target("names", NAMES_SEEDS, read_names),
     Target("pop3", POP3_SEEDS, read_pop3),
     Target("message", HEADER_SEEDS, read_message),
     Target("words", [*HEADER_SEEDS, *BODY_SEEDS], read_words),

@@ -59,7 +59,9 @@ class Parcel:
             if fitted := await self._fitted(level):
                 body = Body.EIGHT_BIT if level is Level.EIGHT else Body.SEVEN_BIT
                 content = fitted
-        envelope = attrs.evolve(self.envelope, recipients=recipients)
+        envelope = self.envelope
+        if len(recipients) != len(envelope.recipients):
+            envelope = attrs.evolve(envelope, recipients=recipients)
         return Transaction(envelope, content.size, body, self._traits.needs_utf8), content
 
     async def look(self) -> Body:
