@@ -22,7 +22,14 @@ from mailplat.delivery.relay.fitting import Parcel
 from mailplat.delivery.relay.line import PATIENCE
 from mailplat.delivery.relay.pool import Pool
 from mailplat.delivery.relay.tls import named, new_context
-from mailplat.interfaces import House, IDeliveryAgent, INetwork, IResolver, IWayPolicies
+from mailplat.interfaces import (
+    House,
+    IDeliveryAgent,
+    INetwork,
+    IResolver,
+    IWayPolicies,
+    WallClock,
+)
 from mailplat.mail.address import domain_of
 from mailplat.mail.errors import BadAddress, MailError
 from mailplat.mail.hops import Exchange, Requirement
@@ -202,10 +209,13 @@ class Named:
 
 
 async def _outcomes(
-    job: Job, log: Logger, carry: Callable[[Parcel], Awaitable[Sequence[Outcome]]]
+    job: Job,
+    log: Logger,
+    wall: WallClock | None,
+    carry: Callable[[Parcel], Awaitable[Sequence[Outcome]]],
 ) -> Sequence[Outcome]:
     """Return what becomes of a parcel; whatever is raised is a failure of all recipients."""
-    parcel = Parcel(job.envelope, job.content)
+    parcel = Parcel(job.envelope, job.content, wall)
     count = len(job.envelope.recipients)
     if not count:
         return []
@@ -238,6 +248,7 @@ class Relay:
         network: INetwork,
         resolver: IResolver,
         policies: IWayPolicies | None = None,
+        wall: WallClock | None = None,
         *,
         patience: Mapping[Awaited, float] = PATIENCE,
         shuffle: Shuffle = _shuffle,
@@ -251,13 +262,14 @@ class Relay:
             own=tuple(own),
         )
         self._carrier = _carrier(settings, manner, network, resolver, policies)
+        self._wall = wall
         self._resolver = resolver
         self._policies = policies
         self._shuffle = shuffle
         self._name = manner.name
 
     async def attempt(self, job: Job) -> Sequence[Outcome]:
-        return await _outcomes(job, self.log, self._carry)
+        return await _outcomes(job, self.log, self._wall, self._carry)
 
     async def finish(self) -> None:
         """Say goodbye to all hosts."""
@@ -332,6 +344,7 @@ class Smarthost:
         house: House,
         network: INetwork,
         resolver: IResolver,
+        wall: WallClock | None = None,
         *,
         patience: Mapping[Awaited, float] = PATIENCE,
     ) -> None:
@@ -345,13 +358,17 @@ class Smarthost:
             credentials=credentials,
         )
         standard = 465 if settings.tls == "implicit" else 587
+        self._wall = wall
         self._exchanges = [_exchange(text, standard) for text in settings.hosts]
         policies = Named(settings.verify) if settings.tls != "off" else None
         self._carrier = _carrier(settings, manner, network, resolver, policies)
 
     async def attempt(self, job: Job) -> Sequence[Outcome]:
         return await _outcomes(
-            job, self.log, lambda parcel: self._carrier.carry(parcel, self._exchanges)
+            job,
+            self.log,
+            self._wall,
+            lambda parcel: self._carrier.carry(parcel, self._exchanges),
         )
 
     async def finish(self) -> None:
@@ -371,6 +388,7 @@ class Lmtp:
         house: House,
         network: INetwork,
         resolver: IResolver,
+        wall: WallClock | None = None,
         *,
         patience: Mapping[Awaited, float] = PATIENCE,
     ) -> None:
@@ -380,12 +398,18 @@ class Lmtp:
             tls=settings.tls != "off",
             must=settings.tls == "must",
         )
+        self._wall = wall
         self._exchanges = [_exchange(settings.host, 24)]
         self._carrier = _carrier(settings, manner, network, resolver)
 
     async def attempt(self, job: Job) -> Sequence[Outcome]:
+        arriving = attrs.evolve(job.envelope, deliver_by=None, requires_tls=False)
+        job = attrs.evolve(job, envelope=arriving)  # its last hop needs no promises
         return await _outcomes(
-            job, self.log, lambda parcel: self._carrier.carry(parcel, self._exchanges)
+            job,
+            self.log,
+            self._wall,
+            lambda parcel: self._carrier.carry(parcel, self._exchanges),
         )
 
     async def finish(self) -> None:

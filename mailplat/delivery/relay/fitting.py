@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from mailplat.interfaces import WallClock
 from mailplat.mail.content import FIRST_LOOK, Content, Octets, chunks
 from mailplat.mail.envelope import Body, Envelope, Recipient
 from mailplat.mail.header import Header, name_of
@@ -34,6 +35,7 @@ class Parcel:
 
     envelope: Envelope
     content: Content
+    wall: WallClock | None = None
     _traits: _Traits = attrs.field(factory=_Traits)
 
     def for_some(self, numbers: Sequence[int]) -> Parcel:
@@ -41,7 +43,9 @@ class Parcel:
         if len(numbers) == len(self.envelope.recipients):
             return self
         some = tuple(self.envelope.recipients[number] for number in numbers)
-        return Parcel(attrs.evolve(self.envelope, recipients=some), self.content, self._traits)
+        return Parcel(
+            attrs.evolve(self.envelope, recipients=some), self.content, self.wall, self._traits
+        )
 
     async def for_host(
         self, offered: Offered, recipients: tuple[Recipient, ...]
@@ -62,7 +66,15 @@ class Parcel:
         envelope = self.envelope
         if len(recipients) != len(envelope.recipients):
             envelope = attrs.evolve(envelope, recipients=recipients)
-        return Transaction(envelope, content.size, body, self._traits.needs_utf8), content
+        left = self._seconds_left()
+        utf8 = self._traits.needs_utf8
+        return Transaction(envelope, content.size, body, utf8, left), content
+
+    def _seconds_left(self) -> int:
+        late = self.envelope.deliver_by
+        if late is None or self.wall is None:
+            return 0
+        return int(late.at.timestamp() - self.wall.seconds())
 
     async def look(self) -> Body:
         """Return what the octets need, whatever the sender has declared of them."""

@@ -13,6 +13,7 @@ from mailplat.mail.errors import (
     MessageTooLarge,
     NotAscii,
     ProofRequired,
+    Unsupported,
 )
 from mailplat.mail.xtext import orcpt, xtext
 from mailplat.wire.smtp.content import ChunkWriter, ContentWriter, DotWriter
@@ -27,13 +28,15 @@ class Transaction:
     """What is to be sent: an envelope, and what there is to know of its content.
 
     ``size`` is in octets.  ``needs_utf8`` says that the content's headers can't be
-    had in ASCII; addresses say that themselves (RFC 6531).
+    had in ASCII; addresses say that themselves (RFC 6531).  ``seconds_left`` are
+    those until it is to be delivered, where the sender has set a time (RFC 2852).
     """
 
     envelope: Envelope
     size: int
     body: Body = Body.SEVEN_BIT
     needs_utf8: bool = False
+    seconds_left: int = 0
 
     def obstacle(
         self, offered: Offered, recipient: Recipient | None = None
@@ -52,6 +55,9 @@ class Transaction:
             return NotAscii("header or sender outside ASCII, and there is no SMTPUTF8")
         if envelope.requires_tls and "REQUIRETLS" not in offered:
             return ProofRequired("REQUIRETLS is not offered")
+        late = envelope.deliver_by
+        if late and late.returns and "DELIVERBY" not in offered:
+            return Unsupported("it can't be returned from there if it is late")
         return None
 
     @property
@@ -90,6 +96,11 @@ class Transaction:
             words.append("SMTPUTF8")
         if envelope.requires_tls:
             words.append("REQUIRETLS")
+        if (late := envelope.deliver_by) and "DELIVERBY" in offered:
+            mode = "R" if late.returns else "N"
+            words.append(f"BY={self.seconds_left};{mode}{'T' * late.trace}")
+        if envelope.priority and "MT-PRIORITY" in offered:
+            words.append(f"MT-PRIORITY={envelope.priority}")
         if "DSN" in offered:
             words += [f"RET={envelope.returns.value}"] if envelope.returns else []
             words += _encoded("ENVID", envelope.envelope_id)

@@ -10,8 +10,10 @@ from typing import Any
 import attrs
 import pytest
 import trustme
-from twisted.internet import ssl
+from OpenSSL import SSL
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.task import deferLater
+from zope.interface import implementer
 
 from mailplat.delivery.relay.agents import (
     Lmtp,
@@ -31,6 +33,17 @@ from mailplat.testing.peers import RecordingPeer
 from mailplat.wire.smtp.sender import Awaited
 
 SOON = dict.fromkeys(Awaited, 0.3)
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+@attrs.frozen
+class Server:
+    """Begins TLS as a host that has this certificate."""
+
+    context: SSL.Context
+
+    def serverConnectionForTLS(self, protocol: object) -> SSL.Connection:
+        return SSL.Connection(self.context, None)
 
 
 @attrs.define(eq=False)
@@ -71,7 +84,9 @@ class Internet:
             records.append(Mx(int(preference or 10), name))
         self.resolver.records[domain, Mx] = records
 
-    def relay(self, *, patience: Any = None, policies: Any = None, **settings: Any) -> Relay:
+    def relay(
+        self, *, patience: Any = None, policies: Any = None, wall: Any = None, **settings: Any
+    ) -> Relay:
         settings.setdefault("port", self.port)
         settings.setdefault("own_networks", ("127.0.0.0/8", "::1/128"))
         settings.setdefault("trust", self.trust)
@@ -81,6 +96,7 @@ class Internet:
             self.reactor,
             self.resolver,
             policies,
+            wall,
             patience=patience or dict.fromkeys(Awaited, 30.0),
             shuffle=lambda exchanges: exchanges.sort(key=lambda one: one.name),
         )
@@ -116,9 +132,13 @@ class Internet:
 
     def tls(self, *names: str) -> Any:
         """Return what a host needs for TLS under these names."""
+        file = self.folder / f"{names[0]}.pem"
         made = self.authority.issue_cert(*names)
-        pem = made.private_key_and_cert_chain_pem.bytes()
-        return ssl.PrivateCertificate.loadPEM(pem).options()
+        made.private_key_and_cert_chain_pem.write_to_path(str(file))
+        context = SSL.Context(SSL.TLS_METHOD)
+        context.use_certificate_chain_file(str(file))
+        context.use_privatekey_file(str(file))
+        return Server(context)
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
+import attrs
 import pytest
 
 from mailplat.mail.content import Octets
-from mailplat.testing.contracts.agents import AgentContract
+from mailplat.mail.envelope import DeliverBy
+from mailplat.testing.contracts.agents import AgentContract, new_job
 from mailplat.testing.transits import HELLO
 
 from .conftest import Internet
@@ -94,3 +97,15 @@ async def test_lmtp_answers_for_each(internet: Internet, send: Send) -> None:
     agent = internet.lmtp(f"mail.example.com:{internet.port}")
     to = ["alice@example.org", "eve@example.org", "bob@example.org"]
     assert await send(agent, *to) == ["2.0.0", "5.1.1", "4.2.2"]
+
+
+async def test_the_last_hop_need_promise_nothing(internet: Internet, send: Send) -> None:
+    peer = internet.host("mail.example.com", lmtp=True)
+    envelope = attrs.evolve(
+        new_job("alice@example.org").envelope,
+        requires_tls=True,
+        deliver_by=DeliverBy(datetime.fromtimestamp(1, UTC), returns=True),
+    )
+    agent = internet.lmtp(f"mail.example.com:{internet.port}")
+    assert await send(agent, envelope=envelope) == ["2.0.0"]
+    assert len(peer.received) == 1

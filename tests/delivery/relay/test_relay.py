@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 import attrs
 import pytest
+from twisted.internet.task import Clock
 
 from mailplat.mail.address import Address
 from mailplat.mail.content import Octets
 from mailplat.mail.dns import A, Aaaa, Cname, Mx
-from mailplat.mail.envelope import Body, Envelope, Notify, Recipient
+from mailplat.mail.envelope import Body, DeliverBy, Envelope, Notify, Recipient
 from mailplat.mail.errors import LookupFailed
 from mailplat.testing.contracts.agents import AgentContract, new_job
 from mailplat.testing.peers import RecordingPeer
@@ -249,3 +250,15 @@ async def test_what_the_sender_wants_to_hear_is_passed_on(
     await send(internet.relay(), envelope=envelope)
     assert b" ENVID=abc" in mx.commands[1]
     assert b" NOTIFY=NEVER" in mx.commands[2]
+
+
+async def test_by_when_it_is_to_be_there(
+    internet: Internet, mx: RecordingPeer, send: Send
+) -> None:
+    mx.extensions = ("DELIVERBY",)
+    at = datetime.fromtimestamp(1090, UTC)
+    envelope = attrs.evolve(new_job("alice@example.org").envelope, deliver_by=DeliverBy(at))
+    clock = Clock()
+    clock.advance(1000)
+    assert await send(internet.relay(wall=clock), envelope=envelope) == ["2.0.0"]
+    assert b" BY=90;N" in mx.commands[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from mailplat.mail.address import Address
 from mailplat.mail.envelope import (
     Body,
+    DeliverBy,
     Envelope,
     Notify,
     OriginalRecipient,
@@ -25,6 +27,7 @@ from mailplat.wire.smtp.sender import Awaited, Carried, Credentials, Failed, Off
 from mailplat.wire.smtp.transaction import CHUNKS_FROM, Transaction
 
 DIALOGUES = sorted((Path(__file__).parents[2] / "dialogues" / "sender").glob("*.txt"))
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
 HELLO = rb"Subject: hello\r\n\r\nhello\r\n"
 
 
@@ -74,14 +77,18 @@ class Conversation:
             )
             for text in settings["to"].split()
         )
+        seconds, _, mode = settings.get("by", "").partition(" ")
         envelope = Envelope(
             address(settings.get("from", "carol@example.net")),
             recipients,
             returns=Return(settings["ret"]) if "ret" in settings else None,
             envelope_id=settings.get("envid", ""),
             requires_tls="requiretls" in settings,
+            deliver_by=DeliverBy(NOW, mode == "R") if mode else None,
+            priority=int(settings.get("priority", 0)),
         )
-        return Transaction(envelope, len(self.content), Body(settings.get("body", "7BIT")))
+        body = Body(settings.get("body", "7BIT"))
+        return Transaction(envelope, len(self.content), body, seconds_left=int(seconds or 0))
 
     def _order(self) -> Iterator[None]:
         """Give the orders that a relay would give; yields while it waits for a result."""
