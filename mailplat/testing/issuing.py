@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
+from mailplat.mail.dns import Tlsa
+
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 
@@ -55,11 +57,11 @@ class Issued:
         )
         return octets
 
-    def record(self, usage: int, selector: int = 1, matching: int = 1) -> bytes:
-        """Return the RDATA of a TLSA record for it (RFC 6698 section 2.1)."""
+    def record(self, usage: int, selector: int = 1, matching: int = 1) -> Tlsa:
+        """Return a TLSA record for it (RFC 6698 section 2.1)."""
         what = self.spki if selector else self.der
         data = [what, sha256(what).digest(), sha512(what).digest()][matching]
-        return bytes((usage, selector, matching)) + data
+        return Tlsa(usage, selector, matching, data)
 
 
 def issue(

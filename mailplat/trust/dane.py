@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from mailplat.mail.dns import Tlsa
 from mailplat.trust.certificates import (
     NotAuthentic,
     SignerKey,
@@ -27,7 +28,6 @@ from mailplat.trust.certificates import (
 from mailplat.trust.tlsrpt import ResultType
 
 MOST_RECORDS = 100  # that are looked at of one host
-LONGEST_RECORD = 65535  # octets
 
 
 class Usage(IntEnum):
@@ -60,55 +60,43 @@ _LENGTHS: dict[int, int] = {Matching.SHA2_256: 32, Matching.SHA2_512: 64}  # oct
 # Records ---------------------------------------------------------------------
 
 
-@attrs.frozen
-class Tlsa:
-    """One record, whose fields may be unknown to us."""
+def is_usable(record: Tlsa) -> bool:
+    """Say whether SMTP can go by a record (RFC 7672 sections 3.1.1 to 3.1.3).
 
-    usage: int
-    selector: int
-    matching: int
-    data: bytes
+    Usages that would need a list of certificate authorities are of no use here;
+    so is what is malformed.
+    """
+    if record.usage not in (Usage.DANE_TA, Usage.DANE_EE) or record.selector > Selector.SPKI:
+        return False
+    if record.matching == Matching.FULL:
+        return _holds_what_it_says(record)
+    return len(record.octets) == _LENGTHS.get(record.matching)
 
-    @classmethod
-    def read(cls, rdata: bytes) -> Self:
-        """Return the record that RDATA holds; of less than three octets it is none we know."""
-        usage, selector, matching = (rdata[:3] + b"\xff\xff\xff")[:3]
-        return cls(usage, selector, matching, rdata[3:LONGEST_RECORD])
 
-    @property
-    def is_usable(self) -> bool:
-        """Whether SMTP can go by it (RFC 7672 sections 3.1.1 to 3.1.3).
+def _holds_what_it_says(record: Tlsa) -> bool:
+    try:
+        if record.selector == Selector.CERT:
+            x509.load_der_x509_certificate(record.octets).public_key()
+        else:
+            load_der_public_key(record.octets)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return True
 
-        Usages that would need a list of certificate authorities are of no use
-        here; so is what is malformed.
-        """
-        if self.usage not in (Usage.DANE_TA, Usage.DANE_EE) or self.selector > Selector.SPKI:
-            return False
-        if self.matching == Matching.FULL:
-            return self._holds_what_it_says()
-        return len(self.data) == _LENGTHS.get(self.matching)
 
-    def _holds_what_it_says(self) -> bool:
-        try:
-            if self.selector == Selector.CERT:
-                x509.load_der_x509_certificate(self.data).public_key()
-            else:
-                load_der_public_key(self.data)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            return False
-        return True
+def matches(record: Tlsa, certificate: bytes) -> bool:
+    """Say whether a certificate, in DER, is the one that a record means."""
+    found = certificate if record.selector == Selector.CERT else key_info(certificate)
+    if record.matching == Matching.SHA2_256:
+        found = sha256(found).digest()
+    elif record.matching == Matching.SHA2_512:
+        found = sha512(found).digest()
+    return found == record.octets
 
-    def matches(self, certificate: bytes) -> bool:
-        """Say whether a certificate, in DER, is the one that the record means."""
-        found = certificate if self.selector == Selector.CERT else key_info(certificate)
-        if self.matching == Matching.SHA2_256:
-            found = sha256(found).digest()
-        elif self.matching == Matching.SHA2_512:
-            found = sha512(found).digest()
-        return found == self.data
 
-    def __str__(self) -> str:
-        return f"{self.usage} {self.selector} {self.matching} {self.data.hex()}"
+def text_of(record: Tlsa) -> str:
+    """Return a record as zone files and reports have it (RFC 6698 section 2.2)."""
+    return f"{record.usage} {record.selector} {record.matching} {record.octets.hex()}"
 
 
 # Judging ---------------------------------------------------------------------
@@ -127,10 +115,10 @@ class TlsaPolicy:
     usable: tuple[Tlsa, ...]
 
     @classmethod
-    def of(cls, records: Iterable[bytes]) -> Self:
-        """Return what proven records ask for, given as RDATA."""
-        published = tuple(map(Tlsa.read, [*records][:MOST_RECORDS]))
-        usable = [one for one in published if one.is_usable]
+    def of(cls, records: Sequence[Tlsa]) -> Self:
+        """Return what proven records ask for."""
+        published = tuple(records[:MOST_RECORDS])
+        usable = [one for one in published if is_usable(one)]
         strongest: dict[tuple[int, int], int] = {}
         for one in usable:
             kind = one.usage, one.selector
@@ -168,7 +156,7 @@ class TlsaPolicy:
         if not chain:
             raise NotAuthentic("it has shown no certificate", ResultType.VALIDATION_FAILURE)
         for record in self.usable:
-            if record.usage == Usage.DANE_EE and record.matches(chain[0]):
+            if record.usage == Usage.DANE_EE and matches(record, chain[0]):
                 return record  # whatever its names and dates (RFC 7672 section 3.1.1)
         anchors = [one for one in self.usable if one.usage == Usage.DANE_TA]
         if not anchors:
@@ -184,10 +172,10 @@ def _check_anchors(
 ) -> Tlsa:
     """Return the record that a chain leads to (RFC 7671 section 5.2, RFC 7672 section 3.1.2)."""
     whole = [one for one in anchors if one.matching == Matching.FULL]
-    published = [one.data for one in whole if one.selector == Selector.CERT]
+    published = [one.octets for one in whole if one.selector == Selector.CERT]
 
     def anchor_of(certificate: bytes) -> Tlsa | None:
-        return next((one for one in anchors if one.matches(certificate)), None)
+        return next((one for one in anchors if matches(one, certificate)), None)
 
     found = check_path([*chain, *published], anchor_of, _signers(whole), now)
     check_name(chain[0], names)
@@ -197,5 +185,7 @@ def _check_anchors(
 def _signers(records: Iterable[Tlsa]) -> list[tuple[SignerKey, Tlsa]]:
     """Return the keys that are published as such, which need no certificate of their own."""
     return [
-        (load_der_public_key(one.data), one) for one in records if one.selector == Selector.SPKI
+        (load_der_public_key(one.octets), one)
+        for one in records
+        if one.selector == Selector.SPKI
     ]

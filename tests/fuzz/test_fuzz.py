@@ -23,6 +23,7 @@ from mailplat.mail.addresslist import addresses_in
 from mailplat.mail.bodystructure import describe
 from mailplat.mail.charsets import charset_of, text_by_codec
 from mailplat.mail.dates import date_in, imap_date_time_of
+from mailplat.mail.dns import Tlsa
 from mailplat.mail.downgrade import downgraded_header
 from mailplat.mail.edit import Edits
 from mailplat.mail.encodings import (
@@ -462,17 +463,13 @@ def read_maildir(octets: bytes, chance: random.Random) -> None:
 
 def read_trust(octets: bytes, chance: random.Random) -> None:
     record = octets[: chance.choice((100, 1000, LONGEST))]
-    (
-        mtasts.id_in([record]),
-        tlsrpt.addressees([record]),
-        key_info(octets),
-        dane.Tlsa.read(record),
-    )
+    mtasts.id_in([record]), tlsrpt.addressees([record]), key_info(octets)
     for read in (PublicKey.read, mtasts.StsPolicy.read):
         with contextlib.suppress(BadKey, mtasts.BadPolicy):
             read(record)
     with contextlib.suppress(NotAuthentic):
-        dane.TlsaPolicy.of([ROOT.record(2), record]).check([octets, LEAF, octets], ["x"], NOW)
+        records = [ROOT.record(2), Tlsa(2, 0, 0, record)]
+        dane.TlsaPolicy.of(records).check([octets, LEAF, octets], ["x"], NOW)
     header = Header.parse(octets)
     for one in signatures_of(header):
         with contextlib.suppress(BadSignature):
@@ -490,7 +487,7 @@ TRUST_SEEDS = [
         b"DKIM-Signature: v=1; a=ed25519-sha256; c=simple/relaxed; d=b.example; s=c; t=1; x=2000000000;"
         b" h=from:to:from;\r\n bh=AAAA; b=/gCrinpcQOoI\r\n fuHNQA==; i=@b.example\r\nFrom: a@b.c\r\n\r\n"
     ),
-    *(LEAF, ROOT.der, ROOT.record(2, 0, 0), ROOT.record(3, 1, 0)),
+    *(LEAF, ROOT.der, ROOT.spki),
 ]
 
 TARGETS = [

@@ -13,11 +13,12 @@ from threading import Thread
 import pytest
 from cryptography import x509
 
+from mailplat.mail.dns import Tlsa
 from mailplat.mail.limits import KIB
 from mailplat.testing.issuing import NOW, Issued, issue
 from mailplat.testing.programs import LOOPBACK
 from mailplat.trust.certificates import NotAuthentic
-from mailplat.trust.dane import Tlsa, TlsaPolicy
+from mailplat.trust.dane import TlsaPolicy, text_of
 
 pytestmark = pytest.mark.interop
 
@@ -42,7 +43,7 @@ TOO_FAR = issue("leaf", OF_SHORT, hosts=[HOST])
 NO_SIGNER = issue("root", ca=True, more=[(x509.KeyUsage(True, *[False] * 8), True)])
 OF_NO_SIGNER = issue("leaf", NO_SIGNER, hosts=[HOST])
 
-CASES: dict[str, tuple[Sequence[Issued], Sequence[bytes]]] = {
+CASES: dict[str, tuple[Sequence[Issued], Sequence[Tlsa]]] = {
     **{
         f"{usage}{selector}{matching}": (CHAIN, [who.record(usage, selector, matching)])
         for usage, who in ((3, LEAF), (2, ROOT))
@@ -73,7 +74,7 @@ CASES: dict[str, tuple[Sequence[Issued], Sequence[bytes]]] = {
 }
 
 
-def ours(chain: Sequence[Issued], records: Sequence[bytes]) -> bool:
+def ours(chain: Sequence[Issued], records: Sequence[Tlsa]) -> bool:
     try:
         TlsaPolicy.of(records).check([one.der for one in chain], [HOST], NOW)
     except NotAuthentic:
@@ -84,10 +85,10 @@ def ours(chain: Sequence[Issued], records: Sequence[bytes]) -> bool:
 @pytest.fixture
 def openssl(
     real: Callable[[str, str], str], tmp_path: Path
-) -> Callable[[Sequence[Issued], Sequence[bytes]], bool]:
+) -> Callable[[Sequence[Issued], Sequence[Tlsa]], bool]:
     program = real("openssl", "openssl")
 
-    def verified(chain: Sequence[Issued], records: Sequence[bytes]) -> bool:
+    def verified(chain: Sequence[Issued], records: Sequence[Tlsa]) -> bool:
         file = tmp_path / "chain.pem"
         file.write_bytes(chain[0].secret + b"".join(one.pem for one in chain))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -100,7 +101,7 @@ def openssl(
             command += ["-dane_tlsa_domain", HOST, "-dane_ee_no_namechecks", "-brief"]
             command += ["-attime", str(int(NOW.timestamp())), "-verify_return_error"]
             for record in records:
-                command += ["-dane_tlsa_rrdata", str(Tlsa.read(record))]
+                command += ["-dane_tlsa_rrdata", text_of(record)]
             done = subprocess.run(command, input=b"", capture_output=True, timeout=30)
             served.join()
         return b"Verification: OK" in done.stderr + done.stdout

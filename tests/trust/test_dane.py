@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailplat.mail.dns import Tlsa
 from mailplat.testing.issuing import NOW, Issued, issue
 from mailplat.trust.certificates import NotAuthentic, is_for, key_info
-from mailplat.trust.dane import Tlsa, TlsaPolicy
+from mailplat.trust.dane import TlsaPolicy, is_usable, matches, text_of
 from mailplat.trust.tlsrpt import ResultType
 
 HOST = "mx.example.org"
@@ -29,7 +30,7 @@ CHAIN = [LEAF.der, MIDDLE.der, ROOT.der]
 
 
 def judged(
-    records: Sequence[bytes],
+    records: Sequence[Tlsa],
     chain: Sequence[bytes] = CHAIN,
     names: Sequence[str] = (HOST,),
     now: datetime = NOW,
@@ -49,33 +50,32 @@ def judged(
 @pytest.mark.parametrize("matching", [0, 1, 2])
 def test_usable_records(selector: int, matching: int) -> None:
     for usage in range(5):
-        record = Tlsa.read(LEAF.record(usage, selector, matching))
-        assert record.is_usable is (usage in (2, 3))
-        assert record.matches(LEAF.der)
-        assert not record.matches(MIDDLE.der)
+        record = LEAF.record(usage, selector, matching)
+        assert is_usable(record) is (usage in (2, 3))
+        assert matches(record, LEAF.der)
+        assert not matches(record, MIDDLE.der)
 
 
 @pytest.mark.parametrize(
-    "rdata",
+    "record",
     [
-        b"",
-        b"\3",
-        b"\3\1",
-        b"\3\1\1",
-        b"\3\1\1" + b"x" * 31,
-        b"\3\1\1" + b"x" * 33,
-        b"\3\1\2" + b"x" * 32,
-        b"\3\1\3" + b"x" * 32,
-        b"\3\2\1" + b"x" * 32,
-        b"\xff\1\1" + b"x" * 32,
-        b"\3\0\0",
-        b"\3\0\0" + b"x" * 200,
-        b"\2\1\0" + b"x" * 200,
-        LEAF.record(3, CERT, 0)[:-1],
+        Tlsa(3, 1, 1, b""),
+        Tlsa(3, 1, 1, b"x" * 31),
+        Tlsa(3, 1, 1, b"x" * 33),
+        Tlsa(3, 1, 2, b"x" * 32),
+        Tlsa(3, 1, 3, b"x" * 32),
+        Tlsa(3, 2, 1, b"x" * 32),
+        Tlsa(255, 1, 1, b"x" * 32),
+        Tlsa(0, 1, 1, b"x" * 32),
+        Tlsa(1, 1, 1, b"x" * 32),
+        Tlsa(3, 0, 0, b""),
+        Tlsa(3, 0, 0, b"x" * 200),
+        Tlsa(2, 1, 0, b"x" * 200),
+        Tlsa(3, 0, 0, LEAF.der[:-1]),
     ],
 )
-def test_unusable_records_ask_for_tls_and_no_more(rdata: bytes) -> None:
-    policy = TlsaPolicy.of([rdata])
+def test_unusable_records_ask_for_tls_and_no_more(record: Tlsa) -> None:
+    policy = TlsaPolicy.of([record])
     assert policy.needs_tls
     assert not policy.authenticates
     assert policy.check([OTHER.der], [HOST], NOW) is None
@@ -93,11 +93,11 @@ def test_the_strongest_digest_counts() -> None:
     assert judged([weak, strong]) is None
     assert judged([OTHER.record(3, CERT, 1), strong], [OTHER.der]) is None
     assert judged([OTHER.record(3, SPKI, 0), strong], [OTHER.der]) is None
-    assert judged([OTHER.record(3, SPKI, 1), b"\3\1\2broken"], [OTHER.der]) is None
+    assert judged([OTHER.record(3, SPKI, 1), Tlsa(3, 1, 2, b"broken")], [OTHER.der]) is None
 
 
 def test_how_a_record_is_shown() -> None:
-    assert str(Tlsa.read(b"\3\1\1\xab\xcd")) == "3 1 1 abcd"
+    assert text_of(Tlsa(3, 1, 1, b"\xab\xcd")) == "3 1 1 abcd"
 
 
 # DANE-EE ---------------------------------------------------------------------
@@ -121,7 +121,7 @@ def test_only_the_hosts_own_certificate_counts() -> None:
 
 def test_an_odd_certificate_can_be_published() -> None:
     broken = LEAF.der[:-20] + b"\0" * 20
-    assert judged([b"\3\0\1" + sha256(broken).digest()], [broken]) is None
+    assert judged([Tlsa(3, 0, 1, sha256(broken).digest())], [broken]) is None
     assert judged([LEAF.record(3, SPKI)], [broken]) is None
     assert judged([LEAF.record(3, SPKI)], [b"no certificate"]) is ResultType.VALIDATION_FAILURE
 
@@ -258,13 +258,16 @@ def test_any_octets_can_be_judged(octets: bytes, at: int) -> None:
     changed = LEAF.der[:at] + octets + LEAF.der[at + len(octets) :]
     key_info(octets)
     key_info(changed)
-    for records in ([ROOT.record(2)], [MIDDLE.record(2, CERT, 0)], [octets]):
+    for records in ([ROOT.record(2)], [MIDDLE.record(2, CERT, 0)], [Tlsa(2, 0, 0, octets)]):
         judged(records, [changed, MIDDLE.der, ROOT.der])
         judged(records, [LEAF.der, changed, octets])
 
 
-@given(st.lists(st.binary(max_size=40), max_size=5))
-def test_any_records_can_be_read(records: list[bytes]) -> None:
+SMALL = st.integers(0, 4)
+
+
+@given(st.lists(st.builds(Tlsa, SMALL, SMALL, SMALL, st.binary(max_size=66)), max_size=5))
+def test_any_records_can_be_read(records: list[Tlsa]) -> None:
     policy = TlsaPolicy.of(records)
     assert len(policy.published) == len(records)
-    assert all(one.is_usable for one in policy.usable)
+    assert all(map(is_usable, policy.usable))
