@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, cr
 from zope.interface.interface import InterfaceClass
 
 from mailplat.app.whereabouts import STATE
+from mailplat.delivery.ways.settings import WaySettings
 from mailplat.directory.allowances import QuotaSettings
 from mailplat.interfaces import (
     IContentStore,
@@ -214,6 +215,7 @@ TABLES: dict[str, type[Settings]] = {
     "resolver": ResolverSettings,
     "retention": RetentionSettings,
     "tls": TlsSettings,
+    "ways": WaySettings,
 }
 """The house's own tables, each there once."""
 

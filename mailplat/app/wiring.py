@@ -32,6 +32,8 @@ from mailplat.app.tables import (
 )
 from mailplat.app.tree import Tree
 from mailplat.delivery.warning import Warner
+from mailplat.delivery.ways import ways
+from mailplat.delivery.ways.settings import WaySettings
 from mailplat.directory.allowances import Allowances, QuotaSettings
 from mailplat.files import Disk, Spool
 from mailplat.interfaces import (
@@ -47,6 +49,7 @@ from mailplat.interfaces import (
     IRoutes,
     ISigner,
     ITextReader,
+    IWayPolicies,
     WallClock,
 )
 from mailplat.journal.journal import Journal, JournalFile, JournalSettings
@@ -265,6 +268,14 @@ def _house_parts(
         maker=Resolver,
         settings=configuration.table(ResolverSettings),
         path=("resolver",),
+        optional=True,
+    )
+    yield Part(
+        name="ways",
+        provides=(IWayPolicies,),
+        maker=ways.made,
+        settings=configuration.table(WaySettings),
+        path=("ways",),
         optional=True,
     )
     yield _house_part("doorkeeper", Doorkeeper)
