@@ -114,10 +114,11 @@ class Queue:
 
     async def finish(self) -> None:
         """Begin nothing more of one's own accord; what is in hand is put back."""
-        for call, _ in self._calls:
-            if call.running:
-                call.stop()
-        await self.database.write(queries.nodes.take_over, self.node)
+        begun = [call for call, _ in self._calls if call.running]
+        for call in begun:
+            call.stop()
+        if begun:  # else it was never made ready, and has nothing
+            await self.database.write(queries.nodes.take_over, self.node)
 
     async def clamp(self, longest: float) -> None:
         """Let nothing wait for longer than the longest pause from now."""

@@ -106,7 +106,7 @@ def test_accounts_and_addresses(operator: Operator) -> None:
     run("account", "remove", ALICE)
     said = fails("account", "passwd", ALICE, "--password-stdin", said="x")
     assert "there is no account" in said
-    assert "knows nothing" in fails("explain", "<nothing@example.org>")
+    assert "nor queue knows anything" in fails("explain", "<nothing@example.org>")
 
 
 def test_media_types(operator: Operator, tmp_path: Path) -> None:

@@ -40,6 +40,12 @@ use = "pop3"
 listen = ["127.0.0.1:0"]
 tls = "off"
 store = "main"
+
+[portals.imap]
+use = "imap"
+listen = ["127.0.0.1:0"]
+tls = "off"
+store = "main"
 """
 SIZES = [100, 3000, 3000, 3000, 200_000, 3_000_000, 3000]
 CUT, GONE, LARGE = 3, 4, 6  # UIDs of those that are damaged below

@@ -32,6 +32,12 @@ use = "pop3"
 listen = ["127.0.0.1:0"]
 tls = "off"
 store = "main"
+
+[portals.imap]
+use = "imap"
+listen = ["127.0.0.1:0"]
+tls = "off"
+store = "main"
 """
 ANN = "ann@example.org"
 

@@ -55,7 +55,12 @@ async def test_a_house_that_is_up_to_date(config: Path) -> None:
     await made(config)
     assert f"store: its tables have number {len(STORE)}; nothing to do" in check(config)
     found = json.loads(check(config, "--json"))
-    assert [one["room"] for one in found["upgrades"]] == ["directory", "store", "journal"]
+    assert [one["room"] for one in found["upgrades"]] == [
+        "directory",
+        "queue",
+        "store",
+        "journal",
+    ]
     assert found["problems"] == found["notes"] == []
 
 
