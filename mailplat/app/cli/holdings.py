@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,23 +52,6 @@ def usage(office: Office, mailboxes: bool, as_json: bool) -> None:
             click.echo(
                 "database: {size} octets, {free} of them free".format(**found["database"])
             )
-
-
-@store.command()
-@as_json
-@on_a_house
-def examine(office: Office, as_json: bool) -> None:
-    """Read every content that lies in files, and name those that are damaged."""
-    found = office.call("store.examine")
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-    else:
-        for row in found:
-            click.echo(f"{row['place']}: {row['contents']} read, {len(row['damaged'])} damaged")
-            for key in row["damaged"]:
-                click.echo(f"damaged: {key}")
-    if any(row["damaged"] for row in found):
-        sys.exit(1)
 
 
 def _by_account(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

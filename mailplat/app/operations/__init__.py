@@ -74,7 +74,6 @@ OPERATIONS: dict[str, Operation] = {
     "queue.route": queue.route,
     "store.migrate": migrating.migrate,
     "store.usage": store.usage,
-    "store.examine": store.examine,
     "server.status": server.status,
     "server.furnish": server.furnish,
 }

@@ -1,4 +1,4 @@
-"""The store: what it holds, and whether contents are still what they were."""
+"""The store: what it holds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 from mailplat.app.operations.desk import Desk
 from mailplat.app.operations.retention import kept_of_all
 from mailplat.interfaces import IContentStore, IExaminedContents
-from mailplat.mail.errors import NoSuchMessage, StoreFailed
 
 Row = dict[str, Any]
 
@@ -46,31 +45,3 @@ async def usage(desk: Desk) -> dict[str, Any]:
             count, octets = await examined.used()
             contents.append({"place": name, "contents": count, "octets": octets})
     return {"mailboxes": mailboxes, "contents": contents, **await kept_of_all(desk)}
-
-
-async def examine(desk: Desk) -> list[Row]:
-    """Read every content, and return those that are damaged or can't be read, by place.
-
-    Takes as long as the disk takes to read all mail.
-    """
-    return [
-        {"place": name, **await _examined(place)}
-        for name, place in _places(desk)
-        if IExaminedContents.providedBy(place)
-    ]
-
-
-async def _examined(place: Any) -> Row:
-    count, damaged, after = 0, list[str](), ""
-    while keys := await place.scan(after):
-        after = keys[-1]
-        for key in keys:
-            try:
-                sound = await place.is_sound(key)
-            except NoSuchMessage:
-                continue  # it has been removed since, or was never finished
-            except StoreFailed:
-                sound = False
-            count += 1
-            damaged += [] if sound else [key]
-    return {"contents": count, "damaged": damaged}

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 import attrs
 from twisted.logger import Logger
 
-from mailplat.mail.content import Content, chunks
+from mailplat.mail.content import Content
 from mailplat.mail.errors import MailError
 from mailplat.mail.finding import Finding
 from mailplat.mail.people import AccountId
@@ -140,22 +140,23 @@ class Auditor:
             for email, account, problem, before in rows:
                 await self._note_email(email, account, problem, before, mend)
             if self.elsewhere:
-                await self._look_elsewhere(behind, last)
+                await self._look_elsewhere(self.elsewhere, behind, last)
             if not last or len(self.findings) > 10 * MOST:
                 return
             behind = last
 
-    async def _look_elsewhere(self, behind: int, last: int) -> None:
-        """See whether the octets of some emails that lie elsewhere can be read."""
+    async def _look_elsewhere(self, elsewhere: Elsewhere, behind: int, last: int) -> None:
+        """See whether the octets of some emails that lie elsewhere are what they were."""
         what = f"octets are there behind {email_id(behind)}"
         for email, account, size in await self._asked(what, examining.kept, behind, last):
-            content = self._content(AccountId(account), email, size)
+            problem = ""
             try:
-                async for _octets in chunks(content):
-                    pass
-            except MailError as problem:
-                words = f"its octets can't be read: {problem}"
-                await self._note_email(email, account, words, None, mend=False)
+                if not await elsewhere.is_sound(account, email, size):
+                    problem = "its octets are not what they were"
+            except MailError as error:
+                problem = f"its octets can't be read: {error}"
+            if problem and await elsewhere.is_named(account, email):
+                await self._note_email(email, account, problem, None, mend=False)
 
     def _content(self, account: AccountId, email: int, size: int) -> Content:
         if self.elsewhere:

@@ -23,7 +23,7 @@ from mailplat.interfaces import (
     IContentStore,
     IExaminedContents,
 )
-from mailplat.mail.content import Content, Octets
+from mailplat.mail.content import Content, Octets, chunks
 from mailplat.mail.errors import NoSuchMessage, ShuttingDown, StoreFailed
 from mailplat.mail.people import AccountId
 from mailplat.plugin import ConfigError
@@ -125,6 +125,23 @@ class Elsewhere:
     def content(self, account: AccountId, email: int, size: int) -> Content:
         """Return an email's octets, which may lie in the database from an earlier time."""
         return ElsewhereContent(self._database, self._place, account, email, size)
+
+    async def is_sound(self, account: AccountId, email: int, size: int) -> bool:
+        """Read an email's octets, and say whether they are what they were.
+
+        Where the place can't tell, they are if they can be read.  Raises what reading does.
+        """
+        key = await self._database.read(queries.keys.key_of, account, email)
+        if key is not None and IExaminedContents.providedBy(self._place):
+            examined: IExaminedContents = self._place
+            return await examined.is_sound(key)
+        async for _octets in chunks(self.content(account, email, size)):
+            pass
+        return True
+
+    async def is_named(self, account: AccountId, email: int) -> bool:
+        """Say whether an email still has octets in this place."""
+        return await self._database.read(queries.keys.key_of, account, email) is not None
 
     async def read_each(
         self, wanted: Sequence[tuple[str | None, int]]
