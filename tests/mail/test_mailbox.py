@@ -96,3 +96,13 @@ def test_what_no_mailbox_can_be_called(text: str) -> None:
 def test_the_names_above_a_name() -> None:
     assert names_above("a/b/c") == ["a", "a/b"]
     assert names_above("a") == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 600)), max_size=6))
+def test_of_rising_uids(runs: list[tuple[int, int]]) -> None:
+    """Also where holes lie between those that are looked at together."""
+    uids: list[int] = []
+    for hole, length in runs:
+        first = (uids[-1] if uids else 0) + 1 + hole
+        uids += range(first, first + length)
+    assert UidSet.from_rising(uids) == UidSet.from_sorted(uids)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from mailplat.mail.mailbox import (
     DELETED,
@@ -15,7 +15,7 @@ from mailplat.mail.mailbox import (
     UidSet,
 )
 from mailplat.mail.people import AccountId
-from mailplat.sql import Connection, bulk
+from mailplat.sql import Connection, Row, bulk
 from mailplat.store.indexed.queries.changes import (
     Done,
     What,
@@ -25,6 +25,7 @@ from mailplat.store.indexed.queries.changes import (
 )
 from mailplat.store.indexed.queries.mailboxes import claim
 
+FEW_SETS = 8  # flag sets for each of which all rows are gone through
 _SYSTEM = {name.lower(): name for name in SYSTEM_FLAGS}
 
 
@@ -103,29 +104,30 @@ def flag(
     failed: list[int] = []
     changed: dict[int, list[int]] = {}
     for first, last in uids.intervals:
-        for uid, flags, modseq in db.all(
+        rows = db.all(
             "SELECT uid, flags, modseq FROM store_messages"
-            " WHERE account = ? AND mailbox = ? AND uid BETWEEN ? AND ?",
+            " WHERE account = ? AND mailbox = ? AND uid BETWEEN ? AND ? ORDER BY uid",
             (account, number, first, last),
-        ):
-            if unless_after is not None and modseq > unless_after:
-                failed.append(uid)
-            elif becomes[flags] != sets[flags]:
-                changed.setdefault(flags, []).append(uid)
-    refused = UidSet.from_sorted(failed)
+        )
+        if unless_after is not None:
+            failed += [uid for uid, _, modseq in rows if modseq > unless_after]
+            rows = [row for row in rows if row[2] <= unless_after]
+        for old, touched in _by_flags(rows):
+            if becomes[old] != sets[old]:
+                changed.setdefault(old, []).extend(touched)
+    refused = UidSet.from_rising(failed)
     if not changed:
         newest = account_modseq(db, account) or ModSeq(0)
         return Done(Flagged(newest, UidSet(), refused), newest, frozenset())
     modseq = claim(db, account, now)
     unseen = deleted = 0
+    everything = UidSet()
     for old, touched in changed.items():
-        new = becomes[old]
-        _set_flags(db, account, number, touched, flag_set(db, account, new), modseq)
+        new, some = becomes[old], UidSet.from_rising(touched)
+        _set_flags(db, account, number, some, flag_set(db, account, new), modseq)
         unseen += len(touched) * ((SEEN in sets[old]) - (SEEN in new))
         deleted += len(touched) * ((DELETED in new) - (DELETED in sets[old]))
-    everything = UidSet.from_sorted(
-        sorted(uid for touched in changed.values() for uid in touched)
-    )
+        everything |= some
     db.execute(
         "UPDATE store_mailboxes SET unseen = unseen + ?, deleted = deleted + ?, modseq = ?"
         " WHERE account = ? AND mailbox = ?",
@@ -135,19 +137,29 @@ def flag(
     return Done(Flagged(modseq, everything, refused), modseq, frozenset({identity}))
 
 
+def _by_flags(rows: Sequence[Row]) -> Iterator[tuple[int, list[int]]]:
+    """Yield the UIDs of rows by their flag sets, of which there are nearly always few."""
+    sets = {row[1] for row in rows}
+    if len(sets) <= FEW_SETS:
+        for flags in sets:
+            yield flags, [row[0] for row in rows if row[1] == flags]
+        return
+    found: dict[int, list[int]] = {}
+    for uid, flags, _ in rows:
+        found.setdefault(flags, []).append(uid)
+    yield from found.items()
+
+
 def _set_flags(
     db: Connection,
     account: AccountId,
     mailbox: int,
-    uids: Sequence[int],
+    uids: UidSet,
     flags: int,
     modseq: ModSeq,
 ) -> None:
     db.executemany(
         "UPDATE store_messages SET flags = ?, modseq = ?"
         " WHERE account = ? AND mailbox = ? AND uid BETWEEN ? AND ?",
-        [
-            (flags, modseq, account, mailbox, first, last)
-            for first, last in UidSet.from_sorted(uids).intervals
-        ],
+        [(flags, modseq, account, mailbox, first, last) for first, last in uids.intervals],
     )

@@ -118,7 +118,7 @@ def drop_places(
 
     With ``kept_at``, the time of now, they can be brought back.
     """
-    gone = UidSet.from_sorted(place.uid for place in places)
+    gone = UidSet.from_rising([place.uid for place in places])
     if not gone:
         return gone
     sets = flag_sets(db, account)

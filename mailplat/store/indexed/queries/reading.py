@@ -21,15 +21,15 @@ def index(db: Connection, account: AccountId, identity: MailboxId) -> MailboxInd
         " WHERE account = ? AND mailbox = ? ORDER BY uid",
         (account, number),
     )
-    uids, flags, modseqs = zip(*rows, strict=True) if rows else ((), (), ())
     names = flag_sets(db, account)
-    numbers = {found: place for place, found in enumerate(set(flags))}
+    numbers: dict[int, int] = {}
+    flags = [numbers.setdefault(row[1], len(numbers)) for row in rows]
     return MailboxIndex(
         modseq=account_modseq(db, account) or ModSeq(0),
-        uids=array("I", uids),
-        flags=narrow(map(numbers.__getitem__, flags), len(numbers)),
+        uids=array("I", [row[0] for row in rows]),
+        flags=narrow(flags, len(numbers)),
         flag_sets=tuple(names[found] for found in numbers),
-        modseqs=array("Q", modseqs),
+        modseqs=array("Q", [row[2] for row in rows]),
     )
 
 

@@ -108,6 +108,6 @@ def places_among(
     else:
         rows = db.all(f"{sql} ORDER BY uid", (account, mailbox))
     return (
-        UidSet.from_sorted([uid for uid, email in rows if email in sure and email <= beyond]),
-        UidSet.from_sorted([uid for uid, email in rows if email in unsure or email > beyond]),
+        UidSet.from_rising([uid for uid, email in rows if email in sure and email <= beyond]),
+        UidSet.from_rising([uid for uid, email in rows if email in unsure or email > beyond]),
     )
