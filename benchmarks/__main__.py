@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.beside import Beside, Measured
 from benchmarks.measure import Sample
 from benchmarks.report import Compared, Figure, print_report
 from benchmarks.rows import ROWS, Bench, Row
@@ -35,7 +36,7 @@ def main() -> int:
     )
     parser.add_argument("--folder", type=Path, help="where the servers keep mail (a real disk)")
     chosen = parser.parse_args()
-    results: list[Compared | Figure] = []
+    results: list[Compared | Figure | Measured] = []
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="mailplat-benchmark.", dir=chosen.folder)
@@ -47,6 +48,9 @@ def main() -> int:
                 continue
             if isinstance(row, Row):
                 results.append(compared(row, bench, chosen.rounds, chosen.sides))
+            elif isinstance(row, Beside):
+                results.append(Measured(row, row.measure(bench)))
+                print(f"{row.key}: {results[-1]}", file=sys.stderr)
             elif "ours" in chosen.sides:
                 results.append(Figure(row, row.measure(bench)))
         print_report(results, Path(folder), sys.argv[1:])

@@ -18,12 +18,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from benchmarks.load import MESSAGE
 from benchmarks.measure import Sample
+
+T = TypeVar("T")
 
 CALLERS = 16
 MESSAGES = 4000
@@ -224,7 +226,7 @@ def renames(folder: Path) -> Sample:
     return watch.sample()
 
 
-def as_server(work: Callable[[Path, Any], Awaitable[Sample]], folder: Path) -> Sample:
+def as_server(work: Callable[[Path, Any], Awaitable[T]], folder: Path) -> T:
     """Do it in a process that is set up as the server is."""
     import gc
 
@@ -235,7 +237,7 @@ def as_server(work: Callable[[Path, Any], Awaitable[Sample]], folder: Path) -> S
 
     sys.setswitchinterval(SWITCH_INTERVAL)
     gc.set_threshold(*GARBAGE)
-    taken: list[Sample] = []
+    taken: list[T] = []
 
     async def run(reactor: Any) -> None:
         taken.append(await work(folder, reactor))

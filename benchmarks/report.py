@@ -13,6 +13,7 @@ from pathlib import Path
 
 import attrs
 
+from benchmarks.beside import Beside, Measured
 from benchmarks.measure import Sample
 from benchmarks.rows import Ceiling, Row
 
@@ -101,15 +102,44 @@ class Figure:
         return (_title(self.row), "none", *figures, _verdict(self.passes))
 
 
-def print_report(results: Sequence[Compared | Figure], folder: Path, words: list[str]) -> None:
-    """Print machine, command and table; a star marks what gates a release."""
+BESIDE = ("row", "ceiling", "ceiling's figure", "ours", "share", "aim (floor)", "passes")
+
+
+def beside_cells(result: Measured) -> tuple[str, ...]:
+    """Return the cells of a row that has its ceiling beside it."""
+    row, pair = result.row, result.pair
+    return (
+        _title(row),
+        row.ceiling_name,
+        _in_unit(pair.ceiling, row.unit),
+        _in_unit(pair.ours, row.unit),
+        f"**{result.share:.2f}**",
+        f"{row.aim:.0%} ({row.floor:.0%})"
+        if row.share
+        else f"{row.aim:,g} {row.unit} ({row.floor:,g})",
+        _verdict(result.passes),
+    )
+
+
+def _in_unit(figure: float, unit: str) -> str:
+    return f"{figure:,.{0 if figure >= 100 else 2}f} {unit}"
+
+
+def print_report(
+    results: Sequence[Compared | Figure | Measured], folder: Path, words: list[str]
+) -> None:
+    """Print machine, command and tables; a star marks what gates a release."""
     print(f"Command: `{' '.join(['python -m benchmarks', *words])}`\n")
     for fact in machine(folder):
         print(f"- {fact}")
     print()
-    rows = [HEADINGS, ("---",) * len(HEADINGS), *(result.cells() for result in results)]
-    for cells in rows:
-        print("| " + " | ".join(cells) + " |")
+    peers = [one.cells() for one in results if not isinstance(one, Measured)]
+    beside = [beside_cells(one) for one in results if isinstance(one, Measured)]
+    for headings, rows in ((HEADINGS, peers), (BESIDE, beside)):
+        if rows:
+            for cells in (headings, ("---",) * len(headings), *rows):
+                print("| " + " | ".join(cells) + " |")
+            print()
 
 
 def machine(folder: Path) -> list[str]:
@@ -144,7 +174,7 @@ def _debian(package: str) -> str:
     return _output("dpkg-query", "--show", "--showformat=${Version}", package) or "(missing)"
 
 
-def _title(row: Row | Ceiling) -> str:
+def _title(row: Row | Ceiling | Beside) -> str:
     return f"{'* ' if row.gates else ''}{row.title}"
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 import attrs
 
 from benchmarks import arrivals, contents, headers, subjects, text
+from benchmarks.beside import Beside
 from benchmarks.idle import bytes_per_connection
 from benchmarks.load import MESSAGE, Generator
 from benchmarks.measure import Sample, deliver, fetch
+from benchmarks.store import STORE_ROWS, Together
 from benchmarks.subjects import PASSWORD, PEOPLE, READER, READER_HAS
 from mailplat.testing.programs import House
 
@@ -28,6 +30,7 @@ class Bench:
         self.folder = folder
         self.stack = stack
         self._serving = stack.enter_context(contextlib.ExitStack())
+        self.together = Together(folder)
         self.generator = Generator(folder)
         self.generator.compile()
 
@@ -174,7 +177,7 @@ COLD_SESSIONS = {"people": COLD, "connections": 4}
 READER_SESSIONS = {"name": READER.removesuffix("0"), "people": 1}
 RETRIEVE = {**READER_SESSIONS, "retrieve": READER_HAS, "least": len(MESSAGE)}
 
-ROWS: tuple[Row | Ceiling, ...] = (
+ROWS: tuple[Row | Ceiling | Beside, ...] = (
     Row(
         "accept-64",
         "accept until in the mailbox, durable, 64 connections",
@@ -357,4 +360,5 @@ ROWS: tuple[Row | Ceiling, ...] = (
         floor=40,
         gates=True,
     ),
+    *STORE_ROWS,
 )

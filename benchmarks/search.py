@@ -3,37 +3,47 @@
 The mail is plain text, alternatives of text and HTML in quoted-printable, text with
 accents, and base64, in that order of frequency.  Words that many, few and no
 messages have are looked for in turns, in one thread; what is printed is the best of
-many, in time of the processor, so that other work on the machine counts less.
+many, in time of the processor, so that other work on the machine counts less.  Beside
+the index stands its own table alone, beside reading the octets alone, as they are written.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import gc
 import itertools
+import json
 import quopri
 import random
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from benchmarks.beside import Pair, Turns
+from mailplat.app.service import GARBAGE
 from mailplat.mail.limits import Limits
 from mailplat.mail.mailbox import UidSet, Wanted
 from mailplat.mail.people import AccountId
+from mailplat.mail.searching import Column
 from mailplat.mail.seeking import Seeker
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
 from mailplat.store.search.indexer import SearchFile
+from mailplat.store.search.queries import EMAILS
 from mailplat.testing.fakes import FakeBus, new_message
 from mailplat.testing.workers import database_at_once, workers_at_once
 from mailplat.texts.reader import TextReader
 
 ALICE = AccountId("alice")
 RARE = "needleword"
+BODY = (Column.BODY,)
 HEADER = """\
 From: Alice Example <alice@example.org>
 To: Bob <bob@example.net>
@@ -159,27 +169,44 @@ class Bench:
         assert not found.unsure, "not all is indexed"
         return took
 
-    async def indexed(self, word: str) -> tuple[float, int]:
-        """Return how long a word takes to be found, in seconds, and in how many messages."""
+    async def indexed(self, word: str) -> int:
+        """Find a word in bodies by the index; return in how many messages."""
         account = await self.store.open(ALICE)
         [inbox] = await account.mailboxes()
-        began = time.process_time()
-        found = await account.search_text(inbox.id, [word])
-        return time.process_time() - began, len(found.uids)
+        found = await account.search_text(inbox.id, [word], BODY)
+        return len(found.uids)
 
-    async def scanned(self, word: str) -> tuple[float, int]:
+    async def scanned(self, word: str) -> int:
         """Return the same where every message is read."""
         account = await self.store.open(ALICE)
         [inbox] = await account.mailboxes()
-        began = time.process_time()
-        seeker, count = Seeker([word]), 0
+        seeker, count = Seeker([word], BODY), 0
         async with account.records(inbox.id, UidSet.all(), Wanted.CONTENT) as cursor:
             while (batch := await cursor.next_batch()) is not None:
                 count += sum(seeker.holds(octets or b"") for octets in batch.contents)
-        return time.process_time() - began, count
+        return count
 
 
-async def measure(count: int, rounds: int, folder: Path) -> None:
+async def alone(bench: Bench, word: str) -> object:
+    """Ask the index's own table, and nothing else."""
+    sql = "SELECT rowid FROM search_texts WHERE search_texts MATCH ? AND rowid BETWEEN ? AND ?"
+    values = (f'body : "{word}"', EMAILS, 2 * EMAILS - 1)
+    return await bench.file.read(lambda db: db.all(sql, values))
+
+
+async def read_alone(bench: Bench, word: str) -> int:
+    """Read all octets, and look for a word in them as they are written."""
+    octets = word.encode()
+
+    def count_of(db: Any) -> int:
+        rows = db.all("SELECT octets FROM store_contents ORDER BY piece")
+        return sum(octets in row[0].lower() for row in rows)
+
+    return await bench.mail.read(count_of)
+
+
+async def measure(count: int, rounds: int, folder: Path) -> dict[str, Pair]:
+    """Print the figures of all words, and return the pairs of those that have a row."""
     writer = Writer()
     letters = list(writer.letters(count))
     octets = sum(len(letter) for _, letter in letters)
@@ -191,28 +218,27 @@ async def measure(count: int, rounds: int, folder: Path) -> None:
         f"indexed in {took:.1f} s: {took / count * 1e6:.0f} us a message; {size / 1e6:.1f} MB"
     )
     few, many = writer.words[2000], " ".join(writer.words[3:5])
-    words = {"ten have it": RARE, "some have it": few, "a phrase": many, "none has it": "zzqxk"}
-    best: dict[str, list[float]] = {name: [1e9, 1e9] for name in words}
-    counts: dict[str, tuple[int, int]] = {}
-    for number in range(rounds):
-        for name, word in words.items():
-            seconds, found = await bench.indexed(word)
-            best[name][0] = min(best[name][0], seconds)
-            if number < max(1, rounds // 5):
-                seconds, there = await bench.scanned(word)
-                best[name][1] = min(best[name][1], seconds)
-                counts[name] = found, there
-    for name, (indexed, scanned) in best.items():
-        print(
-            f"{name:<14} {counts[name][0]:>5} found, {indexed * 1e3:6.2f} ms indexed,"
-            f" {count / scanned:8.0f} messages/s read"
-        )
-        assert counts[name][0] == counts[name][1]
-    seeker = Seeker(["zzqxk"])
+    words = {"ten": RARE, "some": few, "phrase": many, "none": "zzqxk"}
+    pairs: dict[str, Pair] = {}
+    for name, word in words.items():
+        by_index, by_reading, counts = Turns(time.process_time), Turns(time.process_time), set()
+        for number in range(rounds):
+            await by_index.take("ceiling", partial(alone, bench, word))
+            await by_index.take("ours", partial(bench.indexed, word))
+            if number < max(2, rounds // 4):
+                await by_reading.take("ceiling", partial(read_alone, bench, word))
+                await by_reading.take("ours", partial(bench.scanned, word))
+        counts = {await bench.indexed(word), await bench.scanned(word)}
+        assert len(counts) == 1, f"{word}: {counts}"
+        pairs[f"indexed-{name}"] = by_index.pair()
+        pairs[f"read-{name}"] = by_reading.pair(lambda seconds: count / seconds)
+        print(name, counts, pairs[f"indexed-{name}"], pairs[f"read-{name}"])
+    seeker = Seeker(["zzqxk"], BODY)
     for kind in BODIES:
         some = [letter for one, letter in letters if one == kind]
         seconds = min(_seek(seeker, some) for _ in range(3))
         print(f"{kind:<14} {len(some) / seconds:8.0f} messages/s, their octets at hand")
+    return pairs
 
 
 def _seek(seeker: Seeker, letters: Sequence[bytes]) -> float:
@@ -224,10 +250,12 @@ def _seek(seeker: Seeker, letters: Sequence[bytes]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--messages", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=12)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    gc.set_threshold(*GARBAGE)
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         work: Deferred[Any] = Deferred.fromCoroutine(
             measure(given.messages, given.rounds, Path(folder))
         )
@@ -235,6 +263,7 @@ def main() -> None:
         work.addBoth(outcome.append)
         if outcome and hasattr(outcome[0], "raiseException"):
             outcome[0].raiseException()
+    print(json.dumps({key: attrs.astuple(pair) for key, pair in outcome[0].items()}))
 
 
 if __name__ == "__main__":
