@@ -26,6 +26,7 @@ from twisted.internet.interfaces import (
     IReactorTCP,
     IReactorTime,
     IReactorUDP,
+    IReactorUNIX,
 )
 from zope.interface import Attribute, Interface, classImplements
 
@@ -268,7 +269,7 @@ class IDirectory(Interface):
 # Names and types.
 
 
-class INetwork(IReactorTCP, IReactorUDP, IReactorTime):
+class INetwork(IReactorTCP, IReactorUDP, IReactorUNIX, IReactorTime):
     """The reactor, for those who speak to other hosts."""
 
 

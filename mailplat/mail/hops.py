@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 import attrs
 
+UNIX = "unix:"
+
 
 @attrs.frozen
 class Exchange:
     """A host that takes mail for a domain (RFC 5321 section 5.1).
 
-    ``name`` is a name of the DNS, or an address literal.  ``proven`` says that
+    ``name`` is a name of the DNS, an address literal, or `UNIX` and the path of a
+    socket on this machine.  ``proven`` says that
     DNSSEC vouches for its being one: for the MX record, or for there being none,
     which makes it ``implicit``: the domain's own name.  ``port`` is 0 for the usual.
     """
@@ -26,6 +29,11 @@ class Exchange:
     def is_literal(self) -> bool:
         """Whether it is an address and has no name."""
         return self.name.startswith("[")
+
+    @property
+    def path(self) -> str:
+        """The path of its socket, empty for what is on the network."""
+        return self.name.removeprefix(UNIX) if self.name.startswith(UNIX) else ""
 
 
 @attrs.frozen

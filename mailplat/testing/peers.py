@@ -64,6 +64,10 @@ class RecordingPeer:
         self._listening = reactor.listenTCP(port, factory, interface=host)
         self.port = self._listening.getHost().port
 
+    def start_at(self, reactor: Any, path: str) -> None:
+        """Listen on a UNIX socket."""
+        self._listening = reactor.listenUNIX(path, _Factory(self))
+
     async def stop(self) -> None:
         """Listen no more, and hang up."""
         for connection in list(self._open):

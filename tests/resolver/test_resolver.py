@@ -174,7 +174,7 @@ async def test_an_answer_without_measure_is_none(
 async def test_a_silent_server_is_asked_twice_and_then_last(
     reactor: Any, nameserver: Nameserver, second: Nameserver
 ) -> None:
-    resolver = new_resolver(reactor, nameserver, second, timeout=SOON)
+    resolver = new_resolver(reactor, nameserver, second, timeout=timedelta(seconds=1))
     nameserver.meddling["mx1.example.org"] = silent
     assert await resolver.lookup("mx1.example.org", A)
     assert await resolver.lookup("mx2.example.org", A)

@@ -32,7 +32,7 @@ from mailplat.interfaces import (
 )
 from mailplat.mail.address import domain_of
 from mailplat.mail.errors import BadAddress, MailError
-from mailplat.mail.hops import Exchange, Requirement
+from mailplat.mail.hops import UNIX, Exchange, Requirement
 from mailplat.mail.mailbox import Outcome
 from mailplat.mail.transit import Job
 from mailplat.plugin import Duration, Location, Secret, Settings
@@ -55,6 +55,14 @@ def _address(text: str) -> str:
 def _endpoint(text: str) -> str:
     host_and_port(text, 25)
     return text
+
+
+def _endpoint_or_path(text: str) -> str:
+    if text.startswith(UNIX):
+        if not text.removeprefix(UNIX).startswith("/"):
+            raise ValueError("expected an absolute path behind unix:")
+        return text
+    return _endpoint(text)
 
 
 def host_and_port(text: str, port: int) -> tuple[str, int]:
@@ -159,8 +167,9 @@ class SmarthostSettings(OutwardSettings):
 class LmtpSettings(OutwardSettings):
     """Keys of ``[agents.NAME] use = "lmtp"``."""
 
-    host: Annotated[str, AfterValidator(_endpoint)] = Field(
-        description="Who takes the mail, by name or address and maybe port, which else is 24."
+    host: Annotated[str, AfterValidator(_endpoint_or_path)] = Field(
+        description="Who takes the mail, by name or address and maybe port, which else is "
+        "24; or `unix:` and the path of a socket."
     )
     tls: Literal["may", "must", "off"] = Field(
         "may", description="Whether to use TLS where it is offered, always, or never."
@@ -418,5 +427,7 @@ class Lmtp:
 
 
 def _exchange(text: str, standard: int) -> Exchange:
+    if text.startswith(UNIX):
+        return Exchange(text)
     host, port = host_and_port(text, standard)
     return Exchange(host, port=port)

@@ -10,7 +10,7 @@ import attrs
 from OpenSSL import SSL
 from twisted.internet.interfaces import IAddress
 
-from mailplat.delivery.relay.dialling import Dialling, Source
+from mailplat.delivery.relay.dialling import Dialling, Source, connect_to_path
 from mailplat.delivery.relay.exchanges import IPAddress, addresses_of, is_ours
 from mailplat.delivery.relay.fitting import Parcel
 from mailplat.delivery.relay.line import NO_HANDSHAKE, PATIENCE, Line
@@ -36,6 +36,7 @@ from mailplat.wire.smtp.sender import (
     Sender,
 )
 
+MOST_RECIPIENTS = 100  # that every host takes at once (RFC 5321 section 4.5.3.1.8)
 IPNetwork: TypeAlias = IPv4Network | IPv6Network
 
 
@@ -213,6 +214,8 @@ class Carrier:
 
     async def _connect(self, exchange: Exchange, requirement: Requirement) -> Line:
         """Return a line to a host that has greeted us; raises `NotReached` and `MailError`."""
+        if exchange.path:
+            return await self._connect_here(exchange, requirement)
         known = await addresses_of(self.resolver, exchange)
         addresses = [address for address in known if self.manner.may_dial(address)]
         if not addresses:
@@ -237,6 +240,29 @@ class Carrier:
             if not addresses:
                 raise NotReached(trouble)
             with_tls = self.manner.tls
+
+    async def _connect_here(self, exchange: Exchange, requirement: Requirement) -> Line:
+        """Return a line to a program on this machine, for which TLS would prove nothing."""
+        manner = self.manner
+
+        def make() -> Line:
+            engine = Sender(manner.name, exchange.name, lmtp=manner.lmtp)
+            return Line(engine, self.network, None, manner.patience)
+
+        try:
+            made = await connect_to_path(self.network, exchange.path, manner.timeout, make)
+        except HostUnreachable as problem:
+            raise HostUnreachable(f"{exchange.name}: {problem}") from None
+        line = cast("Line", made)
+        try:
+            trouble = await self._begin(line, exchange, requirement, with_tls=manner.must)
+        except BaseException:
+            line.abort()
+            raise
+        if trouble is not None:
+            line.close()
+            raise NotReached(trouble)
+        return line
 
     async def _dial(self, exchange: Exchange, addresses: Sequence[IPAddress]) -> Line:
         manner = self.manner
@@ -284,7 +310,11 @@ def _failure(result: Result) -> Failed:
 
 
 def _within(most: int | None, waiting: Sequence[int], parcel: Parcel) -> Sequence[int]:
-    """Return those whose domains a transaction may have together (RFC 9422 section 5.3)."""
+    """Return those that a transaction may have together.
+
+    ``most`` is how many domains they may have (RFC 9422 section 5.3).
+    """
+    waiting = waiting[:MOST_RECIPIENTS]
     if most is None:
         return waiting
     domains = {number: parcel.envelope.recipients[number].address.domain for number in waiting}

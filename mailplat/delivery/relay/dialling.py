@@ -126,3 +126,34 @@ class _Attempt(ClientFactory):
 
     def connected(self, protocol: Protocol) -> None:
         self._dialling.connected(protocol)
+
+
+async def connect_to_path(
+    network: INetwork, path: str, timeout: float, make: Callable[[], Protocol]
+) -> Protocol:
+    """Return a protocol that is connected to a UNIX socket; raises `HostUnreachable`."""
+    waiter: Deferred[Protocol] = Deferred(lambda _: connector.disconnect())
+    connector = network.connectUNIX(path, _Knock(make, waiter), timeout, False)
+    return await waiter
+
+
+class _Knock(ClientFactory):
+    noisy = False
+
+    def __init__(self, make: Callable[[], Protocol], waiter: Deferred[Protocol]) -> None:
+        self._make = make
+        self._waiter = waiter
+
+    def buildProtocol(self, _address: IAddress | None) -> Protocol:
+        protocol = self._make()
+        protocol.factory = self
+        return protocol
+
+    def connected(self, protocol: Protocol) -> None:
+        if not self._waiter.called:
+            self._waiter.callback(protocol)
+
+    def clientConnectionFailed(self, _connector: IConnector, reason: Failure) -> None:
+        if not self._waiter.called:
+            problem = HostUnreachable(str(reason.value))
+            self._waiter.errback(Failure(problem))  # type: ignore[no-untyped-call]

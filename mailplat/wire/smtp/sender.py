@@ -342,9 +342,12 @@ class Sender:
         """Ask what is answered by yes or no: anything else is an answer to something else."""
         reply = yield from self._ask(command)
         if reply.code // 100 == 3:
-            self._over, self.closing = _now(self._outcome(reply, "is out of step")), True
-            raise _Broken(self._over)
+            raise self._out_of_step(reply)
         return reply
+
+    def _out_of_step(self, reply: Heard) -> _Broken:
+        self._over, self.closing = _now(self._outcome(reply, "is out of step")), True
+        return _Broken(self._over)
 
     def _commands(
         self, sending: _Sending, recipients: Sequence[int], *, chunked: bool
@@ -366,6 +369,8 @@ class Sender:
         accepted = bool(sending.accepted)
         if data == b"" or (data and accepted):
             reply = yield from self._ask(data, Awaited.START)
+            if reply.code < 400 and reply.code != 354:
+                raise self._out_of_step(reply)
             if reply.code != 354:
                 sending.rest(self._outcome(reply, "refuses to take content"))
                 return

@@ -108,3 +108,12 @@ async def test_a_host_that_takes_none_at_once_is_not_asked_for_ever(
 ) -> None:
     mx.answers["RCPT"] = b"452 4.5.3 too many\r\n"
     assert await send(internet.relay()) == ["4.5.3"]
+
+
+async def test_a_hundred_recipients_at_once(
+    internet: Internet, mx: RecordingPeer, send: Send
+) -> None:
+    to = [f"r{number}@example.org" for number in range(250)]
+    assert await send(internet.relay(), *to) == ["2.0.0"] * 250
+    assert [len(message.recipients) for message in mx.received] == [100, 100, 50]
+    assert mx.connections == 1

@@ -12,6 +12,7 @@ import pytest
 from mailplat.mail.content import Octets
 from mailplat.mail.envelope import DeliverBy
 from mailplat.testing.contracts.agents import AgentContract, new_job
+from mailplat.testing.peers import RecordingPeer
 from mailplat.testing.transits import HELLO
 
 from .conftest import Internet
@@ -109,3 +110,27 @@ async def test_the_last_hop_need_promise_nothing(internet: Internet, send: Send)
     agent = internet.lmtp(f"mail.example.com:{internet.port}")
     assert await send(agent, envelope=envelope) == ["2.0.0"]
     assert len(peer.received) == 1
+
+
+async def test_lmtp_on_a_unix_socket(internet: Internet, send: Send) -> None:
+    path = str(internet.folder / "lmtp")
+    agent = internet.lmtp(f"unix:{path}")
+    assert await send(agent) == ["4.4.1"]
+    peer = RecordingPeer("mail", lmtp=True)
+    peer.start_at(internet.reactor, path)
+    internet.peers.append(peer)
+    for _ in range(2):
+        assert await send(agent, "alice@example.org", "bob@example.org") == ["2.0.0", "2.0.0"]
+    assert peer.connections == 1
+    assert len(peer.received) == 2
+    assert not peer.received[0].secured
+
+
+@pytest.mark.parametrize("answers", [{"GREETING": b"421 busy\r\n"}, {"LHLO": b"500 no\r\n"}])
+async def test_a_unix_socket_in_trouble(internet: Internet, send: Send, answers: Any) -> None:
+    path = str(internet.folder / "lmtp")
+    peer = RecordingPeer("mail", lmtp=True, answers=answers)
+    peer.start_at(internet.reactor, path)
+    internet.peers.append(peer)
+    [status] = await send(internet.lmtp(f"unix:{path}"))
+    assert status.startswith("4.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -24,11 +25,25 @@ def endless(peer: PeerConnection) -> None:
 
 
 @pytest.mark.parametrize(
+    "answers",
+    [
+        {"GREETING": None},  # a tarpit
+        {"GREETING": lambda peer: peer.say(b"2")},
+        {"EHLO": None},
+        {"END": None},
+    ],
+)
+async def test_silent_peers(
+    internet: Internet, mx: RecordingPeer, send: Send, answers: Any
+) -> None:
+    mx.answers.update(answers)
+    assert await send(internet.relay(patience=SOON)) == ["4.4.2"]
+    await nobody_is_left(internet)
+
+
+@pytest.mark.parametrize(
     ("answers", "status"),
     [
-        ({"GREETING": None}, "4.4.2"),  # a tarpit
-        ({"EHLO": None}, "4.4.2"),
-        ({"GREETING": lambda peer: peer.say(b"2")}, "4.4.2"),
         ({"GREETING": b"220 mx\n"}, "4.5.0"),  # bare line ends
         ({"EHLO": b"250 mx\n"}, "4.5.0"),
         ({"EHLO": endless}, "4.5.0"),
@@ -36,7 +51,6 @@ def endless(peer: PeerConnection) -> None:
         ({"EHLO": b"250 mx\r\n250 mx\r\n"}, "4.5.0"),
         ({"END": b"421 4.3.2 closing\r\n"}, "4.3.2"),
         ({"END": lambda peer: peer.hang_up()}, "4.4.2"),
-        ({"END": None}, "4.4.2"),
         ({"END": b"451 4.7.1 later\r\n"}, "4.7.1"),
         ({"END": b"550 5.7.1 no\r\n"}, "5.7.1"),
         ({"END": b"250 kept\n"}, "4.5.0"),
@@ -56,7 +70,7 @@ async def test_odd_peers(
     internet: Internet, mx: RecordingPeer, send: Send, answers: Any, status: str
 ) -> None:
     mx.answers.update(answers)
-    assert await send(internet.relay(patience=SOON)) == [status]
+    assert await send(internet.relay(keep=timedelta(0))) == [status]
     await nobody_is_left(internet)
 
 
@@ -75,7 +89,7 @@ async def test_a_slow_drip_does_not_hold_us(
 ) -> None:
     """A peer that says an octet now and then never says anything."""
 
-    def drip(peer: PeerConnection, left: int = 100) -> None:
+    def drip(peer: PeerConnection, left: int = 600) -> None:
         if left and peer.transport and peer.transport.connected:
             peer.say(b"2")
             internet.reactor.callLater(0.05, drip, peer, left - 1)
@@ -84,7 +98,7 @@ async def test_a_slow_drip_does_not_hold_us(
     before = internet.reactor.seconds()
     [status] = await send(internet.relay(patience=SOON))
     assert status.startswith("4.")
-    assert internet.reactor.seconds() - before < 3
+    assert internet.reactor.seconds() - before < 25
 
 
 async def test_a_peer_that_does_not_read(

@@ -62,6 +62,7 @@ def test_a_house_that_sends_nothing_asks_no_resolver(registry: Registry) -> None
             'use = "smarthost"\nhosts = ["a"]\ntls = "off"\nlogin = "x"\npassword = "y"\n',
             "in the clear",
         ),
+        ('use = "lmtp"\nhost = "unix:lmtp"\n', "absolute path"),
         ('use = "relay"\nport = 0\n', "port"),
         ('use = "relay"\nown_networks = ["127.0.0.1/8"]\n', "own_networks"),
         ('use = "relay"\nsource = "mx"\n', "source"),
