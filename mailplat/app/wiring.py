@@ -32,7 +32,9 @@ from mailplat.app.tables import (
 )
 from mailplat.app.tree import Tree
 from mailplat.delivery.warning import Warner
-from mailplat.delivery.ways import ways
+from mailplat.delivery.ways import making
+from mailplat.delivery.ways.reporting import Reports
+from mailplat.delivery.ways.sessions import Sessions
 from mailplat.delivery.ways.settings import WaySettings
 from mailplat.directory.allowances import Allowances, QuotaSettings
 from mailplat.files import Disk, Spool
@@ -270,14 +272,7 @@ def _house_parts(
         path=("resolver",),
         optional=True,
     )
-    yield Part(
-        name="ways",
-        provides=(IWayPolicies,),
-        maker=ways.made,
-        settings=configuration.table(WaySettings),
-        path=("ways",),
-        optional=True,
-    )
+    yield from _way_parts(configuration.table(WaySettings))
     yield _house_part("doorkeeper", Doorkeeper)
     yield _house_part("attendance", Attendance)
     yield _house_part("indexes", Indexes)
@@ -286,6 +281,27 @@ def _house_parts(
     tls = configuration.table(TlsSettings)
     if tls.certificates.is_dir():
         yield _house_part("tls", Certificates, tls)
+
+
+def _way_parts(settings: WaySettings) -> Iterator[Part]:
+    """Return what asks other hosts for proofs, and where that is wanted reports of it."""
+    yield Part(
+        name="ways",
+        provides=(IWayPolicies,),
+        maker=making.ways,
+        settings=settings,
+        path=("ways",),
+        optional=True,
+    )
+    if settings.reports_from:
+        yield Part(name="ways.sessions", provides=(Sessions,), maker=making.sessions)
+        yield Part(
+            name="ways.reports",
+            provides=(Reports,),
+            maker=making.reports,
+            settings=settings,
+            path=("ways", "reports_from"),
+        )
 
 
 def _queue_parts(configuration: Configuration, agents: Mapping[str, Part]) -> Iterator[Part]:

@@ -56,13 +56,34 @@ Judge = Callable[[Shown], str]
 
 
 @attrs.frozen
+class Session:
+    """How TLS came about with a host that has greeted us.
+
+    ``greeting`` is what it calls itself, ``local`` and ``remote`` are the addresses
+    of both ends, ``shown`` is None in the clear; ``failure`` is why a handshake
+    that was begun failed.
+    """
+
+    host: str
+    greeting: str
+    local: str
+    remote: str
+    shown: Shown | None = None
+    failure: str = ""
+
+
+Witness = Callable[[Session], None]
+"""Is told of each session for which TLS was wanted, before anything is judged."""
+
+
+@attrs.frozen
 class Requirement:
     """What has to be true of the way to a host.
 
     ``tls`` says that nothing goes in the clear.  ``judge`` is asked about what the
     host has shown; without it anything will do.  ``name`` is what the host is asked
     for by SNI if not by its own name.  ``source`` says for the log where this comes
-    from; what is ``firm`` no message can waive.
+    from; what is ``firm`` no message can waive.  ``witness`` is told how it went.
     """
 
     tls: bool = False
@@ -70,6 +91,7 @@ class Requirement:
     name: str = ""
     source: str = ""
     firm: bool = False
+    witness: Witness | None = attrs.field(default=None, eq=False)
 
     def objection(self, shown: Shown | None) -> str:
         """Return why the way is not good enough; ``shown`` is None in the clear."""

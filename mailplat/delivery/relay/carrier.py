@@ -24,7 +24,7 @@ from mailplat.mail.errors import (
     ProofRequired,
     WayNotProven,
 )
-from mailplat.mail.hops import OPPORTUNISTIC, Exchange, Requirement
+from mailplat.mail.hops import OPPORTUNISTIC, Exchange, Requirement, Session
 from mailplat.mail.mailbox import Outcome
 from mailplat.wire.smtp.sender import (
     TOO_MANY,
@@ -294,14 +294,26 @@ class Carrier:
             raise LeadsToUs(f"{engine.who} is us")
         if with_tls and line.shown is None and "STARTTLS" in engine.offered:
             if failed := await line.start_tls(client):
+                _tell(requirement, exchange, line, failed.outcome.detail)
                 return failed.outcome
             result = await line.ask(engine.hello)
+        if with_tls:
+            _tell(requirement, exchange, line)
         if not isinstance(result, Failed) and (problem := requirement.objection(line.shown)):
             return Outcome(WayNotProven.status, f"{engine.who}: {problem}", remote=engine.host)
         credentials = self.manner.credentials
         if not isinstance(result, Failed) and credentials:
             result = await line.ask(lambda: engine.login(credentials))
         return result.outcome if isinstance(result, Failed) else None
+
+
+def _tell(requirement: Requirement, exchange: Exchange, line: Line, failure: str = "") -> None:
+    if requirement.witness is None:
+        return
+    here, there = (_host(end) for end in (line.transport.getHost(), line.transport.getPeer()))
+    greeting = line.engine.offered.name
+    session = Session(exchange.name, greeting, str(here), str(there), line.shown, failure)
+    requirement.witness(session)
 
 
 def _failure(result: Result) -> Failed:

@@ -1,4 +1,4 @@
-"""Fetches the policies that domains publish for MTA-STS (RFC 8461 section 3.3)."""
+"""Asks web servers: for the policies of MTA-STS, and to take reports (RFC 8461, 8460)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.defer import TimeoutError as OutOfTime
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IConsumer, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.ssl import (
     Certificate,
@@ -21,16 +21,17 @@ from twisted.internet.ssl import (
 from twisted.python.failure import Failure
 from twisted.web.client import URI, Agent, ResponseDone
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgentEndpointFactory, IResponse
+from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer, IResponse
 from zope.interface import implementer
 
-from mailplat.delivery.relay.exchanges import IPAddress, addresses_of
+from mailplat.delivery.relay.exchanges import addresses_of
 from mailplat.interfaces import INetwork, IResolver
-from mailplat.mail.errors import MailError
+from mailplat.mail.errors import HostUnreachable, MailError
 from mailplat.mail.hops import Exchange
 from mailplat.plugin import ConfigError
 from mailplat.trust.mtasts import (
     LARGEST_POLICY,
+    MEDIA_TYPE,
     PATIENCE,
     BadPolicy,
     StsPolicy,
@@ -87,30 +88,53 @@ class Fetcher:
             raise BadPolicy(f"{type(problem).__name__}: {problem}"[:500]) from problem
 
     async def _fetch(self, domain: str) -> StsPolicy:
-        url = url_of(domain)
-        addresses = await addresses_of(self.resolver, Exchange(f"mta-sts.{domain}"))
-        response = await self._answer(url, addresses[:MOST_ADDRESSES])
+        headers = Headers({"User-Agent": ["mailplat"], "Accept": [MEDIA_TYPE]})
+        response = await self._answer(b"GET", url_of(domain), self.port, headers)
         [media_type, *_] = response.headers.getRawHeaders("content-type") or [""]
         octets = await _body_of(response)
         return read_answer(response.code, media_type, octets)
 
-    async def _answer(self, url: str, addresses: Sequence[IPAddress]) -> IResponse:
-        """Return what the first of the addresses answers at which anybody does."""
-        failure: Exception = BadPolicy("its host has no address")
-        headers = Headers({"User-Agent": ["mailplat"], "Accept": ["text/plain"]})
-        for address in addresses:
-            at = _At(self.network, str(address), self.port, self._root)
+    async def post(self, url: str, media_type: str, octets: bytes) -> None:
+        """Hand octets to a web server; raises `HostUnreachable` unless it takes them."""
+        headers = Headers({"User-Agent": ["mailplat"], "Content-Type": [media_type]})
+        port = _uri(url).port
+        posting = Deferred.fromCoroutine(self._answer(b"POST", url, port, headers, octets))
+        posting.addTimeout(self.patience, self.network)
+        try:
+            response = await posting
+            await _body_of(response)
+        except CancelledError:
+            raise
+        except Exception as problem:  # whatever TLS and HTTP can fail of
+            raise HostUnreachable(f"{url}: {problem}"[:500]) from problem
+        if response.code not in (200, 201, 202, 204):
+            raise HostUnreachable(f"{url} answered {response.code}")
+
+    async def _answer(
+        self, method: bytes, url: str, port: int, headers: Headers, body: bytes | None = None
+    ) -> IResponse:
+        """Return what the first of a server's addresses answers at which anybody does."""
+        host = _uri(url).host.decode("ascii")
+        addresses = await addresses_of(self.resolver, Exchange(host))
+        failure: Exception = HostUnreachable(f"{host} has no address")
+        for address in addresses[:MOST_ADDRESSES]:
+            at = _At(self.network, str(address), port, self._root)
             agent = Agent.usingEndpointFactory(self.network, at)  # type: ignore[no-untyped-call]
+            producer = None if body is None else _Posted(body)
             try:
-                asked = agent.request(b"GET", url.encode("ascii"), headers)
+                asked = agent.request(method, url.encode("ascii"), headers, producer)
                 return cast("IResponse", await asked)
             except CancelledError:
                 raise
-            except Exception as problem:
+            except Exception as problem:  # the next may answer
                 if _was_cancelled(problem):
                     raise CancelledError from problem
                 failure = problem
         raise failure
+
+
+def _uri(url: str) -> URI:
+    return URI.fromBytes(url.encode("ascii"))  # type: ignore[no-untyped-call, no-any-return]
 
 
 def _was_cancelled(problem: Exception) -> bool:
@@ -134,6 +158,31 @@ class _At:
         plain = kind(self.network, self.address, self.port, CONNECTING)
         options = optionsForClientTLS(uri.host.decode("ascii"), self.root)
         return wrapClientTLS(options, plain)
+
+
+@implementer(IBodyProducer)
+@attrs.frozen(eq=False)
+class _Posted:
+    """Octets that are sent at once."""
+
+    octets: bytes
+
+    @property
+    def length(self) -> int:
+        return len(self.octets)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:  # noqa: N802 - Twisted's
+        consumer.write(self.octets)
+        return succeed(None)
+
+    def stopProducing(self) -> None:
+        """Nothing is left to be sent."""
+
+    def pauseProducing(self) -> None:
+        """Nothing is left to be sent."""
+
+    def resumeProducing(self) -> None:
+        """Nothing is left to be sent."""
 
 
 def _body_of(response: IResponse) -> Deferred[bytes]:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
 
+from pydantic import AfterValidator, Field
+
+from mailplat.mail.address import Address
+from mailplat.mail.errors import BadAddress
 from mailplat.plugin import Location, Settings
+
+
+def _address(text: str) -> str:
+    try:
+        return str(Address.parse(text)) if text else ""
+    except BadAddress:
+        raise ValueError("expected an address such as tls-reports@example.org") from None
 
 
 class WaySettings(Settings):
@@ -22,4 +33,12 @@ class WaySettings(Settings):
         None,
         description="A file of certificates, in PEM, whose owners may vouch for the web "
         "servers that have such policies; left out, those that the system trusts.",
+    )
+    reports_from: Annotated[str, AfterValidator(_address)] = Field(
+        "",
+        description="The address that reports come from about how TLS went, which domains "
+        "ask for (RFC 8460), one a day; left out, nothing is counted and none are sent.",
+    )
+    organization: str = Field(
+        "", description="Who reports, in words; left out, the server's own name."
     )

@@ -12,6 +12,7 @@ from twisted.internet import ssl
 from twisted.internet.task import Clock
 
 from mailplat.delivery.ways.policies import StsPolicies
+from mailplat.delivery.ways.sessions import Sessions
 from mailplat.delivery.ways.settings import WaySettings
 from mailplat.delivery.ways.ways import Ways
 from mailplat.files import Disk
@@ -24,6 +25,7 @@ from mailplat.testing.peers import RecordingPeer
 from mailplat.testing.transits import HELLO
 from mailplat.testing.workers import workers_at_once
 from mailplat.trust.mtasts import StsPolicy
+from mailplat.trust.tlsrpt import PolicyType, ResultType
 
 from .conftest import Internet
 
@@ -44,7 +46,13 @@ class Fetcher:
         return self.policy
 
 
-def ways(internet: Internet, sts: str = "", now: datetime = NOW, **settings: Any) -> Ways:
+def ways(
+    internet: Internet,
+    sts: str = "",
+    now: datetime = NOW,
+    sessions: Sessions | None = None,
+    **settings: Any,
+) -> Ways:
     """Return what asks for proofs; ``sts`` is the domain's policy, its lines divided by ``/``."""
     clock = Clock()
     clock.advance(now.timestamp())
@@ -60,7 +68,7 @@ def ways(internet: Internet, sts: str = "", now: datetime = NOW, **settings: Any
     policies = StsPolicies(
         internet.folder, internet.resolver, Fetcher(policy), Disk(), workers, clock
     )
-    return Ways(WaySettings(**settings), internet.resolver, policies, clock)
+    return Ways(WaySettings(**settings), internet.resolver, policies, clock, sessions)
 
 
 def shows(*chain: Issued) -> Any:
@@ -240,3 +248,71 @@ async def test_the_reason_is_told(internet: Internet) -> None:
 async def test_an_address_literal_has_no_policy(internet: Internet) -> None:
     assert await ways(internet, "mode: enforce/mx: x.example").policy("[192.0.2.1]") is None
     assert internet.resolver.asked == []
+
+
+# How it went -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("records", "sts", "chain", "kind", "result"),
+    [
+        ([LEAF.record(3)], "", [LEAF], PolicyType.TLSA, None),
+        ([LEAF.record(3)], "", [OTHER], PolicyType.TLSA, ResultType.VALIDATION_FAILURE),
+        ([LEAF.record(3)], "", [], PolicyType.TLSA, ResultType.STARTTLS_NOT_SUPPORTED),
+        ([], "", [OTHER], PolicyType.NONE, None),
+        ([], "", [], PolicyType.NONE, ResultType.STARTTLS_NOT_SUPPORTED),
+        (
+            [],
+            f"mode: testing/mx: {HOST}",
+            [LEAF],
+            PolicyType.STS,
+            ResultType.CERTIFICATE_NOT_TRUSTED,
+        ),
+        (
+            [],
+            "mode: testing/mx: x.example",
+            [LEAF],
+            PolicyType.STS,
+            ResultType.VALIDATION_FAILURE,
+        ),
+        (
+            [],
+            f"mode: enforce/mx: {HOST}",
+            [],
+            PolicyType.STS,
+            ResultType.STARTTLS_NOT_SUPPORTED,
+        ),
+    ],
+)
+async def test_how_it_went_is_counted(
+    internet: Internet,
+    send: Send,
+    records: list[Tlsa],
+    sts: str,
+    chain: list[Issued],
+    kind: PolicyType,
+    result: ResultType | None,
+) -> None:
+    secure_host(internet, *chain)
+    publish(internet, *records)
+    sessions = Sessions(NOW.timestamp)
+    wanted = Txt(b"v=TLSRPTv1; rua=mailto:a@example.org")
+    internet.resolver.records[f"_smtp._tls.{DOMAIN}", Txt] = [wanted]
+    await status(internet, send, ways(internet, sts, sessions=sessions))
+    [of_domain] = sessions.days[NOW.date()].counts.values()
+    [(policy, counts)] = of_domain.items()
+    assert (policy.type, policy.domain) == (kind, DOMAIN)
+    assert [one.result for one in counts.details] == ([result] if result else [])
+    assert counts.successes == (result is None)
+    for one in counts.details:
+        assert one.receiving_host == HOST
+
+
+async def test_nothing_is_counted_of_those_who_do_not_ask(
+    internet: Internet, send: Send
+) -> None:
+    secure_host(internet, LEAF)
+    sessions = Sessions(NOW.timestamp)
+    assert await status(internet, send, ways(internet, sessions=sessions)) == "2.0.0"
+    assert sessions.days == {}
+    assert await ways(internet, sessions=sessions).policy(DOMAIN) is None

@@ -17,6 +17,7 @@ from twisted.web.server import NOT_DONE_YET, Site
 
 from mailplat.delivery.ways.fetching import Fetcher
 from mailplat.mail.dns import A
+from mailplat.mail.errors import HostUnreachable
 from mailplat.plugin import ConfigError
 from mailplat.testing.fakes import FakeResolver
 from mailplat.testing.fixtures import async_yield_fixture
@@ -161,6 +162,35 @@ async def test_what_does_not_count(place: Place, answer: Answer, why: str) -> No
     place.fetcher.patience = 1.0 if "within" in why else 60.0
     place.answers(answer)
     assert why in await problem(place)
+
+
+# What is posted --------------------------------------------------------------
+
+
+async def test_a_report_is_posted(place: Place) -> None:
+    got: list[tuple[bytes, str]] = []
+
+    def take(request: Any) -> bytes:
+        got.append((request.content.read(), request.getHeader("content-type")))
+        return b"thanks"
+
+    place.web.render_POST = take
+    url = f"https://{HOST}:{place.fetcher.port}/tls?a=b"
+    await place.fetcher.post(url, "application/tlsrpt+gzip", b"\x1f\x8b" * 50_000)
+    assert got == [(b"\x1f\x8b" * 50_000, "application/tlsrpt+gzip")]
+
+
+async def test_who_does_not_take_it(place: Place) -> None:
+    place.web.render_POST = missing
+    url = f"https://{HOST}:{place.fetcher.port}/tls"
+    with pytest.raises(HostUnreachable, match="answered 404"):
+        await place.fetcher.post(url, "text/plain", b"x")
+    with pytest.raises(HostUnreachable):
+        await place.fetcher.post("https://nobody.example/", "text/plain", b"x")
+    place.web.render_POST = lambda request: NOT_DONE_YET
+    place.fetcher.patience = 0.5
+    with pytest.raises(HostUnreachable):
+        await place.fetcher.post(url, "text/plain", b"x")
 
 
 async def test_where_nobody_is(place: Place) -> None:
