@@ -69,6 +69,12 @@ loops = Component(
     maker="mailplat.pipeline.filters.loops.LoopGuard",
 )
 
+masquerade = Component(
+    name="masquerade",
+    provides=IFilter,
+    settings="mailplat.pipeline.filters.masquerade.MasqueradeSettings",
+    maker="mailplat.pipeline.filters.masquerade.Masquerade",
+)
 complete = Component(
     name="complete",
     provides=IFilter,
