@@ -34,7 +34,7 @@ from mailplat.mail.encodings import (
     UuDecoder,
 )
 from mailplat.mail.envelope import Envelope, Recipient
-from mailplat.mail.errors import BadAddress
+from mailplat.mail.errors import BadAddress, MailError
 from mailplat.mail.filenames import file_names, safe_file_name
 from mailplat.mail.header import Header
 from mailplat.mail.identifiers import relatives_of
@@ -51,6 +51,8 @@ from mailplat.mail.summary import read_summary, summarise
 from mailplat.mail.words import decoded_words, shown
 from mailplat.moving import maildir, mbox
 from mailplat.moving.letters import mailbox_name, proper_flags
+from mailplat.portals.imap.commands import COMMANDS as IMAP
+from mailplat.portals.imap.commands.search import Search
 from mailplat.testing.corpus import samples
 from mailplat.testing.growth import GROWTH, in_linear_time, repeated
 from mailplat.testing.imapwords import words_of
@@ -62,6 +64,11 @@ from mailplat.trust.keys import BadKey, PublicKey
 from mailplat.wire.dns import BadMessage, Question
 from mailplat.wire.dns import read as read_response
 from mailplat.wire.engine import After, Engine
+from mailplat.wire.imap.receiver import Announced, Piece, Said
+from mailplat.wire.imap.receiver import Mistake as Unheard
+from mailplat.wire.imap.receiver import Receiver as ImapReceiver
+from mailplat.wire.imap.reply import Effect, Expecting, GoOn, Tagged
+from mailplat.wire.imap.search import Reading, read_keys
 from mailplat.wire.pop3 import Auth as Pop3Auth
 from mailplat.wire.pop3 import Challenge, Err, Ok, Pop3Engine
 from mailplat.wire.smtp.commands import Auth, Data, Offer
@@ -75,6 +82,17 @@ LONGEST = 65536  # octets of an input
 COMMANDS = 16384  # octets of a stream in which each line is a command that is answered
 SUSPECT = 0.5  # seconds of processor time; whether what takes more is linear is looked at
 SMALL = Limits(data_line=1000, smtp_line=200, smtp_line_logged_in=300, sasl_line=400)
+
+SLOWEST = 0.5  # seconds of processor time for any input, read twice
+SMALL = Limits(
+    data_line=1000,
+    smtp_line=200,
+    smtp_line_logged_in=300,
+    sasl_line=400,
+    imap_line=200,
+    imap_line_logged_in=300,
+    imap_literals_logged_in=400,
+)
 
 DIALOGUES = Path(__file__).parents[1] / "dialogues"
 
@@ -118,6 +136,7 @@ TOKENS = [
     *(b"SIZE=", b"BODY=8BITMIME", b"USER u\r\n", b"PASS p\r\n", b"RETR 1\r\n", b"TOP 1 1\r\n"),
     *(b"UIDL\r\n", b"STLS\r\n", b"CAPA\r\n", b"Subject: ", b"From: ", b"Received: x\r\n"),
     *(b"Content-Type: text/plain; charset=", b"References: <a@b> ", b"Date: Mon, 1 Jan 2001 "),
+    *(b"a LOGIN u p\r\n", b"b APPEND x {3+}\r\n", b"{3}\r\n", b"1:*", b"BODY[", b"]", b"UID "),
     *(b"Content-Type: multipart/mixed; boundary=x\r\n\r\n", b"--x\r\n", b"--x--\r\n"),
     *(b"Content-Type: message/rfc822\r\n\r\n", b"Content-Transfer-Encoding: 8bit\r\n", b"--"),
     b"x" * 1100,
@@ -146,6 +165,11 @@ NAMES_SEEDS = [
 POP3_SEEDS = [
     b"CAPA\r\nUSER u\r\nPASS p w\r\nSTAT\r\nLIST\r\nUIDL 1\r\nTOP 1 0\r\nRETR 1\r\nDELE 1\r\nQUIT\r\n",
     b"AUTH PLAIN AGEAYg==\r\nUTF8\r\nLANG *\r\nSTLS\r\n",
+]
+IMAP_SEEDS = [
+    b"a LOGIN u {1+}\r\np\r\nc UID FETCH 1:*,5 (BODY.PEEK[1.2.HEADER.FIELDS (From)]<0.9>)\r\n",
+    b'd SEARCH CHARSET utf-8 OR (NOT SEEN 1:*) HEADER "x" {2+}\r\nab\r\nf IDLE\r\nDONE\r\n',
+    b"a LOGIN u p\r\ng APPEND x (\\Seen) {3+}\r\na\nb ~{1+}\r\nc\r\n",
 ]
 HEADER_SEEDS = [
     b"From: =?utf-8?q?M=C3=BCller?= <m@example.org>\r\nTo: a: b@c.d, e;\r\n\r\nbody\r\n",
@@ -257,8 +281,9 @@ def joined(events: Sequence[object]) -> list[object]:
     """Return the events with neighbouring pieces of content made one."""
     out: list[object] = []
     for event in events:
-        if isinstance(event, Body) and out and isinstance(out[-1], Body):
-            out[-1] = Body(out[-1].octets + event.octets)
+        last = out[-1] if out else None
+        if isinstance(event, Body | Piece) and isinstance(last, type(event)):
+            out[-1] = type(event)(last.octets + event.octets)
         else:
             out.append(event)
     return out
@@ -348,6 +373,36 @@ def read_pop3(stream: bytes, chance: random.Random) -> None:
     stream = stream[:COMMANDS]
     whole, cut = (
         converse(Pop3Engine(SMALL), pieces, answer_pop3)
+        for pieces in ([stream], pieces_of(stream, chance))
+    )
+    assert repr(whole) == repr(cut)
+
+
+def answer_imap(event: object) -> object:
+    match event:
+        case Said(tag, name):
+            with contextlib.suppress(MailError):
+                command = IMAP[name].parse(event.cursor) if name in IMAP else None
+                if isinstance(command, Search):
+                    read_keys(command.keys, Reading(lambda numbers, _: numbers.up_to(9), 0.0))
+            if name == b"IDLE":
+                return GoOn(expecting=Expecting.DONE)
+            effect = Effect.LOGGED_IN if name == b"LOGIN" else Effect.NONE
+            return Tagged(tag, b"OK", "ok", effect=effect)
+        case Announced():
+            return GoOn()
+        case Piece():
+            return None
+        case Unheard(tag, error):
+            return Tagged.refusing(tag, error)
+        case _:
+            return Tagged(b"a", b"OK", "ok")
+
+
+def read_imap(stream: bytes, chance: random.Random) -> None:
+    stream = stream[:COMMANDS]
+    whole, cut = (
+        converse(ImapReceiver(SMALL), pieces, answer_imap)
         for pieces in ([stream], pieces_of(stream, chance))
     )
     assert repr(whole) == repr(cut)
@@ -503,6 +558,7 @@ TARGETS = [
     Target("answers-lmtp", ANSWER_SEEDS, read_answers(lmtp=True)),
     Target("names", NAMES_SEEDS, read_names),
     Target("pop3", POP3_SEEDS, read_pop3),
+    Target("imap", IMAP_SEEDS, read_imap),
     Target("message", HEADER_SEEDS, read_message),
     Target("words", [*HEADER_SEEDS, *BODY_SEEDS], read_words),
     Target("body", BODY_SEEDS, read_body),

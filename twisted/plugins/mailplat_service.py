@@ -5,6 +5,6 @@ from twisted.application.service import ServiceMaker
 mailplat = ServiceMaker(
     "mailplat",
     "mailplat.app.twistd",
-    "A pluggable mail platform: SMTP, POP3, stores, filters",
+    "A pluggable mail platform: SMTP, IMAP, POP3, stores, filters",
     "mailplat",
 )
