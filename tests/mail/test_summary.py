@@ -20,6 +20,7 @@ from mailplat.mail.summary import (
     Mark,
     findings,
     read_summary,
+    read_words,
     summarise,
     summary_of,
 )
@@ -295,3 +296,12 @@ def test_what_has_too_long_a_description_is_one_part() -> None:
     many = facts(digest_of(b"From: alice@example.org\r\nSubject: one of many", 200))
     assert many.description.startswith(b'(("message" "rfc822"')
     assert len(many.layout.parts) == 401
+
+
+def test_words_are_those_of_the_whole_summary() -> None:
+    octets = summarise(b"Subject: x\r\nReferences: <a@b>\r\n\r\nbody").octets
+    facts, words = read_summary(octets), read_words(octets)
+    assert words == (facts.envelope, facts.description, facts.bodystructure)
+    for damaged in (b"", b"\xff" + octets[1:], octets[:20], octets[:80]):
+        with pytest.raises(ValueError, match="summary"):
+            read_words(damaged)

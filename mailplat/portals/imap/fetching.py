@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from mailplat.mail.mailbox import (
     MailboxIndex,
     UidSet,
 )
-from mailplat.mail.summary import Facts, read_summary, summary_of
+from mailplat.mail.summary import Facts, Words, read_summary, read_words, summary_of
 from mailplat.portals.imap.selected import TOGETHER
 from mailplat.wire.imap.fetch import (
     Fetch,
@@ -84,8 +84,8 @@ async def _tell_indexed(session: Session, asked: Fetch, uids: UidSet) -> None:
 async def _tell_records(session: Session, asked: Fetch, uids: UidSet) -> None:
     box, account = session.box, session.account
     teller = _Teller(session, asked, box.view.index)
-    known = UidSet.from_sorted(uid for _, uid in box.view.known(uids))
-    async with account.records(box.mailbox.id, known, asked.wanted) as cursor:
+    uids &= UidSet(((1, max(box.view.highest, 1)),))
+    async with account.records(box.mailbox.id, uids, asked.wanted) as cursor:
         while (batch := await cursor.next_batch()) is not None:
             await teller.tell(batch)
 
@@ -98,13 +98,15 @@ class _Teller:
         self._asked = asked
         self._lines = Lines(asked, index)
         self._needs_contents = bool(asked.sections)
+        needs_all = self._needs_contents or b"PREVIEW" in asked.items
+        self._read: Callable[[bytes], Facts | Words] = read_summary if needs_all else read_words
 
     async def tell(self, batch: Batch) -> None:
         """Say what is asked of a batch, the small messages of it together."""
         facts = await self._facts(batch)
-        view = self._session.box.view
-        numbers = [view.number(uid) for uid in batch.uids]
-        places = [view.place(uid) for uid in batch.uids]
+        box = self._session.box
+        places = box.places_of(batch.uids)
+        numbers = box.numbers_at(places)
         start = 0
         for at, place in enumerate(places):
             is_here = not self._needs_contents or batch.contents[at] is not None
@@ -113,16 +115,19 @@ class _Teller:
             await self._together(batch, facts, numbers, places, start, at)
             start = at + 1
             if place >= 0:
-                await self._alone(batch, facts[at], numbers[at], places[at], at)
+                one = facts[at]
+                assert isinstance(one, Facts), "sections need all of them"
+                await self._alone(batch, one, numbers[at], places[at], at)
         await self._together(batch, facts, numbers, places, start, len(batch))
 
-    async def _facts(self, batch: Batch) -> Sequence[Facts]:
+    async def _facts(self, batch: Batch) -> Sequence[Facts | Words]:
         if not batch.summaries:
             return ()
-        facts: list[Facts] = []
+        read = self._read
+        facts: list[Facts | Words] = []
         for at, octets in enumerate(batch.summaries):
             try:
-                facts.append(read_summary(octets))
+                facts.append(read(octets))
             except ValueError:  # of another version: the message is read again
                 facts.append(await _facts_anew(self._session.account, batch, at))
         return facts
@@ -130,7 +135,7 @@ class _Teller:
     async def _together(
         self,
         batch: Batch,
-        facts: Sequence[Facts],
+        facts: Sequence[Facts | Words],
         numbers: Sequence[int],
         places: Sequence[int],
         start: int,

@@ -46,7 +46,9 @@ async def find(session: Session, query: Query) -> UidSet:
     Raises `OutOfTime` where that takes too much of everybody's time.
     """
     box = session.box
-    return await _Search(session).carry_out(query, UidSet.from_sorted(box.view.uids))
+    among = UidSet(((1, box.view.highest),)) if len(box.view) else UidSet()
+    found = await _Search(session).carry_out(query, among)
+    return UidSet.from_sorted(uid for _, uid in box.view.known(found))
 
 
 @attrs.define

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import compress
 from typing import TYPE_CHECKING
@@ -104,9 +106,23 @@ class Selected:
 
     def places(self, uids: UidSet) -> list[int]:
         """Return where in the index the messages of a set are."""
-        place = self.view.place
-        found = [place(uid) for _, uid in self.view.known(uids)]
-        return [at for at in found if at >= 0]
+        known, found = self.view.index.uids, list[int]()
+        for first, last in uids.intervals:
+            start = bisect_left(known, first)
+            found += range(start, bisect_left(known, last + 1, start))
+        return found
+
+    def places_of(self, uids: Sequence[int]) -> Sequence[int]:
+        """Return where in the index messages are that ascend, -1 for those that are not there.
+
+        Nearly always they are all that there are between the first and the last.
+        """
+        known = self.view.index.uids
+        start = bisect_left(known, uids[0])
+        stop = start + len(uids)
+        if known[start:stop] == array("I", uids):
+            return range(start, stop)
+        return list(map(self.view.place, uids))
 
     def flag_lines(self, places: Sequence[int], *, uids: bool, modseqs: bool) -> bytes:
         """Return the FETCH lines that tell flags of messages at these places."""
@@ -119,7 +135,7 @@ class Selected:
         view = self.view
         if view.is_whole:
             return [at + 1 for at in places]
-        return [view.number(view.index.uids[at]) for at in places]
+        return [view.number(view.index.uids[at]) if at >= 0 else 0 for at in places]
 
     # Changes that are the client's own.
 

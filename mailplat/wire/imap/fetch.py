@@ -18,7 +18,7 @@ from mailplat.mail.header import Header
 from mailplat.mail.imapwords import astring, quoted
 from mailplat.mail.layout import Layout, Range
 from mailplat.mail.mailbox import Batch, MailboxIndex, Wanted
-from mailplat.mail.summary import Facts
+from mailplat.mail.summary import Facts, Words
 from mailplat.wire.imap.cursor import Cursor
 from mailplat.wire.imap.writer import date_time, flag_list, literal
 
@@ -262,7 +262,7 @@ class Lines:
         numbers: Sequence[int],
         places: Sequence[int],
         batch: Batch,
-        facts: Sequence[Facts],
+        facts: Sequence[Facts | Words],
         contents: Sequence[bytes],
     ) -> bytes:
         """Return the lines of messages that are at hand.
@@ -270,10 +270,7 @@ class Lines:
         ``facts`` and ``contents`` are there if they are wanted.
         """
         columns = [
-            [
-                section_value(item, octets, one)
-                for octets, one in zip(contents, facts, strict=True)
-            ]
+            _values(item, contents, facts)
             if isinstance(item, Section)
             else self._indexed(item, places)
             if item in _INDEX
@@ -311,7 +308,17 @@ def _template(item: Item) -> bytes:
     return name.replace(b"%", b"%%") + (b" %d" if item in _NUMBERS else b" %b")
 
 
-def column(item: bytes, batch: Batch, facts: Sequence[Facts]) -> Sequence[object]:
+def _values(
+    section: Section, contents: Sequence[bytes], facts: Sequence[Facts | Words]
+) -> list[bytes]:
+    return [
+        section_value(section, octets, one)
+        for octets, one in zip(contents, facts, strict=True)
+        if isinstance(one, Facts)  # as they are where sections are asked for
+    ]
+
+
+def column(item: bytes, batch: Batch, facts: Sequence[Facts | Words]) -> Sequence[object]:
     """Return what a batch of messages has for an item, in IMAP's words."""
     match item:
         case b"RFC822.SIZE":
@@ -331,7 +338,7 @@ def column(item: bytes, batch: Batch, facts: Sequence[Facts]) -> Sequence[object
         case b"BODYSTRUCTURE":
             return [one.bodystructure for one in facts]
         case b"PREVIEW":
-            return [quoted(one.preview) for one in facts]
+            return [quoted(one.preview) for one in facts if isinstance(one, Facts)]
         case _:
             raise TypeError(f"no item of FETCH: {item!r}")
 

@@ -46,7 +46,6 @@ class Search(Command):
             session.enable("CONDSTORE")
         box = session.box
         found = await find(session, query)
-        found = UidSet.from_sorted(uid for _, uid in box.view.known(found))
         shown = found if self.uids else box.view.in_numbers(found)
         modseq = _highest(session, found) if reading.uses_modseq and found else None
         returns = self.returns
