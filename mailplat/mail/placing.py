@@ -26,7 +26,8 @@ class Shown:
     """A mailbox in which something has changed.
 
     ``placed`` are the messages that have come or have been flagged anew, ``removed``
-    those that have gone; where ``is_whole`` is set, ``placed`` are all there are.
+    those that have gone; where ``is_whole`` is set, ``placed`` are all there are, and all
+    mailboxes of the account are told, each as a whole.
     Without a ``name`` the mailbox has gone with all that was in it.
     """
 

@@ -22,6 +22,7 @@ use = "{0}"
 
 [store.other]
 use = "{1}"
+{2}
 
 [agents.local]
 use = "local"
@@ -42,7 +43,14 @@ store = "main"
 ANN = "ann@example.org"
 
 
-@pytest.fixture(params=[("memory", "indexed"), ("indexed", "memory")], ids="-".join)
+KINDS = [
+    ("memory", "indexed", ""),
+    ("indexed", "memory", ""),
+    ("memory", "indexed", 'contents = "maildir"'),
+]
+
+
+@pytest.fixture(params=KINDS, ids="-".join)
 def house(
     mailplat_house: Callable[..., MemoryHouse], request: pytest.FixtureRequest
 ) -> MemoryHouse:
@@ -196,6 +204,6 @@ def test_what_can_not_be_is_refused(house: MemoryHouse) -> None:
 
 
 def test_two_tables_of_one_database_are_one(mailplat_house: Callable[..., MemoryHouse]) -> None:
-    house = mailplat_house(TWO.format("indexed", "indexed"))
+    house = mailplat_house(TWO.format("indexed", "indexed", ""))
     with pytest.raises(NotPermitted, match="in the same place"):
         migrate(house)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import attrs
 from zope.interface import implementer
 
-from mailplat.interfaces import IAccount, ICursor
+from mailplat.interfaces import IAccount, ICursor, IRestorable
 from mailplat.mail.content import Content, Octets
 from mailplat.mail.mailbox import (
     BATCH_OCTETS,
@@ -125,13 +125,9 @@ class IndexedCursor:
         )
 
 
-@implementer(IAccount)
+@implementer(IAccount, IRestorable)
 class IndexedAccount(AccountFacets):
-    """One account's mail, for one session.
-
-    It is `IRestorable` too where nobody else works in the place of its contents: what
-    others do there would be taken up while numbers are still being set.
-    """
+    """One account's mail, for one session."""
 
     def __init__(self, store: IndexedStore, account: AccountId, opened_at: ModSeq) -> None:
         self.id = account
@@ -265,7 +261,7 @@ class IndexedAccount(AccountFacets):
     async def restore_mailboxes(
         self, mailboxes: Sequence[Mailbox], subscribed: Collection[str], modseq: ModSeq
     ) -> Sequence[MailboxId]:
-        restored: Sequence[MailboxId] = await self._store.commit(
+        restored: Sequence[MailboxId] = await self._store.restore(
             queries.restoring.restore_mailboxes,
             self.id,
             mailboxes,
@@ -280,7 +276,7 @@ class IndexedAccount(AccountFacets):
         stored = await self._store.keep_all(self.id, [one.message for one in messages])
         items = [_item(one, kept) for one, kept in zip(messages, stored, strict=True)]
         try:
-            await self._store.commit(
+            await self._store.restore(
                 queries.restoring.restore,
                 self.id,
                 mailbox,

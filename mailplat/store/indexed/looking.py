@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,7 @@ class Looking:
         self._again: dict[AccountId, list[Deferred[None]]] = {}
         self._begun: set[AccountId] = set()  # those of which nothing is left to be inherited
         self._beginning: dict[AccountId, DeferredLock] = {}
+        self._taking: dict[AccountId, DeferredLock] = {}
 
     def start(self) -> None:
         """Hear from now on of what is done."""
@@ -120,6 +122,12 @@ class Looking:
         finally:
             lock.release()
 
+    @asynccontextmanager
+    async def apart(self, account: AccountId) -> AsyncIterator[None]:
+        """Look at an account no more, and show nothing of it, until this ends."""
+        async with self._alone(account), self._showing.paused(account):
+            yield
+
     def forget(self, account: AccountId) -> None:
         """Let an account begin anew, should it ever come back."""
         self._begun.discard(account)
@@ -129,7 +137,8 @@ class Looking:
             while True:
                 try:
                     await self.begin(account)
-                    await self._look(account)
+                    async with self._alone(account):
+                        await self._look(account)
                 except ShuttingDown:
                     pass
                 except Exception:  # noqa: BLE001 - the account can be used all the same
@@ -141,6 +150,18 @@ class Looking:
                 self._under_way[account] = self._again.pop(account)
         finally:
             self._under_way.pop(account, None)
+
+    @asynccontextmanager
+    async def _alone(self, account: AccountId) -> AsyncIterator[None]:
+        """Let nobody restore while it is taken over what others did, and the other way round."""
+        lock = self._taking.setdefault(account, DeferredLock())
+        await lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+            if not lock.locked:
+                self._taking.pop(account, None)
 
     async def _look(self, account: AccountId) -> None:
         async with self._showing.quiet(account) as shown:

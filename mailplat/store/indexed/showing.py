@@ -67,26 +67,32 @@ class Showing:
             self.changed(account)
 
     @asynccontextmanager
+    async def paused(self, account: AccountId) -> AsyncIterator[None]:
+        """Show nothing of an account until this ends."""
+        while other := self._under_way.get(account):
+            await DeferredList([other])
+        over = self._under_way[account] = Deferred()
+        try:
+            yield
+        finally:
+            del self._under_way[account]
+            over.callback(None)
+            if account in self._again:
+                self.changed(account)
+
+    @asynccontextmanager
     async def quiet(self, account: AccountId) -> AsyncIterator[AsShown]:
         """Show all there is to be shown, and nothing more until this ends; return what was shown.
 
         Its mailboxes are those that were shown, and no others: one that has been made,
         renamed or removed since would look like another program's doing.
         """
-        while other := self._under_way.get(account):
-            await DeferredList([other])
-        over = self._under_way[account] = Deferred()
-        try:
+        async with self.paused(account):
             shown = None
             while shown is None:
                 await self._catch_up(account)
                 shown = await self._database.read(queries.showing.as_shown, account)
             yield shown
-        finally:
-            del self._under_way[account]
-            over.callback(None)
-            if account in self._again:
-                self.changed(account)
 
     async def _tell(self, account: AccountId) -> None:
         try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from zope.interface import alsoProvides, implementer
+from zope.interface import implementer
 
 from mailplat.interfaces import (
     IAllowances,
@@ -20,7 +21,6 @@ from mailplat.interfaces import (
     IMailStore,
     IPlacedContents,
     IQuotaStore,
-    IRestorable,
     ISharedContents,
     ISharedStore,
     ITextReader,
@@ -191,8 +191,6 @@ class IndexedStore:
             )
             self._show(account)
         opened = IndexedAccount(self, account, modseq)
-        if not self.looking:
-            alsoProvides(opened, IRestorable)
         self.sweeper.catch_up()
         self.sweeper.spare(opened)
         return opened
@@ -300,6 +298,33 @@ class IndexedStore:
         appended: Sequence[Appended] = answer
         return appended
 
+    async def restore(
+        self,
+        unit: Callable[..., Done],
+        account: AccountId,
+        *args: object,
+        stored: Sequence[Stored] = (),
+    ) -> Any:
+        """Do as `commit`, while a place that shows mailboxes is neither told nor asked.
+
+        What it changes has mod-sequences by which nobody could tell that it is new.
+        """
+        answer: Deferred[object] = Deferred()
+        work = Deferred.fromCoroutine(self._restore(unit, account, *args, stored=stored))
+        work.chainDeferred(answer)  # whoever is cancelled ends no pause too soon
+        return await answer
+
+    async def _restore(
+        self,
+        unit: Callable[..., Done],
+        account: AccountId,
+        *args: object,
+        stored: Sequence[Stored],
+    ) -> Any:
+        pauses = self.looking.apart if self.looking else self.showing and self.showing.paused
+        async with pauses(account) if pauses else nullcontext():
+            return await self.commit(unit, account, *args, stored=stored)
+
     def _announced(
         self, work: Deferred[Done], account: AccountId, stored: Sequence[Stored]
     ) -> Any:
@@ -397,7 +422,8 @@ class IndexedStore:
     def _tell(self, done: Done, account: AccountId) -> object:
         if done.mailboxes:
             self._bus.publish([AccountChanged(account, done.modseq, done.mailboxes)])
-            self._show(account)
+            if not done.unfinished:
+                self._show(account)
         self._bus.publish(done.news)
         return done.answer
 

@@ -25,7 +25,6 @@ from mailplat.interfaces import (
     IContentStore,
     IMailStore,
     IPlacedContents,
-    IRestorable,
     ISharedContents,
 )
 from mailplat.mail.errors import MailError, NotPermitted
@@ -63,6 +62,7 @@ from mailplat.testing.contracts.accounts import (
     numbered,
 )
 from mailplat.testing.contracts.contents import ContentsContract
+from mailplat.testing.contracts.restoring import RestorableContract
 from mailplat.testing.contracts.store import StoreContract
 from mailplat.testing.fakes import FakeBus
 from mailplat.testing.fixtures import async_yield_fixture
@@ -131,9 +131,13 @@ class TestStore(StoreContract):
             yield store
 
 
-async def test_it_is_not_restored_into(tmp_path: Path, reactor: IReactorFromThreads) -> None:
-    async with on_maildir(tmp_path, reactor, FakeBus()) as store:
-        assert not IRestorable.providedBy(await store.open(ALICE))
+class TestRestoring(RestorableContract):
+    @async_yield_fixture
+    async def store(
+        self, tmp_path: Path, reactor: IReactorFromThreads, bus: IBus
+    ) -> AsyncIterator[IMailStore]:
+        async with on_maildir(tmp_path, reactor, bus) as store:
+            yield store
 
 
 # What we do ------------------------------------------------------------------

@@ -136,7 +136,7 @@ class Tree:
         claimed: dict[str, int] = {}
         folders: list[Folder] = []
         octets = messages = 0
-        for shown in mailboxes:
+        for shown in [*self._untold(mailboxes), *mailboxes]:
             tag = tag_of(shown.mailbox)
             if shown.name is None:
                 growth = self._remove(tag)
@@ -150,14 +150,25 @@ class Tree:
             add_to_sizes(self.root / SIZES, octets, messages)
         return claimed, folders
 
+    def _untold(self, mailboxes: Sequence[Shown]) -> list[Shown]:
+        """Return the mailboxes that have gone without anybody having said so."""
+        if not any(shown.is_whole for shown in mailboxes):
+            return []
+        told = {tag_of(shown.mailbox) for shown in mailboxes}
+        return [Shown(MailboxId(tag), None) for tag in sorted(self.folders.keys() - told)]
+
     def _show(self, folder: Folder, shown: Shown, claimed: dict[str, int]) -> None:
         brought = self.brought.setdefault(folder.tag, {})
         if not folder.listed or shown.is_whole:
             folder.look(self.namer, brought)
         gone = [folder.bases[uid] for uid in shown.removed.among(sorted(folder.bases))]
         if shown.is_whole:
-            there = {placed.uid for placed in shown.placed}
-            gone = [base for uid, base in folder.bases.items() if uid not in there]
+            there = {int(placed.uid): placed for placed in shown.placed}
+            gone = [
+                base
+                for uid, base in folder.bases.items()
+                if uid not in there or not self._is_of(folder, base, there[uid])
+            ]
         for base in gone:
             folder.remove(self.disk, base)
         for placed in shown.placed:
@@ -181,10 +192,12 @@ class Tree:
 
     def _is_of(self, folder: Folder, base: str, placed: Placed) -> bool:
         """Say whether a file is that message's, and not what had its UID in a lost history."""
-        owner = self.namer.owner(base, folder.tag)
-        if owner is None or base in self.brought.get(folder.tag, ()):
+        if not placed.key:
             return True
-        return not placed.key or owner.mark == mark_of(placed.key)
+        if one := self.brought.get(folder.tag, {}).get(base):
+            return one.key == placed.key
+        owner = self.namer.owner(base, folder.tag)
+        return owner is None or owner.mark == mark_of(placed.key)
 
     def _link(self, folder: Folder, placed: Placed) -> None:
         source = self.source(placed.key) if placed.key else None

@@ -34,7 +34,8 @@ class Done:
     """What a unit of work answers, and what it has changed in which mailboxes.
 
     ``left`` are keys of contents that were added for it and that no email has got;
-    ``news`` is what the bus hears of it besides.
+    ``news`` is what the bus hears of it besides.  Where it is ``unfinished`` more is to
+    follow before a place that shows mailboxes is told.
     """
 
     answer: object
@@ -42,6 +43,7 @@ class Done:
     mailboxes: frozenset[MailboxId]
     left: tuple[str, ...] = ()
     news: tuple[object, ...] = ()
+    unfinished: bool = False
 
 
 def mailbox_id(number: int) -> MailboxId:

@@ -176,7 +176,11 @@ def restore(
     items: Sequence[Item],
     now: float,
 ) -> Done:
-    """Have these messages at their UIDs; those that are there get flags and mod-sequence."""
+    """Have these messages at their UIDs; those that are there get flags and mod-sequence.
+
+    From here on nothing of the account counts as shown: what isn't would look as if
+    another program had taken it away, since its mod-sequences are old ones.
+    """
     number = known(db, account, identity)
     sets = {item.flags: flag_set(db, account, spelt(db, account, item.flags)) for item in items}
     there = _there(db, account, number, items)
@@ -205,8 +209,11 @@ def restore(
     _count(db, account, number, items, there)
     modseq = max((item.modseq for item in items), default=1)
     _begin_anew(db, account, modseq)
+    forget_shown(db, account)
     left = {key for item in items for key in item.message.unneeded} - used
-    return Done(None, ModSeq(modseq), frozenset({identity}), tuple(sorted(left)))
+    return Done(
+        None, ModSeq(modseq), frozenset({identity}), tuple(sorted(left)), unfinished=True
+    )
 
 
 def _there(
