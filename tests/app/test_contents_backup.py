@@ -95,10 +95,11 @@ def test_what_is_deleted_meanwhile_is_in_the_backup(
     assert len(list(folder.glob("*/*/*"))) == 1
 
 
+@pytest.mark.parametrize("place", ["files", "maildir"])
 def test_one_accounts_mail_is_put_back(
-    mailplat_house: Callable[..., MemoryHouse], tmp_path: Path
+    mailplat_house: Callable[..., MemoryHouse], tmp_path: Path, place: str
 ) -> None:
-    house = furnished(mailplat_house(IN_FILES))
+    house = furnished(mailplat_house(IN_FILES.replace("files", place)))
     before = house.do(mail(house))
     house.operate("house.backup", target=str(tmp_path / "kept"))
     house.do(delete_all(house))
