@@ -189,6 +189,11 @@ class Queue:
         self._sweep()
         return counted
 
+    def put_back(self, leg: Leg) -> None:
+        """Let an attempt that was cut off come again."""
+        work = self.database.write(queries.nodes.put_back, self.node, leg.leg)
+        work.addCallbacks(lambda _nothing: self._wake(), self._leave)
+
     def content_of(self, leg: Leg) -> Content:
         """Return the octets of what is being tried."""
         return QueuedContent(self.database, leg.message, leg.size, leg.octets)

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -94,6 +94,7 @@ class Runner:
         self._agents: Mapping[str, IDeliveryAgent] = dict(zip(names, agents, strict=True))
         self._schedule = Schedule(settings, chance)
         self._lanes = Lanes(settings)
+        self._sharing = DeferredLock()
         self._began: dict[int, tuple[float, int]] = {}  # legs on the way, and their lanes
         self._slow: set[int] = set()  # those of them that take long
         self._work: set[Deferred[None]] = set()
@@ -252,6 +253,7 @@ class Runner:
             outcomes = await self._outcomes(tackled)
         except CancelledError:
             lane.on_the_way -= 1
+            self._queue.put_back(leg)
             raise
         kinds = kinds_of(outcomes)
         is_dead = lane.end(kinds) and leg.agent != LOCAL
@@ -260,14 +262,17 @@ class Runner:
             closes = self._queue.clock.now() + self._closed_for(lane.failures)
         await self._settle(tackled, outcomes, self._clock.seconds() - began, closes)
         if is_dead:
-            await self._share(leg, outcomes)
+            await self._sharing.run(self._share, leg, outcomes)
 
     def _closed_for(self, failures: int) -> float:
         first = self._settings.first_retry.total_seconds()
         return min(self._schedule.pause(failures), CLOSED_AT_MOST * first)
 
-    async def _share(self, leg: Leg, outcomes: Sequence[Outcome]) -> None:
+    def _share(self, leg: Leg, outcomes: Sequence[Outcome]) -> Deferred[None]:
         """Give what waits for a dead host the outcome of who has tried."""
+        return Deferred.fromCoroutine(self._share_all(leg, outcomes))
+
+    async def _share_all(self, leg: Leg, outcomes: Sequence[Outcome]) -> None:
         said = next(one for one in outcomes if Kind.of(one.status) is Kind.HOST)
         while self._is_open:
             others = await self._queue.take_lane(leg.lane, SHARED_AT_ONCE)
@@ -438,7 +443,6 @@ class Runner:
         reported: str,
     ) -> None:
         """Tell log and journal what became of each recipient."""
-        again = f"tried again {moment(settlement.due):%Y-%m-%d %H:%M:%S} UTC"
         tried = []
         for recipient, fate, result in zip(
             tackled.recipients, fates, settlement.results, strict=True
@@ -446,7 +450,7 @@ class Runner:
             if result.is_stuck:
                 then = "undeliverable, and held"
             elif result.done == NOT_YET:
-                then = again
+                then = f"tried again {moment(settlement.due):%Y-%m-%d %H:%M:%S} UTC"
             else:
                 then = fate.action.value
             if reported and fate.is_due:

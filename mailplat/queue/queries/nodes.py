@@ -7,6 +7,11 @@ from mailplat.sql import Connection
 
 SAFE = "local"  # the agent to whom a repeat does nothing
 
+_STATE = (  # of what nobody tries any more: held or pending, as its message is
+    "CASE WHEN EXISTS (SELECT 1 FROM queue_messages m"
+    " WHERE m.message = queue_legs.message AND m.held <> '') THEN 2 ELSE 0 END"
+)
+
 
 def beat(db: Connection, node: str, now: float) -> dict[str, int]:
     """Count on, and return how far each node has counted."""
@@ -36,7 +41,8 @@ def take_over(db: Connection, node: str) -> int:
         "SELECT DISTINCT lane FROM queue_legs WHERE state = 3 AND holder = ?", (node,)
     )
     count = db.execute(
-        "UPDATE queue_legs SET state = 0, holder = '', doubtful = doubtful + CASE WHEN lane IN"
+        f"UPDATE queue_legs SET state = {_STATE}, holder = '',"  # noqa: S608 - ours
+        " doubtful = doubtful + CASE WHEN lane IN"
         " (SELECT lane FROM queue_lanes WHERE agent = ?) THEN 0 ELSE 1 END"
         " WHERE state = 3 AND holder = ?",
         (SAFE, node),
@@ -45,6 +51,16 @@ def take_over(db: Connection, node: str) -> int:
     db.execute("UPDATE queue_leftovers SET holder = '' WHERE holder = ?", (node,))
     db.execute("DELETE FROM queue_nodes WHERE node = ?", (node,))
     return count
+
+
+def put_back(db: Connection, node: str, leg: int) -> None:
+    """Make a leg in this node's hands pending again; it may have been delivered."""
+    rows = db.all(
+        f"UPDATE queue_legs SET state = {_STATE}, holder = '',"  # noqa: S608 - ours
+        " doubtful = doubtful + 1 WHERE leg = ? AND state = 3 AND holder = ? RETURNING lane",
+        (leg, node),
+    )
+    look_again(db, (lane for [lane] in rows))
 
 
 def newest_time(db: Connection) -> float:

@@ -97,9 +97,9 @@ def take(db: Connection, wish: Wish) -> Taken:
 
 
 def take_lane(db: Connection, node: str, lane: int, most: int) -> Sequence[Leg]:
-    """Take some of what is pending in one lane, whatever the room there."""
+    """Take some of what is pending in one lane, whatever the room there, without contents."""
     rows = _pending(db, lane, most, "")
-    return _hold_on_to(db, node, [(lane, *row) for row in rows]) if rows else ()
+    return _hold_on_to(db, node, [(lane, *row) for row in rows], 0) if rows else ()
 
 
 def promote(db: Connection, now: float) -> None:
@@ -156,7 +156,9 @@ def _pending(db: Connection, lane: int, most: int, skip: str) -> list[Row]:
     return db.all(_PENDING + skip, (lane, most))
 
 
-def _hold_on_to(db: Connection, node: str, chosen: Sequence[Row]) -> tuple[Leg, ...]:
+def _hold_on_to(
+    db: Connection, node: str, chosen: Sequence[Row], at_hand: int = AT_HAND
+) -> tuple[Leg, ...]:
     """Mark legs as being tried by the node, and return all that is needed for it."""
     bulk(
         db,
@@ -167,10 +169,10 @@ def _hold_on_to(db: Connection, node: str, chosen: Sequence[Row]) -> tuple[Leg, 
     look_again(db, (row[0] for row in chosen))
     turn = max(row[2] + row[5] * A_STEP for row in chosen)
     db.execute("UPDATE queue_numbers SET turn = ? WHERE turn < ?", (turn, turn))
-    return _whole(db, chosen)
+    return _whole(db, chosen, at_hand)
 
 
-def _whole(db: Connection, chosen: Sequence[Row]) -> tuple[Leg, ...]:
+def _whole(db: Connection, chosen: Sequence[Row], at_hand: int) -> tuple[Leg, ...]:
     messages = {
         row[0]: row
         for row in rows_of(
@@ -188,14 +190,14 @@ def _whole(db: Connection, chosen: Sequence[Row]) -> tuple[Leg, ...]:
             sorted({row[0] for row in chosen}),
         )
     }
-    at_hand = sorted(
-        number * PIECES for number, *_, size, _ in messages.values() if size <= AT_HAND
+    small = sorted(
+        number * PIECES for number, *_, size, _ in messages.values() if size <= at_hand
     )
     octets: dict[int, bytes] = dict(
         rows_of(
             db,
             "SELECT piece, octets FROM queue_contents WHERE piece IN (VALUES {rows})",
-            at_hand,
+            small,
         )
     )
     shares = shares_of(db, [row[1] for row in chosen])
