@@ -8,8 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from mailplat.files import Disk
 from mailplat.interfaces import IResolver, WallClock
@@ -66,11 +67,17 @@ class StsPolicies:
         self._known: dict[str, KnownPolicy] = {}
         self._failed: dict[str, float] = {}  # when fetching the first one failed
         self._waiting: dict[str, list[Deferred[None]]] = {}  # for what is being fetched
+        self._fetching: dict[str, Deferred[None]] = {}
 
     async def prepare(self) -> None:
         """Read what is remembered; what has expired is forgotten."""
         now = self._wall.seconds()
         self._known = await self._workers.files.ask(_read, self._disk, self._folder, now)
+
+    def finish(self) -> None:
+        """Fetch nothing any more."""
+        for fetching in list(self._fetching.values()):
+            fetching.cancel()
 
     async def policy(self, domain: str) -> StsPolicy | None:
         """Return the policy that counts for a domain now; None if it has none."""
@@ -83,7 +90,7 @@ class StsPolicies:
             if named and now - self._failed.get(domain, -RETRY) >= RETRY:
                 await self._renew(domain, named)
         elif known.should_be_fetched(named, now):
-            renewing = Deferred.fromCoroutine(self._renew(domain, named))
+            renewing = self._renew(domain, named)
             if named != known.id:
                 await renewing
         known = self._known.get(domain)
@@ -97,21 +104,29 @@ class StsPolicies:
             return ""
         return id_in(record.octets for record in answer.records)
 
-    async def _renew(self, domain: str, named: str) -> None:
-        """Fetch a policy, once for all who wait for it."""
+    def _renew(self, domain: str, named: str) -> Deferred[None]:
+        """Have a policy fetched, once for all who wait; who gives up stops none of them."""
+        fetched: Deferred[None] = Deferred()
         waiting = self._waiting.get(domain)
         if waiting is not None:
-            fetched: Deferred[None] = Deferred(lambda one: None)
             waiting.append(fetched)
-            return await fetched
-        self._waiting[domain] = []
-        try:
-            await self._fetch(domain, named)
-        finally:
-            for fetched in self._waiting.pop(domain):
-                if not fetched.called:
-                    fetched.callback(None)
-        return None
+            return fetched
+        self._waiting[domain] = [fetched]
+        fetching = Deferred.fromCoroutine(self._fetch(domain, named))
+        self._fetching[domain] = fetching
+        fetching.addErrback(self._stop, domain)
+        fetching.addCallback(self._tell, domain)
+        return fetched
+
+    def _stop(self, failure: Failure, domain: str) -> None:
+        if not isinstance(failure.value, CancelledError):
+            self.log.failure("fetching the policy of {domain}", failure, domain=domain)
+
+    def _tell(self, _nothing: None, domain: str) -> None:
+        self._fetching.pop(domain, None)
+        for fetched in self._waiting.pop(domain):
+            if not fetched.called:
+                fetched.callback(None)
 
     async def _fetch(self, domain: str, named: str) -> None:
         try:

@@ -61,6 +61,10 @@ class Ways:
         """Read what is remembered of other domains."""
         await self._policies.prepare()
 
+    def finish(self) -> None:
+        """Ask web servers for nothing any more."""
+        self._policies.finish()
+
     async def policy(self, domain: str) -> Hashable:
         if domain.startswith("["):
             return None
