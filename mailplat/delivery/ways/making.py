@@ -11,6 +11,7 @@ from random import SystemRandom
 from twisted.internet.interfaces import IReactorTime
 
 from mailplat.delivery.ways.fetching import Fetcher
+from mailplat.delivery.ways.levels import Levels
 from mailplat.delivery.ways.policies import StsPolicies
 from mailplat.delivery.ways.reporting import FILE, LATEST, Reports
 from mailplat.delivery.ways.sessions import Sessions
@@ -41,7 +42,8 @@ def ways(
     """Make what the relay asks; raises `ConfigError`."""
     fetcher = Fetcher(network, resolver, settings.trust)
     policies = StsPolicies(house.state, resolver, fetcher, disk, workers, wall)
-    return Ways(settings, resolver, policies, wall, sessions)
+    levels = Levels(house.state, disk, workers, wall)
+    return Ways(settings, resolver, policies, wall, sessions, levels)
 
 
 def reports(

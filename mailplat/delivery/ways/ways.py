@@ -9,13 +9,14 @@ import attrs
 from zope.interface import implementer
 
 from mailplat.delivery.relay.tls import named
+from mailplat.delivery.ways.levels import Levels
 from mailplat.delivery.ways.policies import StsPolicies
 from mailplat.delivery.ways.sessions import Classify, Sessions, any_tls, for_web_names
 from mailplat.delivery.ways.settings import WaySettings
 from mailplat.interfaces import IResolver, IWayPolicies, WallClock
 from mailplat.mail.dns import A, Aaaa, Tlsa, Txt
 from mailplat.mail.errors import LookupFailed, MailError, WayNotProven
-from mailplat.mail.hops import OPPORTUNISTIC, Exchange, Requirement, Shown, Witness
+from mailplat.mail.hops import OPPORTUNISTIC, Exchange, Requirement, Session, Shown, Witness
 from mailplat.trust import tlsrpt
 from mailplat.trust.certificates import NotAuthentic
 from mailplat.trust.dane import TlsaPolicy, text_of
@@ -50,20 +51,26 @@ class Ways:
         policies: StsPolicies,
         wall: WallClock,
         sessions: Sessions | None = None,
+        levels: Levels | None = None,
     ) -> None:
         self._settings = settings
         self._resolver = resolver
         self._policies = policies
         self._wall = wall
         self._sessions = sessions
+        self._levels = levels
 
     async def prepare(self) -> None:
-        """Read what is remembered of other domains."""
+        """Read what is remembered of other domains and hosts."""
         await self._policies.prepare()
+        if self._levels:
+            await self._levels.prepare()
 
-    def finish(self) -> None:
-        """Ask web servers for nothing any more."""
+    async def finish(self) -> None:
+        """Ask web servers for nothing any more, and keep what is remembered."""
         self._policies.finish()
+        if self._levels:
+            await self._levels.finish()
 
     async def policy(self, domain: str) -> Hashable:
         if domain.startswith("["):
@@ -78,6 +85,13 @@ class Ways:
         return bool(await addressees_of(self._resolver, domain))
 
     async def requirement(self, policy: Hashable, exchange: Exchange) -> Requirement:
+        requirement = await self._requirement(policy, exchange)
+        if self._levels is None:
+            return requirement
+        witness = _both(self._levels.tell, requirement.witness)
+        return attrs.evolve(requirement, witness=witness)
+
+    async def _requirement(self, policy: Hashable, exchange: Exchange) -> Requirement:
         asked = policy if isinstance(policy, Asked) else Asked()
         if self._settings.dane and exchange.proven and not exchange.is_literal:
             for base in await self._bases(exchange):
@@ -158,6 +172,17 @@ class Ways:
         if self._sessions is None or not applied.domain:
             return None
         return self._sessions.witness(applied, classify)
+
+
+def _both(first: Witness, second: Witness | None) -> Witness:
+    if second is None:
+        return first
+
+    def tell(session: Session) -> None:
+        first(session)
+        second(session)
+
+    return tell
 
 
 async def addressees_of(resolver: IResolver, domain: str) -> tuple[str, ...]:
