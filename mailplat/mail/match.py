@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time
 from itertools import compress
 from math import inf
@@ -28,11 +28,12 @@ from mailplat.mail.query import (
 from mailplat.mail.search import case_folded
 from mailplat.mail.searching import Column
 from mailplat.mail.seeking import Seeker
-from mailplat.mail.summary import Facts
+from mailplat.mail.summary import read_summary, read_words
 from mailplat.mail.words import decoded_words
 
 _PLACES = {Field.SUBJECT: 1, Field.FROM: 2, Field.TO: 5, Field.CC: 6, Field.BCC: 7}
 _WORD = re.compile(rb'NIL|"((?:[^"\\]|\\.)*+)"|\{([0-9]{1,9})\}\r\n|([()])| ')
+_PLAIN = re.compile(r"[a-z0-9._+-]+")  # what an ENVELOPE has as it is, or not at all
 _ESCAPED = re.compile(rb"\\(.)")
 
 
@@ -97,20 +98,40 @@ def _midnight(day: date) -> float:
 # By the summary ----------------------------------------------------------------
 
 
-def in_summary(leaf: Leaf, facts: Facts) -> bool:
-    """Say whether a message satisfies a leaf that needs its summary."""
+def summary_test(leaf: Leaf) -> Callable[[bytes], bool]:
+    """Return what says of a message's summary whether it satisfies a leaf that needs it.
+
+    It raises `ValueError` as `mailplat.mail.summary.read_summary` does.
+    """
     match leaf:
         case Dated(Clock.SENT, start, stop):
-            day = facts.day
-            return day is not None and (
-                (start is None or day >= start) and (stop is None or day < stop)
-            )
-        case Containing(field, words):
-            word = case_folded(words)
-            said = envelope_item(facts.envelope, _PLACES[field])
-            return said is not None and word in _shown(said, field is Field.SUBJECT)
+            return lambda octets: _is_between(read_summary(octets).day, start, stop)
+        case Containing(field, words) if field in _PLACES:
+            return _envelope_test(field, case_folded(words))
         case _:
             raise TypeError(f"a summary can't tell: {leaf!r}")
+
+
+def _is_between(day: date | None, start: date | None, stop: date | None) -> bool:
+    if day is None:
+        return False
+    return (start is None or day >= start) and (stop is None or day < stop)
+
+
+def _envelope_test(field: Field, word: str) -> Callable[[bytes], bool]:
+    """Return what looks for a word in an ENVELOPE; most that don't have it are told by a glance."""
+    place, is_text = _PLACES[field], field is Field.SUBJECT
+    plain = word.encode() if _PLAIN.fullmatch(word) else None
+
+    def test(octets: bytes) -> bool:
+        envelope = read_words(octets).envelope
+        is_open = plain and b"=?" not in envelope and envelope.isascii()
+        if is_open and plain not in envelope.lower():
+            return False
+        said = envelope_item(envelope, place)
+        return said is not None and word in _shown(said, is_text)
+
+    return test
 
 
 def _shown(item: bytes, is_text: bool) -> str:

@@ -17,6 +17,7 @@ from mailplat.mail.mailbox import (
     FlagChange,
     MailboxIndex,
     UidSet,
+    Wanted,
 )
 from mailplat.mail.summary import Facts, Words, read_summary, read_words, summary_of
 from mailplat.portals.imap.selected import TOGETHER
@@ -98,7 +99,7 @@ class _Teller:
         self._asked = asked
         self._lines = Lines(asked, index)
         self._needs_contents = bool(asked.sections)
-        needs_all = self._needs_contents or b"PREVIEW" in asked.items
+        needs_all = asked.needs_layout or b"PREVIEW" in asked.items
         self._read: Callable[[bytes], Facts | Words] = read_summary if needs_all else read_words
 
     async def tell(self, batch: Batch) -> None:
@@ -115,9 +116,7 @@ class _Teller:
             await self._together(batch, facts, numbers, places, start, at)
             start = at + 1
             if place >= 0:
-                one = facts[at]
-                assert isinstance(one, Facts), "sections need all of them"
-                await self._alone(batch, one, numbers[at], places[at], at)
+                await self._alone(batch, numbers[at], places[at], at)
         await self._together(batch, facts, numbers, places, start, len(batch))
 
     async def _facts(self, batch: Batch) -> Sequence[Facts | Words]:
@@ -153,13 +152,12 @@ class _Teller:
         )
         await self._session.write(octets)
 
-    async def _alone(
-        self, batch: Batch, facts: Facts, number: int, place: int, at: int
-    ) -> None:
+    async def _alone(self, batch: Batch, number: int, place: int, at: int) -> None:
         """Say what is asked of a message that is too large to be at hand."""
         session, one = self._session, _part_of(batch, at, at + 1)
         try:
             content = await session.account.content(next(one.records()))
+            facts = await _all_facts(session, one)
         except NoSuchMessage:
             return
         with closing(content):
@@ -177,6 +175,19 @@ class _Teller:
                 session.ends("a message was cut short")
                 raise CutShort(str(error)) from error
             await session.write(b")\r\n")
+
+
+async def _all_facts(session: Session, one: Batch) -> Facts:
+    """Return all that is known of a batch of one message."""
+    uids, mailbox = UidSet.of(one.uids[0]), session.box.mailbox.id
+    async with session.account.records(mailbox, uids, Wanted.SUMMARY) as cursor:
+        found = await cursor.next_batch()
+    if found is None:
+        raise NoSuchMessage(f"UID {one.uids[0]} has gone")
+    try:
+        return read_summary(found.summaries[0])
+    except ValueError:
+        return await _facts_anew(session.account, one, 0)
 
 
 async def _encodings(asked: Fetch, content: Content, facts: Facts) -> dict[Section, bytes]:

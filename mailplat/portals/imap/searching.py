@@ -18,7 +18,7 @@ from mailplat.mail.content import Content
 from mailplat.mail.errors import NoSuchMessage, OutOfTime
 from mailplat.mail.header import body_begins
 from mailplat.mail.mailbox import Batch, UidSet, Wanted
-from mailplat.mail.match import in_header, in_index, in_records, in_summary, seeker_for
+from mailplat.mail.match import in_header, in_index, in_records, seeker_for, summary_test
 from mailplat.mail.query import (
     And,
     Containing,
@@ -30,7 +30,7 @@ from mailplat.mail.query import (
     Query,
 )
 from mailplat.mail.searching import Column
-from mailplat.mail.summary import Facts, read_summary, summary_of
+from mailplat.mail.summary import summary_of
 
 if TYPE_CHECKING:
     from mailplat.portals.imap.session import ImapSession as Session
@@ -141,13 +141,15 @@ class _Search:
 
     async def _by_summary(self, leaf: Leaf, among: UidSet) -> UidSet:
         found: list[int] = []
+        test = summary_test(leaf)
         async for batch in self._batches(among, Wanted.SUMMARY):
             for at, octets in enumerate(batch.summaries):
                 try:
-                    facts: Facts | None = read_summary(octets)
-                except ValueError:
-                    facts = await self._facts_anew(batch, at)
-                if facts and in_summary(leaf, facts):
+                    is_found = test(octets)
+                except ValueError:  # of another version: the message is read again
+                    anew = await self._summary_anew(batch, at)
+                    is_found = anew is not None and test(anew)
+                if is_found:
                     found.append(batch.uids[at])
                 await self._turn()
         return UidSet.from_sorted(found)
@@ -201,11 +203,11 @@ class _Search:
         except NoSuchMessage:
             return None
 
-    async def _facts_anew(self, batch: Batch, at: int) -> Facts | None:
+    async def _summary_anew(self, batch: Batch, at: int) -> bytes | None:
         try:
             content = await self._content(batch, at)
             with closing(content):
-                return read_summary((await summary_of(content)).octets)
+                return (await summary_of(content)).octets
         except NoSuchMessage:
             return None
 
@@ -218,7 +220,7 @@ class _Search:
         return await self._account.content(next(one.records()))
 
     async def _turn(self) -> None:
-        """Let others go on when this has taken a slice of time."""
+        """Let others go on when this has taken a slice of time; asked after each message."""
         now = self._seconds()
         if now - self._since < SLICE:
             return

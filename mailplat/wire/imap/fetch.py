@@ -14,7 +14,7 @@ import attrs
 from mailplat.mail.encodings import decoded, is_known
 from mailplat.mail.entity import read_entity
 from mailplat.mail.errors import TooLarge, Unsupported
-from mailplat.mail.header import Header
+from mailplat.mail.header import Header, body_begins
 from mailplat.mail.imapwords import astring, quoted
 from mailplat.mail.layout import Layout, Range
 from mailplat.mail.mailbox import Batch, MailboxIndex, Wanted
@@ -65,6 +65,13 @@ class Section:
         """Return where the section lies, before any of its octets are left out."""
         return layout.octets(self.numbers, self.text)
 
+    def lies_in(self, octets: bytes) -> Range:
+        """Return the same for one of no part, in a message that is at hand as a whole."""
+        if not self.text:
+            return Range(0, len(octets))
+        body = body_begins(octets)
+        return Range(0, body) if self.text == "HEADER" else Range(body, len(octets))
+
     def part_of(self, size: int) -> Range:
         """Return what of so many octets is asked for."""
         if self.length is None:
@@ -103,10 +110,17 @@ class Fetch:
         """What must be fetched of a mailbox's records."""
         wanted = Wanted.NOTHING
         if self.sections:
-            wanted |= Wanted.CONTENT | Wanted.SUMMARY
+            wanted |= Wanted.CONTENT
+        if self.needs_layout:
+            wanted |= Wanted.SUMMARY
         if any(item in _SUMMARY for item in self.items):
             wanted |= Wanted.SUMMARY
         return wanted
+
+    @property
+    def needs_layout(self) -> bool:
+        """Whether it must be known where the parts of a message lie."""
+        return any(section.numbers for section in self.sections)
 
     def having(self, *names: bytes) -> Fetch:
         """Return the same with these items, in front where they are not there yet."""
@@ -311,10 +325,12 @@ def _template(item: Item) -> bytes:
 def _values(
     section: Section, contents: Sequence[bytes], facts: Sequence[Facts | Words]
 ) -> list[bytes]:
+    if not section.numbers:
+        return [section_value(section, octets, None) for octets in contents]
     return [
         section_value(section, octets, one)
         for octets, one in zip(contents, facts, strict=True)
-        if isinstance(one, Facts)  # as they are where sections are asked for
+        if isinstance(one, Facts)  # as they are where parts are asked for
     ]
 
 
@@ -343,17 +359,17 @@ def column(item: bytes, batch: Batch, facts: Sequence[Facts | Words]) -> Sequenc
             raise TypeError(f"no item of FETCH: {item!r}")
 
 
-def section_value(section: Section, octets: bytes, facts: Facts) -> bytes:
+def section_value(section: Section, octets: bytes, facts: Facts | None) -> bytes:
     """Return a section of a message that is at hand as a whole.
 
-    Raises `UnknownEncoding`.
+    Of one without numbers no ``facts`` are needed.  Raises `UnknownEncoding`.
     """
-    lies = section.lies(facts.layout)
+    lies = section.lies(facts.layout) if facts else section.lies_in(octets)
     if lies is None:
         return b"0" if section.is_size else b"NIL"
     found = octets[lies.start : lies.stop]
-    if section.binary:
-        header = facts.layout.octets(section.numbers, "MIME" if section.numbers else "HEADER")
+    if section.binary and facts:
+        header = facts.layout.octets(section.numbers, "MIME")
         found = without_encoding(section, found, octets[slice(*header)] if header else b"")
     if section.is_size:
         return b"%d" % len(found)

@@ -126,6 +126,20 @@ BATCH = Batch(
 )
 
 
+PIECES = [
+    b"a: b",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b" ",
+    b"From x\n",
+    b":",
+    b"\0",
+    b"c\r\n\r\n",
+    b"--x\r\n",
+]
+
+
 def answer(octets: bytes) -> bytes:
     lines = Lines(read(octets), INDEX)
     return lines.of_batch([2], [1], BATCH, [FACTS], [MESSAGE])
@@ -210,12 +224,21 @@ def test_what_must_be_at_hand() -> None:
     assert not read(b"FAST").is_indexed
     assert read(b"FAST").wanted is Wanted.NOTHING
     assert read(b"ENVELOPE").wanted is Wanted.SUMMARY
-    assert read(b"BODY[]").wanted is Wanted.SUMMARY | Wanted.CONTENT
+    assert read(b"BODY[TEXT]").wanted is Wanted.CONTENT
+    assert read(b"BODY[1]").wanted is Wanted.SUMMARY | Wanted.CONTENT
     assert read(b"(ENVELOPE UID)").having(b"UID", b"FLAGS").items == (
         b"FLAGS",
         b"ENVELOPE",
         b"UID",
     )
+
+
+@given(st.binary(max_size=60) | st.lists(st.sampled_from(PIECES)).map(b"".join))
+def test_what_is_no_part_lies_where_the_layout_says(octets: bytes) -> None:
+    layout = read_summary(summarise(octets).octets).layout
+    for text in ("", "HEADER", "TEXT"):
+        section = Section(b"x", text=text)
+        assert section.lies_in(octets) == section.lies(layout)
 
 
 def test_a_percent_sign_is_only_that() -> None:
