@@ -19,6 +19,7 @@ import attrs
 
 from mailplat import READY
 from mailplat.mail.ports import STANDARD_PORTS
+from mailplat.testing.commands import mailplat
 
 LOOPBACK = "127.0.0.1"
 NOBODY = 65534  # who owns the maildirs: Postfix's virtual(8) and Dovecot refuse to be root
@@ -177,14 +178,9 @@ class House:
 
     def run(self, *words: str, said: str = "") -> str:
         """Run ``mailplat`` with ``words`` and return its output; raise if it fails."""
-        done = subprocess.run(
-            [Path(sys.executable).with_name("mailplat"), *words],
-            input=said,
-            env={**os.environ, "MAILPLAT_CONFIG": str(self.config)},
-            check=True,
-            capture_output=True,
-            text=True,
-        )
+        where = {"MAILPLAT_CONFIG": str(self.config)}
+        done = mailplat(*words, said=said, environment=where)
+        done.check_returncode()
         return done.stdout
 
     def start(self) -> Program:

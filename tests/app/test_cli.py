@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from mailplat.app.cli import main
+from mailplat.testing.commands import mailplat
 from mailplat.testing.programs import House
 
 ALICE = "alice@example.org"
@@ -34,13 +35,8 @@ def in_this_process(house: House, words: Sequence[str], said: str) -> tuple[int,
 
 
 def in_its_own(house: House, words: Sequence[str], said: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [Path(sys.executable).with_name("mailplat"), *words],
-        input=said,
-        env={**os.environ, "MAILPLAT_CONFIG": str(house.config)},
-        capture_output=True,
-        text=True,
-    )
+    where = {"MAILPLAT_CONFIG": str(house.config)}
+    done = mailplat(*words, said=said, environment=where)
     return done.returncode, done.stdout, done.stderr
 
 

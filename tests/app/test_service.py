@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mailplat.app import asking
+from mailplat.testing import commands
 from mailplat.testing.programs import NotStarted, Program, wait_until
 
 PORTAL = '''
@@ -116,14 +117,7 @@ def talk(server: Program) -> socket.socket:
 
 
 def mailplat(folder: Path, *words: str, said: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [Path(sys.executable).with_name("mailplat"), *words],
-        input=said,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return commands.mailplat(*words, said=said, folder=folder)
 
 
 def reload(server: Program) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import poplib
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ from smtplib import SMTP
 
 import pytest
 
+from mailplat.testing.commands import mailplat
 from mailplat.testing.programs import House, NotStarted
 
 BOB = "bob@example.org"
@@ -26,11 +25,7 @@ def house(tmp_path: Path) -> House:
 
 
 def command(house: House, *words: str, status: int = 0) -> str:
-    done = subprocess.run(
-        [Path(sys.executable).with_name("mailplat"), "--config", house.config, *words],
-        capture_output=True,
-        text=True,
-    )
+    done = mailplat("--config", str(house.config), *words)
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout if status == 0 else done.stderr
