@@ -194,7 +194,7 @@ class Carrier:
         decided: dict[int, Outcome] = {}
         waiting = list(range(len(everyone)))
         while waiting:
-            batch = _within(line.engine.offered.limit("RCPTDOMAINMAX"), waiting, parcel)
+            batch = _within(line.engine.offered.limits.get("RCPTDOMAINMAX"), waiting, parcel)
             recipients = tuple(everyone[number] for number in batch)
             transaction, content = await parcel.for_host(line.engine.offered, recipients)
             result = await line.send(transaction, content)

@@ -79,11 +79,7 @@ class Parcel:
     async def look(self) -> Body:
         """Return what the octets need, whatever the sender has declared of them."""
         if self._traits.body is None:
-            is_ascii = True
-            async for octets in chunks(self.content):
-                if not octets.isascii():
-                    is_ascii = False
-                    break
+            is_ascii = await _is_ascii(self.content)
             binary = self.envelope.body is Body.BINARY
             self._traits.body = Body.SEVEN_BIT if is_ascii else Body.EIGHT_BIT
             if binary:
@@ -129,3 +125,12 @@ class Parcel:
             and line.partition(b":")[2].strip().lower() == b"no"
             for line in header.lines
         )
+
+
+async def _is_ascii(content: Content) -> bool:
+    if isinstance(content, Octets):
+        return content.octets.isascii()
+    async for octets in chunks(content):
+        if not octets.isascii():
+            return False
+    return True

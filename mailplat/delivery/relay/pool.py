@@ -37,7 +37,7 @@ class Pool:
 
     def give(self, key: Hashable, line: Line) -> None:
         """Keep a line that has done its work, unless it has done enough."""
-        most = line.engine.offered.limit("MAILMAX") or MOST_MESSAGES
+        most = line.engine.offered.limits.get("MAILMAX") or MOST_MESSAGES
         if line.is_over or line.engine.closing or line.sent >= most or not self.seconds:
             line.close()
             return

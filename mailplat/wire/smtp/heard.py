@@ -14,7 +14,6 @@ MOST_LINES = 256  # of one reply
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ \-])(.*+))?+", re.DOTALL)
 _STATUS = re.compile(r"([245])\.([0-9]{1,3})\.([0-9]{1,3})(?![^ ])")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_BARE = re.compile(rb"(?<!\r)\n")
 
 
 class BadReply(Exception):
@@ -74,8 +73,7 @@ class Hearing:
         """Return the next reply, or None until it is whole; raises `BadReply`."""
         while True:
             end = self._octets.find(b"\r\n", 0, LONGEST_LINE)
-            bare = _BARE.search(self._octets, 0, end if end >= 0 else LONGEST_LINE)
-            if bare:
+            if self._octets.find(b"\n", 0, end if end >= 0 else LONGEST_LINE) >= 0:
                 raise BadReply("a line that ends in a bare LF")
             if end < 0:
                 if len(self._octets) >= LONGEST_LINE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import attrs
 
@@ -38,7 +39,7 @@ class Offered:
     def __contains__(self, keyword: str) -> bool:
         return keyword in self.extensions
 
-    @property
+    @cached_property
     def largest(self) -> int | None:
         """The most octets a message may have; None if nothing was said (RFC 1870)."""
         text = self.extensions.get("SIZE", "")
@@ -49,7 +50,7 @@ class Offered:
         """How one may log in (RFC 4954)."""
         return frozenset(self.extensions.get("AUTH", "").upper().split())
 
-    @property
+    @cached_property
     def bodies(self) -> frozenset[Body]:
         """What content may be like (RFC 6152, 3030)."""
         taken = {Body.SEVEN_BIT}
@@ -59,10 +60,9 @@ class Offered:
             taken |= {Body.EIGHT_BIT, Body.BINARY}
         return frozenset(taken)
 
-    def limit(self, name: str) -> int | None:
-        """Return a number of the extension LIMITS: MAILMAX, RCPTMAX or RCPTDOMAINMAX (RFC 9422)."""
-        for word in self.extensions.get("LIMITS", "").split():
-            match = _LIMIT.fullmatch(word)
-            if match and match[1].upper() == name and int(match[2]):
-                return int(match[2])
-        return None
+    @cached_property
+    def limits(self) -> Mapping[str, int]:
+        """The numbers of the extension LIMITS: MAILMAX, RCPTMAX, RCPTDOMAINMAX (RFC 9422)."""
+        words = self.extensions.get("LIMITS", "").split()
+        found = filter(None, map(_LIMIT.fullmatch, words))
+        return {match[1].upper(): int(match[2]) for match in found if int(match[2])}

@@ -471,7 +471,7 @@ class _Sending:
         for number, recipient in enumerate(self._recipients):
             if problem := self.transaction.obstacle(offered, recipient):
                 self.decide([number], self._by_us(problem))
-        if most := offered.limit("RCPTMAX"):
+        if most := offered.limits.get("RCPTMAX"):
             detail = f"{self.who} takes {most} recipients at once"
             self.decide(self.undecided[most:], Outcome(TOO_MANY, detail, remote=self.host))
 
