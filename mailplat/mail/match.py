@@ -125,8 +125,8 @@ def _envelope_test(field: Field, word: str) -> Callable[[bytes], bool]:
 
     def test(octets: bytes) -> bool:
         envelope = read_words(octets).envelope
-        is_open = plain and b"=?" not in envelope and envelope.isascii()
-        if is_open and plain not in envelope.lower():
+        is_open = b"=?" not in envelope and envelope.isascii()
+        if plain and is_open and plain not in envelope.lower():
             return False
         said = envelope_item(envelope, place)
         return said is not None and word in _shown(said, is_text)

@@ -48,7 +48,7 @@ async def find(session: Session, query: Query) -> UidSet:
     box = session.box
     among = UidSet(((1, box.view.highest),)) if len(box.view) else UidSet()
     found = await _Search(session).carry_out(query, among)
-    return UidSet.from_sorted(uid for _, uid in box.view.known(found))
+    return UidSet.from_sorted(found.among(box.view.index.uids))
 
 
 @attrs.define

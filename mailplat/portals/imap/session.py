@@ -162,7 +162,7 @@ class ImapSession:
             case Woken():
                 return await self._woken()
             case Mistake(tag, error):
-                pending, self._pending = self._pending, None
+                pending, self._pending, self._proof = self._pending, None, None
                 self._close_upload()
                 return self._refuse(pending[0] if pending else tag, error)
             case TimedOut():

@@ -17,7 +17,7 @@ from mailplat.mail.summary import findings_of
 from mailplat.portals.imap.command import Coded, Command, Cursor, Ok, Session, State
 from mailplat.portals.imap.flags import proper_flags
 
-MOST_MESSAGES = 1000  # of one command
+MOST_MESSAGES = 250  # of one command; each may be in memory up to `Limits.spool_above`
 
 
 @attrs.frozen
@@ -62,7 +62,8 @@ class Append(Command):
             cursor.content()
         if count > MOST_MESSAGES:
             raise BadSyntax("APPEND", public=f"over {MOST_MESSAGES} messages")
-        await target_of(session, mailbox)
+        if count == 1:
+            await target_of(session, mailbox)
         await insist_on_room(session, size)
 
     async def run(self, session: Session) -> Ok:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import ClassVar, Self
 
 import attrs
 
 from mailplat.mail.errors import NotPermitted, TooMany
-from mailplat.mail.mailbox import SEPARATOR, Mailbox, Role, names_above
+from mailplat.mail.mailbox import Mailbox, Role, names_above
 from mailplat.portals.imap.command import Command, Cursor, Ok, Session, State
 from mailplat.portals.imap.counts import read_counts, status_line
 from mailplat.wire.imap.names import Pattern
@@ -54,40 +54,32 @@ class List(Command):
             return Ok("That is what divides names")
         patterns = read_patterns(session, self.reference, self.patterns)
         mailboxes = {one.name: one for one in await session.account.mailboxes()}
-        subscribed = await session.account.subscriptions()
-        for name in sorted(self._chosen(mailboxes, subscribed), key=_inbox_first):
+        subscribed = frozenset(await session.account.subscriptions())
+        tree = _Tree(mailboxes, subscribed, _above(mailboxes), _above(subscribed))
+        for name in sorted(self._chosen(tree), key=_inbox_first):
             if any(pattern.matches(name) for pattern in patterns):
-                self._say(session, name, mailboxes, subscribed)
+                self._say(session, name, tree)
         return Ok("These are all")
 
-    def _chosen(
-        self, mailboxes: dict[str, Mailbox], subscribed: Collection[str]
-    ) -> Collection[str]:
-        names = set(subscribed) if b"SUBSCRIBED" in self.select else set(mailboxes)
+    def _chosen(self, tree: _Tree) -> Collection[str]:
+        names = set(tree.subscribed) if b"SUBSCRIBED" in self.select else set(tree.mailboxes)
         if b"RECURSIVEMATCH" in self.select:
-            names |= {above for name in names for above in names_above(name)}
+            names |= tree.above_subscribed
         if b"SPECIAL-USE" in self.select:
+            mailboxes = tree.mailboxes
             names = {name for name in names if name in mailboxes and _use(mailboxes[name])}
         return names
 
-    def _say(
-        self,
-        session: Session,
-        name: str,
-        mailboxes: dict[str, Mailbox],
-        subscribed: Collection[str],
-    ) -> None:
-        mailbox = mailboxes.get(name)
+    def _say(self, session: Session, name: str, tree: _Tree) -> None:
+        mailbox = tree.mailboxes.get(name)
         attributes = [] if mailbox else ["\\NonExistent"]
-        has_children = any(other.startswith(name + SEPARATOR) for other in mailboxes)
-        attributes.append("\\HasChildren" if has_children else "\\HasNoChildren")
-        if name in subscribed and b"SUBSCRIBED" in self.select | self.returns:
+        attributes.append("\\HasChildren" if name in tree.above else "\\HasNoChildren")
+        if name in tree.subscribed and b"SUBSCRIBED" in self.select | self.returns:
             attributes.append("\\Subscribed")
         if mailbox and (use := _use(mailbox)):
             attributes.append(use)
-        below = name + SEPARATOR
         extended = b""
-        if b"RECURSIVEMATCH" in self.select and any(n.startswith(below) for n in subscribed):
+        if b"RECURSIVEMATCH" in self.select and name in tree.above_subscribed:
             extended = b' ("CHILDINFO" ("SUBSCRIBED"))'
         session.say(
             b'* LIST (%b) "/" %b%b\r\n'
@@ -95,6 +87,16 @@ class List(Command):
         )
         if mailbox and self.counts:
             session.say(status_line(session, mailbox, self.counts))
+
+
+@attrs.frozen
+class _Tree:
+    """What there is to list: mailboxes, subscribed names, and the names above each of them."""
+
+    mailboxes: Mapping[str, Mailbox]
+    subscribed: Collection[str]
+    above: frozenset[str]
+    above_subscribed: frozenset[str]
 
 
 def _use(mailbox: Mailbox) -> str:
@@ -173,7 +175,7 @@ class Lsub(Command):
     async def run(self, session: Session) -> Ok:
         patterns = read_patterns(session, self.reference, (self.pattern,))
         names = set(await session.account.subscriptions())
-        above = _above(names) if self.pattern.endswith(b"%") else set()
+        above = _above(names) if self.pattern.endswith(b"%") else frozenset()
         for name in sorted(names | above, key=_inbox_first):
             if any(pattern.matches(name) for pattern in patterns):
                 attribute = b"" if name in names else b"\\Noselect"
@@ -181,6 +183,5 @@ class Lsub(Command):
         return Ok("These are all")
 
 
-def _above(names: Collection[str]) -> set[str]:
-    found: Sequence[str] = [above for name in names for above in names_above(name)]
-    return set(found)
+def _above(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(above for name in names for above in names_above(name))
