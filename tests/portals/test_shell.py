@@ -15,7 +15,7 @@ from mailplat.mail.limits import Limits
 from mailplat.mail.transit import Peer
 from mailplat.portals.connection import Connection, peer_of
 from mailplat.portals.shell import Shell, Terms
-from mailplat.wire.engine import After, TimedOut
+from mailplat.wire.engine import After, TimedOut, Woken
 
 LIMITS = Limits(unread=100, unsent=1000)
 
@@ -57,6 +57,7 @@ class Echo:
     waits: list[Deferred[bytes | None]] = attrs.Factory(list)
     heard: list[object] = attrs.Factory(list)
     ends: int = 0
+    has_news: bool = True
 
     async def greet(self) -> object | None:
         return b"hello"
@@ -83,7 +84,7 @@ class Echo:
                 return b"bye"
             case TimedOut():
                 return b"too slow"
-        return event
+        return (b"news" if self.has_news else None) if event == Woken() else event
 
     async def _pieces(self) -> object:
         for _ in range(20):
@@ -416,3 +417,58 @@ def test_a_peer_that_never_takes_the_last_words_is_dropped(scene: Scene) -> None
     scene.hear(b"quit\n")
     scene.clock.advance(60)
     assert scene.transport.aborting
+
+
+# Sessions that speak though nobody asked.
+
+
+def test_a_session_that_is_woken_speaks_at_once(scene: Scene) -> None:
+    scene.said()
+    scene.session.connection.wake()
+    assert scene.said() == [b"news\n"]
+    scene.session.has_news = False
+    scene.session.connection.wake()
+    assert scene.said() == []
+    assert scene.hear(b"a\n") == [b"a\n"]
+
+
+def test_who_is_woken_while_something_is_under_way_speaks_behind_it(scene: Scene) -> None:
+    scene.said()
+    scene.hear(b"wait\n")
+    scene.session.connection.wake()
+    scene.session.connection.wake()
+    scene.hear(b"a\n")
+    assert scene.said() == []
+    scene.session.waits[0].callback(b"waited")
+    assert scene.said() == [b"waited\na\nnews\n"]
+    assert scene.session.heard == [b"wait", b"a", Woken()]
+
+
+def test_news_give_the_peer_no_more_time(scene: Scene) -> None:
+    scene.hear(b"a\n")
+    for _ in range(2):
+        scene.clock.advance(14)
+        scene.session.connection.wake()
+    scene.clock.advance(1)
+    assert not scene.transport.disconnecting
+    scene.clock.advance(1)
+    assert scene.transport.disconnecting
+    assert b"too slow\n" in scene.transport.value()
+
+
+def test_news_that_nobody_reads_are_no_longer_made(scene: Scene) -> None:
+    scene.transport.narrow = True
+    for _ in range(1000):
+        scene.session.connection.wake()
+        scene.clock.advance(0)
+    assert scene.session.heard.count(Woken()) < 300
+    assert scene.shell._outgoing.unsent <= 2 * LIMITS.unsent
+    scene.clock.advance(61)
+    assert scene.transport.aborting
+
+
+def test_nobody_is_woken_who_has_gone(scene: Scene) -> None:
+    connection = scene.session.connection
+    scene.shell.connectionLost()
+    connection.wake()
+    assert scene.sessions[0].heard == []

@@ -20,7 +20,7 @@ from mailplat.mail.mailbox import (
 )
 from mailplat.wire.imap.fetch import Fetch, Lines
 from mailplat.wire.imap.view import News, View
-from mailplat.wire.imap.writer import flag_list, in_order
+from mailplat.wire.imap.writer import flag_list
 
 if TYPE_CHECKING:
     from mailplat.portals.indexes import OpenIndex
@@ -35,12 +35,13 @@ class Selected:
     ``is_stale`` says that something has happened in it since it was looked at.
     """
 
-    __slots__ = ("_opened", "is_stale", "mailbox", "read_only", "saved", "view")
+    __slots__ = ("_flags", "_opened", "is_stale", "mailbox", "read_only", "saved", "view")
 
     def __init__(self, mailbox: Mailbox, opened: OpenIndex, *, read_only: bool) -> None:
         self.mailbox = mailbox
         self.read_only = read_only
         self.view = View(opened.known)
+        self._flags = frozenset(SYSTEM_FLAGS).union(*self.view.index.flag_sets)
         self.saved = UidSet()  # what the last search with SAVE has found (RFC 9051 6.4.4.1)
         self.is_stale = False
         self._opened = opened
@@ -61,10 +62,18 @@ class Selected:
 
     # What the mailbox says of itself.
 
-    def flags(self) -> list[str]:
-        """Return all flags that there are or have been, and those that there always are."""
-        used = frozenset().union(*self.view.index.flag_sets)
-        return in_order(used | set(SYSTEM_FLAGS))
+    def flags(self) -> bytes:
+        """Return the lines that say which flags there are, and which the client may change.
+
+        These are all that messages have or have had, and those that there always are; in
+        a mailbox that may be changed the client may make up others (RFC 9051 section 7.1).
+        """
+        listed = flag_list(self._flags)
+        permanent = b"()" if self.read_only else listed[:-1] + b" \\*)"
+        return b"* FLAGS %b\r\n* OK [PERMANENTFLAGS %b] Yours to change\r\n" % (
+            listed,
+            permanent,
+        )
 
     def first_unseen(self) -> int:
         """Return the number of the first message that nobody has seen, 0 if there is none."""
@@ -91,6 +100,10 @@ class Selected:
         expunges are said by UIDs (RFC 7162 section 3.2.10).
         """
         said: list[bytes] = []
+        new = frozenset().union(*self.view.index.flag_sets) - self._flags
+        if new:
+            self._flags |= new
+            said.append(self.flags())
         if vanishes and news.vanished:
             said.append(b"* VANISHED %b\r\n" % str(news.vanished).encode())
         else:
@@ -142,10 +155,3 @@ class Selected:
     def keep_quiet(self, uids: UidSet, modseq: ModSeq) -> None:
         """Don't tell the client of flags that it has just set itself."""
         self.view.keep_quiet(uids, modseq)
-
-    def permanent_flags(self) -> bytes:
-        """Return the flags that the client may change, ``\\*`` for keywords it makes up."""
-        if self.read_only:
-            return b"()"
-        listed = flag_list(frozenset(self.flags()))
-        return listed[:-1] + b" \\*)"

@@ -8,7 +8,6 @@ import attrs
 
 from mailplat.portals.imap.command import Command, Cursor, Ok, Session, State
 from mailplat.portals.imap.resync import Known, read_known, tell_missed
-from mailplat.wire.imap.writer import flag_list
 
 
 @attrs.frozen
@@ -67,8 +66,6 @@ def _lines(session: Session) -> bytes:
     mailbox, index = box.mailbox, box.view.index
     uid_next = max(mailbox.uid_next, box.view.highest + 1)  # some may have come meanwhile
     lines = [
-        b"* FLAGS %b" % flag_list(frozenset(box.flags())),
-        b"* OK [PERMANENTFLAGS %b] Yours to change" % box.permanent_flags(),
         b"* %d EXISTS" % len(index.uids),
         b"* OK [UIDVALIDITY %d] UIDs are valid" % mailbox.uid_validity,
         b"* OK [UIDNEXT %d] The next one" % uid_next,
@@ -78,7 +75,7 @@ def _lines(session: Session) -> bytes:
     if session.is_rev2:
         lines.append(b'* LIST () "/" %b' % session.spelt(mailbox.name))
     else:
-        lines.insert(3, b"* 0 RECENT")
+        lines.insert(1, b"* 0 RECENT")
         if unseen := box.first_unseen():
             lines.append(b"* OK [UNSEEN %d] The first one unseen" % unseen)
-    return b"\r\n".join(lines) + b"\r\n"
+    return box.flags() + b"\r\n".join(lines) + b"\r\n"
