@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
@@ -403,7 +403,8 @@ class Spool:
     """Keeps contents while they arrive; a crash forgets them, as nobody was told of them yet.
 
     Contents up to ``in_memory`` octets never touch the disk.  They will be kept in
-    the folder ``then``, which may be in another file system.
+    the folders ``then``, which may be in other file systems, and of which some may have
+    to be made yet.  ``on_full`` is told how many octets there was no room for.
     """
 
     def __init__(
@@ -413,10 +414,12 @@ class Spool:
         disk: Disk,
         *,
         in_memory: int = 64 * KIB,
-        then: Path | None = None,
+        then: Sequence[Path] = (),
+        on_full: Callable[[int], None] = lambda _octets: None,
     ) -> None:
         self._folder = folder
-        self._written = (folder, then) if then else (folder,)
+        self._written = (folder, *then)
+        self._on_full = on_full
         self._file_systems = [(folder, len(self._written))]  # before `prepare` has looked
         self._ask = ask
         self._disk = disk
@@ -437,12 +440,14 @@ class Spool:
         """
         for folder, count in self._file_systems:
             if (room := self._disk.room(folder)) < (wanted := octets * count):
+                self._on_full(wanted - room)
                 raise DiskFull(f"{room} octets are free in {folder}, {wanted} are wanted")
 
     def _look_around(self) -> list[tuple[Path, int]]:
         """Return a folder of each file system written to, and how many of ours are there."""
         found: dict[int, list[Path]] = {}
-        for folder in self._written:
+        for wanted in self._written:
+            folder = next(path for path in (wanted, *wanted.parents) if path.exists())
             found.setdefault(self._disk.device(folder), []).append(folder)
         return [(folders[0], len(folders)) for folders in found.values()]
 

@@ -75,6 +75,12 @@ class Entry:
         return self.room.table if self.room.single else f"{self.room.table}.{self.name}"
 
 
+def folder_of(entry: Entry, state: Path) -> Path | None:
+    """Return where a place of contents lies, by its setting ``folder``; None without one."""
+    folder = getattr(entry.settings, "folder", None)
+    return state / folder if isinstance(folder, str | Path) else None
+
+
 @attrs.frozen
 class Configuration:
     """All that the file says, checked."""

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 
 from mailplat.app import descriptors
-from mailplat.app.config import Configuration, Entry, addresses_in, look
+from mailplat.app.config import Configuration, Entry, addresses_in, folder_of, look
 from mailplat.app.databases import mistakes_in_database, warnings_of_database
 from mailplat.app.foundation import Foundation
 from mailplat.app.keyring import KeyRing
@@ -55,6 +55,7 @@ from mailplat.interfaces import (
     WallClock,
 )
 from mailplat.journal.journal import Journal, JournalFile, JournalSettings
+from mailplat.mail.events import RoomWanted
 from mailplat.mail.limits import Limits
 from mailplat.mail.retention import Retention
 from mailplat.pipeline.judge import Judge
@@ -276,7 +277,14 @@ def _house_parts(
     yield _house_part("doorkeeper", Doorkeeper)
     yield _house_part("attendance", Attendance)
     yield _house_part("indexes", Indexes)
-    yield Part(name="spool", provides=(Spool,), maker=_spool, path=("spool",))
+    state, places = configuration.house.state, configuration.entries_of(CONTENTS)
+    yield Part(
+        name="spool",
+        provides=(Spool,),
+        maker=_spool,
+        given={"places": tuple(path for one in places if (path := folder_of(one, state)))},
+        path=("spool",),
+    )
     yield _house_part("login", Logins, configuration.table(LoginSettings))
     tls = configuration.table(TlsSettings)
     if tls.certificates.is_dir():
@@ -377,14 +385,21 @@ def _house_part(
 
 
 def _spool(
-    house: House, workers: Workers, disk: Disk, database: Database, limits: Limits
+    house: House,
+    workers: Workers,
+    disk: Disk,
+    database: Database,
+    limits: Limits,
+    bus: IBus,
+    places: tuple[Path, ...],
 ) -> Spool:
     return Spool(
         house.state / "spool",
         workers.files.ask,
         disk,
         in_memory=limits.spool_above,
-        then=database.folder,
+        then=(database.folder, *places) if database.folder else places,
+        on_full=lambda octets: bus.publish([RoomWanted(octets)]),
     )
 
 

@@ -71,4 +71,18 @@ class Attempted:
     recipients: tuple[Tried, ...]
 
 
-Event = AccountChanged | AccountNearlyFull | Attempted | CredentialsChanged | MessageSettled
+@attrs.frozen
+class RoomWanted:
+    """A disk had no room for so many octets; whoever keeps what isn't needed lets it go."""
+
+    octets: int
+
+
+Event = (
+    AccountChanged
+    | AccountNearlyFull
+    | Attempted
+    | CredentialsChanged
+    | MessageSettled
+    | RoomWanted
+)

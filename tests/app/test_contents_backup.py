@@ -10,6 +10,7 @@ import pytest
 
 from mailplat.app.keeping.manifest import Backup
 from mailplat.app.keeping.restoring import restore
+from mailplat.files import Disk
 from mailplat.interfaces import IDirectory, IMailStore
 from mailplat.mail.content import whole
 from mailplat.mail.errors import Unsupported
@@ -105,6 +106,42 @@ def test_one_accounts_mail_is_put_back(
     house.do(delete_all(house))
     house.operate("house.restore", target=str(tmp_path / "kept"), account=BOB)
     assert sorted(house.do(mail(house, "Restored/INBOX"))) == sorted(before)
+
+
+@pytest.mark.parametrize("place", ["files", "maildir"])
+def test_the_disk_that_contents_lie_on_has_to_have_room(
+    mailplat_house: Callable[..., MemoryHouse],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+) -> None:
+    apart = tmp_path / "apart"
+    apart.mkdir()
+    room = Disk.room
+
+    def has_no_room(disk: Disk, folder: Path) -> int:
+        return 1000 if folder.is_relative_to(apart) else room(disk, folder)
+
+    def device(_disk: Disk, folder: Path) -> int:
+        return 2 if folder.is_relative_to(apart) else 1
+
+    monkeypatch.setattr(Disk, "device", device)
+    settings = f'[contents.{place}]\nfolder = "{apart / "mail"}"\n'
+    house = furnished(mailplat_house(IN_FILES.replace("files", place) + settings))
+    house.do(delete_all(house))
+    store = house.tree.find(IMailStore)
+
+    def kept() -> int:
+        return sum(one.kept.messages for one in house.do(store.usage()).values())
+
+    assert kept() == 6
+    monkeypatch.setattr(Disk, "room", has_no_room)
+    text = b"Subject: no room\r\n\r\n"
+    assert house.deliver(text, to=BOB).startswith("452")
+    house.do(store.open("another"))
+    assert kept() == 0
+    monkeypatch.setattr(Disk, "room", room)
+    assert house.deliver(text, to=BOB).startswith("250")
 
 
 def test_contents_that_lie_elsewhere_are_named_and_never_swept(

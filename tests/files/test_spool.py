@@ -159,11 +159,15 @@ def test_each_file_system_that_is_written_must_have_room(
             asked.append(folder.name)
             return room[folder.name]
 
-    spool = Spool(tmp_path / "a", at_once, Two(), then=tmp_path / "b")
+    unmet: list[int] = []
+    (tmp_path / "b").mkdir()
+    later = tmp_path / "b/to be made" if room.get("b") else tmp_path / "b"
+    spool = Spool(tmp_path / "a", at_once, Two(), then=[later], on_full=unmet.append)
     spool.prepare()
     with pytest.raises(DiskFull, match=said) if said else nullcontext():
         spool.insist_on_room(wanted)
     assert said or asked == list(room)
+    assert unmet == ([1] if said else [])
 
 
 async def test_the_room_on_a_disk_is_what_there_is_now(tmp_path: Path) -> None:

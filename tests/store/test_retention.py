@@ -6,13 +6,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from twisted.internet.defer import fail
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import Clock
 
-from mailplat.mail.events import AccountChanged
+from mailplat.mail.errors import DiskFull
+from mailplat.mail.events import AccountChanged, RoomWanted
 from mailplat.mail.mailbox import Role, UidSet
 from mailplat.mail.people import AccountId
 from mailplat.mail.retention import A_DAY, Retention
+from mailplat.plugin import Instance
 from mailplat.sql import Row
 from mailplat.store.indexed import queries, retainer
 from mailplat.store.indexed.queries import audit
@@ -20,7 +23,7 @@ from mailplat.store.indexed.retainer import AN_HOUR
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
 from mailplat.testing.audit import wrong_in
 from mailplat.testing.contracts.accounts import ALICE, HELLO, named
-from mailplat.testing.fakes import FakeBus, new_message
+from mailplat.testing.fakes import FakeBus, FakeContents, new_message
 from mailplat.testing.fixtures import async_yield_fixture
 from mailplat.testing.workers import database_at_once
 
@@ -31,15 +34,30 @@ SECRET = b"the secret is 5b2f9c1e7a"
 class House:
     """A store in which everything happens at once."""
 
-    def __init__(self, path: Path, retention: Retention, *, private: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        retention: Retention,
+        *,
+        private: bool = False,
+        contents: FakeContents | None = None,
+    ) -> None:
         self.path = path
         self.clock = Clock()
         self.clock.advance(1_700_000_000)
         self.bus = FakeBus()
         self.database = database_at_once(path / "mail.db")
-        settings = IndexedStoreSettings(private=private)
+        settings = IndexedStoreSettings(
+            private=private, contents=Instance("fake") if contents else "database"
+        )
         self.store = IndexedStore(
-            settings, self.database, self.bus, self.clock, self.clock, retention=retention
+            settings,
+            self.database,
+            self.bus,
+            self.clock,
+            self.clock,
+            contents,
+            retention=retention,
         )
 
     async def open(self) -> None:
@@ -109,6 +127,54 @@ async def test_what_was_expunged_is_forgotten_a_week_later(house: House) -> None
     for table in ("expunged", "emails", "contents", "unnamed"):
         assert await house.count(table) == 0
     assert (await house.store.usage())[ALICE].kept.messages == 0
+
+
+async def test_on_a_full_disk_the_oldest_go_before_their_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retainer, "MORE", 0)
+    account = await house.store.open(ALICE)
+    [inbox] = await account.mailboxes()
+    for uid in range(1, 5):
+        await account.append(inbox.id, [new_message(b"x" * (10_000 + uid))])
+        await account.expunge(inbox.id, UidSet.of(uid))
+        house.clock.advance(60)
+    del account
+    house.bus.publish([RoomWanted(10_001)])
+    await house.store.open(BOB)
+    assert [await house.count(table) for table in ("expunged", "emails", "contents")] == [3] * 3
+    house.bus.publish([RoomWanted(10_003)])
+    await house.store.open(BOB)
+    assert [await house.count(table) for table in ("expunged", "emails", "contents")] == [1] * 3
+    account = await house.store.open(ALICE)
+    [left] = await account.expunged()
+    assert left.size == 10_004
+    house.store.finish()
+    house.bus.publish([RoomWanted(10_001)])
+    assert await house.count("expunged") == 1
+    await house.store.prepare()
+
+
+@pytest.mark.parametrize("is_elsewhere", [True, False])
+async def test_mail_that_finds_no_room_makes_room_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_elsewhere: bool
+) -> None:
+    place = FakeContents()
+    house = House(tmp_path, Retention(), contents=place if is_elsewhere else None)
+    await house.open()
+    account = await house.store.open(ALICE)
+    [inbox] = await account.mailboxes()
+    await account.append(inbox.id, [HELLO])
+    await account.expunge(inbox.id, UidSet.all())
+    assert await house.count("expunged") == 1
+    refusing, name = (place, "add") if is_elsewhere else (house.database, "write_each")
+    with monkeypatch.context() as full:
+        full.setattr(type(refusing), name, lambda *_: fail(DiskFull("no room")))
+        with pytest.raises(DiskFull):
+            await account.append(inbox.id, [HELLO])
+    assert await house.count("expunged") == 0
+    await account.append(inbox.id, [HELLO])
+    await house.close()
 
 
 async def test_a_reader_goes_on_reading_what_is_forgotten(house: House) -> None:

@@ -17,7 +17,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 import mailplat
-from mailplat.app.config import Configuration, Entry
+from mailplat.app.config import Configuration, folder_of
 from mailplat.app.foundation import Foundation
 from mailplat.app.keeping.chunks import CHUNK, held
 from mailplat.app.keeping.manifest import (
@@ -279,12 +279,6 @@ def _new_name(there: list[str]) -> str:
         return now
     stem, _, number = newest.partition("Z")
     return f"{stem}Z-{int(number[1:] or 1) + 1:03}"
-
-
-def folder_of(entry: Entry, state: Path) -> Path | None:
-    """Return where a place of contents lies, by its setting ``folder``; None without one."""
-    folder = getattr(entry.settings, "folder", None)
-    return state / folder if isinstance(folder, str | Path) else None
 
 
 def taking_turns(foundation: Foundation) -> Callable[[float], Any]:

@@ -11,9 +11,8 @@ from typing import Any
 
 import attrs
 
-from mailplat.app.config import Configuration
+from mailplat.app.config import Configuration, folder_of
 from mailplat.app.foundation import Foundation
-from mailplat.app.keeping.making import folder_of
 from mailplat.app.keeping.manifest import Backup, Manifest
 from mailplat.app.keeping.restoring import insist_on_sound, put_aside
 from mailplat.app.lock import Lock, Locked

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailplat.mail.errors import ShuttingDown
+from mailplat.mail.limits import MIB
 from mailplat.mail.mailbox import Role
 from mailplat.mail.people import AccountId
 from mailplat.mail.retention import Retention
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 AN_HOUR = 3600.0
 AT_ONCE = 200  # messages that are expunged in one unit of work
+MORE = 16 * MIB  # octets that are freed beyond what was wanted
 
 
 class Retainer:
@@ -38,6 +40,7 @@ class Retainer:
         self._hourly = LoopingCall(self._look)
         self._hourly.clock = clock
         self._ended: Deferred[Any] = succeed(None)
+        self._freeing = False
 
     def start(self) -> None:
         """Begin to look, hour by hour."""
@@ -47,6 +50,30 @@ class Retainer:
         """Look no more; what is under way ends with its unit of work."""
         if self._hourly.running:
             self._hourly.stop()
+
+    def make_room(self, octets: int) -> None:
+        """Begin to let go early of what was expunged, the oldest first: a disk is full.
+
+        Whoever is refused again asks again, so what is asked meanwhile is passed over.
+        """
+        if not self._freeing:
+            self._freeing = True
+            Deferred.fromCoroutine(self._free(octets + MORE)).addErrback(self._leave)
+
+    async def _free(self, octets: int) -> None:
+        try:
+            count, accounts = await self._database.write(queries.expunged.forget_oldest, octets)
+            if count:
+                self.log.warn(
+                    "a disk is full: {count} messages that could have been brought back are"
+                    " let go before their time",
+                    count=count,
+                )
+                for account in sorted(accounts):
+                    self._store.sweeper.sweep(account)
+                await self._database.shrink()
+        finally:
+            self._freeing = False
 
     def _begin(self) -> None:
         self._ended = self._hourly.start(AN_HOUR).addErrback(self._leave)

@@ -10,6 +10,7 @@ from pydantic import Field
 from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailplat.interfaces import (
@@ -29,8 +30,8 @@ from mailplat.interfaces import (
     WallClock,
 )
 from mailplat.mail.content import Content, whole
-from mailplat.mail.errors import MailError, OverQuota, StoreFailed
-from mailplat.mail.events import AccountChanged
+from mailplat.mail.errors import DiskFull, MailError, OverQuota, StoreFailed
+from mailplat.mail.events import AccountChanged, RoomWanted
 from mailplat.mail.finding import Finding
 from mailplat.mail.limits import Limits
 from mailplat.mail.mailbox import Appended, Delivery, MailboxId, NewMessage, Outcome
@@ -143,6 +144,7 @@ class IndexedStore:
         self._retainer = Retainer(database, clock, retention, self)
         self.rooms = Rooms(database, wall, allowances, self.commit)
         self._copying = DeferredSemaphore(LARGE_AT_ONCE)
+        self._hears_no_more: Callable[[], None] = lambda: None
 
     async def prepare(self) -> None:
         """Bring the tables up to date, and end what a crash left half done.
@@ -164,6 +166,9 @@ class IndexedStore:
             self.looking.start()
         self.database.hear(self._neighbours.hear)
         self._retainer.start()
+        self._hears_no_more = self._bus.subscribe(
+            RoomWanted, lambda wanted: self._retainer.make_room(wanted.octets)
+        )
         if self._indexer:
             await self._indexer.start()
         elif self._file:
@@ -176,6 +181,8 @@ class IndexedStore:
 
     def finish(self) -> None:
         """Begin nothing more of one's own accord."""
+        self._hears_no_more()
+        self._hears_no_more = lambda: None
         self._retainer.stop()
         if self._indexer:
             self._indexer.stop()
@@ -332,7 +339,7 @@ class IndexedStore:
         if self.elsewhere:
             self.elsewhere.commit(_kept(stored), work)
         answer: Deferred[object] = Deferred()
-        work.addCallback(self._tell, account).chainDeferred(answer)
+        work.addCallbacks(self._tell, self._note_full, (account,)).chainDeferred(answer)
         return answer
 
     async def keep_all(
@@ -358,7 +365,11 @@ class IndexedStore:
         content = message.content
         octets, email, kept = None, 0, None
         if self.elsewhere:
-            kept = await self.elsewhere.add(account, content)
+            try:
+                kept = await self.elsewhere.add(account, content)
+            except DiskFull:
+                self._retainer.make_room(content.size)
+                raise
         elif content.size <= SMALL:
             octets = await whole(content)
         else:
@@ -426,6 +437,11 @@ class IndexedStore:
                 self._show(account)
         self._bus.publish(done.news)
         return done.answer
+
+    def _note_full(self, failure: Failure) -> Failure:
+        if isinstance(failure.value, DiskFull):
+            self._retainer.make_room(0)
+        return failure
 
     def _show(self, account: AccountId) -> None:
         if self.showing:

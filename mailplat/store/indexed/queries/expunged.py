@@ -152,6 +152,29 @@ def forget_expunged(
     return behind, frozenset(AccountId(row[0]) for row in old)
 
 
+@makes_room
+def forget_oldest(db: Connection, octets: int) -> tuple[int, frozenset[AccountId]]:
+    """Let go of what was expunged longest ago, so much of it that ``octets`` become free.
+
+    Return how many messages that were, as far as one unit goes, and whose contents may
+    now be swept.
+    """
+    rows = db.all(
+        "SELECT x.account, x.email, x.mailbox, x.uid, e.size, e.places FROM store_expunged x"
+        " JOIN store_emails e ON e.account = x.account AND e.email = x.email"
+        " ORDER BY x.expunged, x.email LIMIT ?",
+        (AT_ONCE,),
+    )
+    old: list[Row] = []
+    for *key, size, places in rows:
+        if octets <= 0:
+            break
+        old.append(tuple(key))
+        octets -= 0 if places else size
+    _let_go(db, old)
+    return len(old), frozenset(AccountId(row[0]) for row in old)
+
+
 def forget_all_of(db: Connection, account: AccountId, most: int) -> int:
     """Let go of so much that was expunged in an account; return how much that was."""
     rows = db.all(
