@@ -62,7 +62,8 @@ class Handing:
         late: list[Deferred[Sequence[Outcome]]] = []
         shares = _shares(fates, outcomes)
         for share, places in sorted(shares.items(), key=lambda item: item[0].junk):
-            found = await self._serve(transit, places, share, late)
+            served = any(one.status.is_success for one in outcomes if one)
+            found = await self._serve(transit, places, share, late, served)
             for place, outcome in zip(places, found, strict=True):
                 outcomes[place] = outcome
         if not late:
@@ -77,7 +78,9 @@ class Handing:
         places: Sequence[int],
         share: Share,
         late: list[Deferred[Sequence[Outcome]]],
+        has_served: bool,
     ) -> Sequence[Outcome]:
+        """Serve those of one share; ``has_served``: somebody has the message already."""
         envelope = transit.envelope
         if len(places) < len(envelope.recipients):
             some = tuple(envelope.recipients[place] for place in places)
@@ -89,7 +92,7 @@ class Handing:
             return found
         if found is LATE:
             return await self._enqueue(transit, envelope, share, {})
-        return await self._queue_the_rest(transit, envelope, share, found)
+        return await self._queue_the_rest(transit, envelope, share, found, has_served)
 
     async def _is_all_local(self, envelope: Envelope) -> bool:
         for recipient in envelope.recipients:
@@ -146,15 +149,20 @@ class Handing:
     # The queue.
 
     async def _queue_the_rest(
-        self, transit: Transit, envelope: Envelope, share: Share, found: Sequence[Outcome]
+        self,
+        transit: Transit,
+        envelope: Envelope,
+        share: Share,
+        found: Sequence[Outcome],
+        has_served: bool,
     ) -> Sequence[Outcome]:
         """Queue those who were not served where others were, and reports of success."""
         served = [outcome.status.is_success for outcome in found]
+        keeps_rest = (has_served or any(served)) and "LMTP" not in transit.protocol
         wanted = [
             place
             for place, one in enumerate(envelope.recipients)
-            if (served[place] and _wants_success(one))
-            or (not served[place] and any(served) and "LMTP" not in transit.protocol)
+            if (served[place] and _wants_success(one)) or (not served[place] and keeps_rest)
         ]
         if not wanted:
             return found
