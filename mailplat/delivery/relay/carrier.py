@@ -13,7 +13,6 @@ from twisted.internet.interfaces import IAddress
 from mailplat.delivery.relay.dialling import Dialling, Source, connect_to_path
 from mailplat.delivery.relay.exchanges import IPAddress, addresses_of, is_ours
 from mailplat.delivery.relay.fitting import Parcel
-from mailplat.delivery.relay.levels import Levels
 from mailplat.delivery.relay.line import NO_HANDSHAKE, PATIENCE, Line
 from mailplat.delivery.relay.pool import Pool
 from mailplat.delivery.relay.tls import Client, named
@@ -103,7 +102,6 @@ class Carrier:
     context: SSL.Context
     pool: Pool
     policies: IWayPolicies | None = None
-    levels: Levels = attrs.field(factory=Levels)
 
     async def carry(
         self, parcel: Parcel, exchanges: Sequence[Exchange], policy: Hashable = None
@@ -231,8 +229,6 @@ class Carrier:
                 line.abort()
                 raise
             if trouble is None:
-                if self.manner.tls:
-                    self.levels.met(exchange.name, line.engine.who, line.shown)
                 return line
             line.close()
             if trouble.status == NO_HANDSHAKE and line.shown is None and with_tls:

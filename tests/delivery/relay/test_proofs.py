@@ -10,7 +10,9 @@ import attrs
 import pytest
 from twisted.internet import ssl
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 
+from mailplat.delivery.ways.levels import Levels
 from mailplat.delivery.ways.policies import StsPolicies
 from mailplat.delivery.ways.sessions import Sessions
 from mailplat.delivery.ways.settings import WaySettings
@@ -51,6 +53,7 @@ def ways(
     sts: str = "",
     now: datetime = NOW,
     sessions: Sessions | None = None,
+    levels: Levels | None = None,
     **settings: Any,
 ) -> Ways:
     """Return what asks for proofs; ``sts`` is the domain's policy, its lines divided by ``/``."""
@@ -68,7 +71,7 @@ def ways(
     policies = StsPolicies(
         internet.folder, internet.resolver, Fetcher(policy), Disk(), workers, clock
     )
-    return Ways(WaySettings(**settings), internet.resolver, policies, clock, sessions)
+    return Ways(WaySettings(**settings), internet.resolver, policies, clock, sessions, levels)
 
 
 def shows(*chain: Issued) -> Any:
@@ -316,3 +319,24 @@ async def test_nothing_is_counted_of_those_who_do_not_ask(
     assert await status(internet, send, ways(internet, sessions=sessions)) == "2.0.0"
     assert sessions.days == {}
     assert await ways(internet, sessions=sessions).policy(DOMAIN) is None
+
+
+async def test_a_host_that_loses_its_tls_is_named_once_a_day(
+    internet: Internet, send: Send
+) -> None:
+    clock = Clock()
+    clock.advance(NOW.timestamp())
+    levels = Levels(internet.folder, Disk(), workers_at_once(), clock)
+    policies = ways(internet, levels=levels)
+    peer = secure_host(internet, LEAF, proven=False)
+    said = []
+    for tls in (peer.tls, peer.tls, None, None):
+        peer.tls = tls
+        with capturedLogs() as events:
+            relay = internet.relay(policies=policies, keep=timedelta(0))
+            assert await send(relay, f"alice@{DOMAIN}") == ["2.0.0"]
+        said.append([formatEvent(event) for event in events if "day" in event])
+    [words] = said.pop(2)
+    assert words.startswith(f"{HOST} at 127.0.1.")
+    assert "has no TLS, and had it on 2026-11-28" in words
+    assert said == [[], [], []]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from datetime import timedelta
 from typing import Any
 
 import attrs
 import pytest
 import trustme
-from twisted.logger import capturedLogs, formatEvent
 from zope.interface import implementer
 
 from mailplat.interfaces import IWayPolicies
@@ -166,19 +164,3 @@ async def test_what_requires_tls_to_its_end(internet: Internet, send: Send) -> N
     peer.extensions = ("PIPELINING",)
     assert await send(internet.relay(), envelope=envelope) == ["5.7.30"]
     assert len(peer.received) == 1
-
-
-async def test_a_host_that_loses_its_tls_is_named_once(internet: Internet, send: Send) -> None:
-    peer = secured(internet)
-    relay = internet.relay(keep=timedelta(0))
-    said = []
-    for tls in (peer.tls, peer.tls, None, None):
-        peer.tls = tls
-        with capturedLogs() as events:
-            assert await send(relay) == ["2.0.0"]
-        said.append([formatEvent(event) for event in events if "version" in event])
-    assert said[:2] == [[], []]
-    [words] = said[2]
-    assert words.startswith("mx.example.org[127.0.1.")
-    assert "had TLSv1.3 before" in words
-    assert said[3] == []
