@@ -86,15 +86,16 @@ def test_imaplib(account: tuple[House, str, str], way: str) -> None:
         assert len(fetched) == 3
         client.store("1", "+FLAGS", "(\\Deleted)")
         assert client.expunge() == ("OK", [b"1"])
-        client.create("Archive")
-        client.copy("1:2", "Archive")
-        assert client.status("Archive", "(MESSAGES UIDNEXT)") == (
+        client.create("Work")
+        client.copy("1:2", "Work")
+        assert client.status("Work", "(MESSAGES UIDNEXT)") == (
             "OK",
-            [b"Archive (MESSAGES 2 UIDNEXT 3)"],
+            [b"Work (MESSAGES 2 UIDNEXT 3)"],
         )
-        client.rename("Archive", "Old")
+        client.rename("Work", "Old")
         _, listed = client.list()
-        assert listed == [b'(\\HasNoChildren) "/" INBOX', b'(\\HasNoChildren) "/" Old']
+        assert b'(\\HasNoChildren) "/" Old' in listed
+        assert b'(\\HasNoChildren \\Sent) "/" Sent' in listed
         client.delete("Old")
         client.close()
 
@@ -125,7 +126,7 @@ def test_imapclient(account: tuple[House, str, str]) -> None:
         assert client.search(["SUBJECT", "nümber"], "UTF-8") == []
         client.set_flags([2], [b"\\Deleted"])
         client.expunge([2])
-        assert len(client.list_folders()) == 2
+        assert len(client.list_folders()) == 7
         assert client.namespace().personal == ((b"", b"/"),) or client.namespace()
 
 

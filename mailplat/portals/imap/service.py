@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from mailplat.files import Spool
 from mailplat.interfaces import House, IBus, IMailStore, WallClock
+from mailplat.mail.errors import NotPermitted
 from mailplat.mail.limits import Limits
+from mailplat.mail.mailbox import INBOX, Role, proper_name
 from mailplat.plugin import Instance
 from mailplat.portals.connection import Connection
 from mailplat.portals.doorkeeper import Doorkeeper
@@ -21,6 +23,8 @@ from mailplat.portals.tls import Certificates
 from mailplat.wire.imap.receiver import Receiver
 from mailplat.wire.imap.reply import Bye
 
+ROLES = {role.value: role for role in Role if role.value.startswith("\\")}
+
 
 class ImapPortalSettings(PortalSettings):
     """Keys of ``[portals.NAME] use = "imap"``."""
@@ -28,11 +32,35 @@ class ImapPortalSettings(PortalSettings):
     store: Instance[IMailStore] | None = Field(
         None, description="Whose mail is shown, where there are several stores."
     )
+    mailboxes: dict[str, str] = Field(
+        {
+            "Archive": "\\Archive",
+            "Drafts": "\\Drafts",
+            "Junk": "\\Junk",
+            "Sent": "\\Sent",
+            "Trash": "\\Trash",
+        },
+        description="What an account that has only its INBOX gets at its first login: names, "
+        "and what each is for (RFC 6154).",
+    )
     without: frozenset[str] = Field(
         frozenset(),
         description='Capabilities that are not announced, such as `["QRESYNC"]`, for clients '
         "that get on badly with one.",
     )
+
+    @field_validator("mailboxes")
+    @classmethod
+    def _are_possible(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, role in value.items():
+            try:
+                if proper_name(name) == INBOX:
+                    raise ValueError("INBOX is there already")
+            except NotPermitted as problem:
+                raise ValueError(str(problem)) from None
+            if role not in ROLES:
+                raise ValueError(f"{role!r} is none of {', '.join(ROLES)}")
+        return value
 
 
 class ImapPortal(LinePortal):
@@ -74,6 +102,7 @@ class ImapPortal(LinePortal):
             watchers=self._watchers,
             spool=spool,
             tls=settings.tls == "starttls",
+            mailboxes={name: ROLES[role] for name, role in settings.mailboxes.items()},
             without=settings.without,
             tell=self._tell,
             seconds=clock.seconds,

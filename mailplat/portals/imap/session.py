@@ -6,7 +6,7 @@ have in common, and what they may ask of a session.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import attrs
@@ -22,11 +22,12 @@ from mailplat.mail.errors import (
     UnknownCommand,
 )
 from mailplat.mail.limits import Limits
-from mailplat.mail.mailbox import Mailbox, UidSet, proper_name
+from mailplat.mail.mailbox import Mailbox, Role, UidSet, proper_name
 from mailplat.mail.people import Account
 from mailplat.portals.imap import capabilities
 from mailplat.portals.imap.command import Coded, Command, Ok, State
 from mailplat.portals.imap.commands import COMMANDS
+from mailplat.portals.imap.furnishing import furnish
 from mailplat.portals.imap.selected import NONE, Selected
 from mailplat.portals.imap.uploads import Upload
 from mailplat.wire import sasl
@@ -70,6 +71,7 @@ class Rules:
     watchers: Watchers
     spool: Spool
     tls: bool  # whether STARTTLS is offered
+    mailboxes: Mapping[str, Role]  # that a new account gets
     without: frozenset[str]  # capabilities that are switched off
     tell: Callable[[Visit], None]
     seconds: Callable[[], float]  # the steady clock
@@ -529,6 +531,7 @@ class ImapSession:
         rules.logins.join(account.id, self.connection)
         try:
             self.mail = await rules.store.open(account.id)
+            await furnish(self.mail, rules.mailboxes)
         except BaseException:
             rules.logins.leave(account.id, self.connection)
             raise

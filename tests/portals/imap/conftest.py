@@ -127,7 +127,7 @@ class Scene:
     _portal: ImapPortal | None = None
 
     def portal(self, certificates: Any = None, **settings: Any) -> ImapPortal:
-        settings = {"listen": ["127.0.0.1:0"], "tls": "off", **settings}
+        settings = {"listen": ["127.0.0.1:0"], "tls": "off", "mailboxes": {}, **settings}
         return ImapPortal(
             ImapPortalSettings(**settings),
             house=House("imap.example.org", None),  # type: ignore[arg-type]

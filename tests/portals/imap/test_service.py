@@ -50,6 +50,19 @@ def test_what_may_be_set() -> None:
         ImapPortalSettings.model_validate({"port": 143, "idle": True})
 
 
+@pytest.mark.parametrize(
+    ("mailboxes", "words"),
+    [
+        ({"Sent": "\\Odd"}, "is none of"),
+        ({"inbox": "\\Sent"}, "there already"),
+        ({"a//b": "\\Sent"}, "no mailbox can be called"),
+    ],
+)
+def test_what_no_account_can_get(mailboxes: dict[str, str], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        ImapPortalSettings.model_validate({"port": 143, "mailboxes": mailboxes})
+
+
 def test_the_portal_is_one(scene: Any) -> None:
     verifyObject(IPortal, scene.portal())
 

@@ -151,3 +151,22 @@ async def test_before_a_login_little_is_listened_to(scene: Any) -> None:
     scene.clock.advance(61)
     assert (await client.say("a NOOP")).startswith(b"* BYE [UNAVAILABLE] Waited too long")
     assert client.closed
+
+
+@BOTH
+async def test_a_new_account_gets_what_clients_look_for(scene: Any) -> None:
+    """Once: what it removes later stays removed (RFC 6154)."""
+    wanted = {"Sent": "\\Sent", "Trash": "\\Trash"}
+    portal = scene.portal(mailboxes=wanted)
+    client = scene.client(portal)
+    await client.log_in()
+    assert await client.ask('LIST (SUBSCRIBED) "" *') == [
+        '* LIST (\\HasNoChildren \\Subscribed) "/" INBOX',
+        '* LIST (\\HasNoChildren \\Subscribed \\Sent) "/" Sent',
+        '* LIST (\\HasNoChildren \\Subscribed \\Trash) "/" Trash',
+        "OK These are all",
+    ]
+    assert await client.ask("DELETE Trash") == ["OK Mailbox removed"]
+    other = scene.client(portal)
+    await other.log_in()
+    assert len(await other.ask('LIST "" *')) == 3
