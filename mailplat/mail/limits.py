@@ -82,3 +82,4 @@ class Limits:
     login_patience: float = _limit(60.0, "How long a client of POP3 or IMAP has for its login.")
     pop3_patience: float = _limit(600.0, "How long POP3 waits for a command after it.")
     imap_patience: float = _limit(1800.0, "How long IMAP waits for a command after it.")
+    imap_content_patience: float = _limit(300.0, "How long for content that doesn't flow.")

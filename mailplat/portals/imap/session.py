@@ -137,7 +137,12 @@ class ImapSession:
 
     @property
     def patience(self) -> float:
-        """Seconds for the next command (RFC 9051 section 5.4); before a login none adds to it."""
+        """Seconds for the next command (RFC 9051 section 5.4); before a login none adds to it.
+
+        Content must flow, or come within less.
+        """
+        if self.upload:
+            return self.rules.limits.imap_content_patience
         if self.login:
             return self.rules.limits.imap_patience
         return max(self._deadline - self.rules.seconds(), 0)

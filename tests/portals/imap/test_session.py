@@ -113,6 +113,20 @@ async def test_an_account_without_room_is_told_before_the_content(scene: Any) ->
     assert (await client.ask("STATUS INBOX (MESSAGES)"))[0] == "* STATUS INBOX (MESSAGES 0)"
 
 
+async def test_content_has_less_time_than_the_next_command(scene: Any) -> None:
+    client = scene.client()
+    await client.log_in()
+    assert client.session.patience == scene.limits.imap_patience
+    await client.send(b"a APPEND INBOX {10}\r\n12345")
+    assert client.session.patience == scene.limits.imap_content_patience
+    assert (await client.time_out()).startswith(b"* BYE [INACTIVE] ")
+    client.leave()
+    other = scene.client()
+    await other.log_in()
+    await other.send(b"a APPEND INBOX {3+}\r\n123\r\n")
+    assert other.session.patience == scene.limits.imap_patience
+
+
 async def test_messages_of_one_append_have_a_limit(scene: Any) -> None:
     client = scene.client()
     await client.log_in()
