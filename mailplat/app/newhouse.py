@@ -19,6 +19,7 @@ from mailplat.app.mistakes import nearest
 from mailplat.app.registry import Registry, UnknownComponent, discover, settings_class
 from mailplat.app.tables import (
     AGENTS,
+    ARRAYS,
     CONTENTS,
     DIRECTORY,
     PORTALS,
@@ -77,6 +78,12 @@ PIPELINES = {
     "inbound": ["recipients", "relaying", "loops"],
     "outbound": ["senders", "recipients", "relaying", "loops", "complete", "sign"],
 }
+
+
+SENDS_NOTHING = (
+    "Nothing is sent to other hosts from here until there is a way: [[routes]] with"
+    ' agent = "relay" (`mailplat describe routes`).'
+)
 
 
 class NotMade(Exception):
@@ -221,6 +228,11 @@ def _tables(house: NewHouse, database: str, registry: Registry) -> Iterator[Tabl
         explained.add(door.use)
     manual = "The policies and filters of each pipeline, in their order."
     yield Table("pipelines", set=PIPELINES, manual=manual)
+    if house.port_base is None:
+        kind = ARRAYS["routes"]
+        yield Table("[routes]", kind, {"match": "*", "agent": "relay"}, paragraph(kind))
+    else:
+        yield Table("", manual=SENDS_NOTHING)
     for room in (AGENTS, STORES, DIRECTORY):
         kind = settings_class(registry.find(room.interface, room.default))
         header = room.table if room.single else f"{room.table}.{room.instance}"
