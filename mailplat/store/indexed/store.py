@@ -346,6 +346,8 @@ class IndexedStore:
         self, account: AccountId, messages: Sequence[NewMessage]
     ) -> list[Stored]:
         """Make messages ready for the index, all or none; see `keep`."""
+        if len(messages) == 1:
+            return [await self.keep(account, messages[0])]
         stored: list[Stored] = []
         for at in range(0, len(messages), AT_ONCE):
             some = messages[at : at + AT_ONCE]
