@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -14,9 +14,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mailplat.interfaces import House, IQueue, IQueueAdmin, IRoutes, WallClock
+from mailplat.interfaces import House, IQueue, IQueueAdmin, IRoutes, IVerified, WallClock
 from mailplat.mail.content import Content
-from mailplat.mail.errors import ShuttingDown
+from mailplat.mail.errors import MailError, ShuttingDown
+from mailplat.mail.finding import Finding
+from mailplat.mail.people import AccountId
 from mailplat.mail.queued import (
     Posting,
     QueuedMessage,
@@ -69,7 +71,7 @@ class Worker(Protocol):
         """Go on, for the other has left."""
 
 
-@implementer(IQueue, IQueueAdmin)
+@implementer(IQueue, IQueueAdmin, IVerified)
 class Queue:
     """Keeps messages in SQL; a `Worker`, where one is at work, is told when there is more.
 
@@ -253,6 +255,18 @@ class Queue:
 
     async def stats(self) -> QueueStats:
         return stats_of(await self.database.read(queries.listing.count))
+
+    async def verify(
+        self, mend: bool, accounts: Collection[AccountId] | None = None
+    ) -> Sequence[Finding]:
+        """Return what can't be right in the tables; nothing of it is mended by itself."""
+        findings: list[Finding] = []
+        for rule in queries.audit.RULES:
+            try:
+                findings += await self.database.read(queries.audit.broken, rule)
+            except MailError as problem:
+                findings.append(Finding(f"can't tell whether {rule}", detail=str(problem)))
+        return findings
 
     async def reroute_all_but(self, agents: Sequence[str]) -> int:
         """Ask the routes anew for what goes by an agent that isn't one of these."""

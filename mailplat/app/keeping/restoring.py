@@ -13,11 +13,13 @@ from mailplat.app.keeping.chunks import Damaged, held, make_folders
 from mailplat.app.keeping.manifest import CONFIGURATION, OUTSIDE, STATE, Backup, Manifest
 from mailplat.app.lock import Lock
 from mailplat.mail.errors import NotPermitted
+from mailplat.queue.queries.steering import hold_all
 from mailplat.sql.connection import SqliteConnection, open_writer
 from mailplat.store.indexed.queries.renewal import renew
 
 STAGING = ".restoring"
 BESIDE = "restored"  # where the configuration and certificates of then are put
+HELD = "restored from a backup: it may have been delivered since"
 HARMLESS = ("lock", "lost+found", STAGING)  # what an empty state folder may hold
 
 
@@ -52,7 +54,8 @@ def restore(
 
     It is put aside first and gets its place when all of it is durable, the mail first.
     ``nothing_served`` says that no client has seen anything that came after the backup;
-    else each mailbox gets another UIDVALIDITY.  Raises `Locked` where a server runs,
+    else each mailbox gets another UIDVALIDITY, and what was queued is held, since it may
+    have been delivered.  Raises `Locked` where a server runs,
     `NotPermitted` where the folder is not empty, and `Damaged`.
     """
     make_folders(backup.disk, state)
@@ -99,17 +102,18 @@ def _renew(folder: Path) -> None:
     for path in databases_in(folder):
         database = open_writer(path, durable=True)
         try:
-            if _has_index(database):
-                database.run("BEGIN IMMEDIATE")
+            database.run("BEGIN IMMEDIATE")
+            if _has(database, "store_accounts"):
                 renew(database, time.time())
-                database.run("COMMIT")
+            if _has(database, "queue_messages"):
+                hold_all(database, HELD)
+            database.run("COMMIT")
         finally:
             database.close()
 
 
-def _has_index(database: SqliteConnection) -> bool:
-    sql = "SELECT 1 FROM sqlite_schema WHERE name = 'store_accounts'"
-    return database.one(sql) is not None
+def _has(database: SqliteConnection, table: str) -> bool:
+    return table in database.tables()
 
 
 def _give_places(backup: Backup, staging: Path, state: Path) -> None:

@@ -76,6 +76,7 @@ async def verify(desk: Desk, mend: bool = False) -> dict[str, Any]:
     for name, store in desk.stores.items():
         if IVerified.providedBy(store):
             found += await _looked(f"the store {name}", store.verify(mend, accounts))
+    found += await _looked("the queue", desk.queue.verify(mend))
     found = list(dict.fromkeys(found))  # two stores may be one and the same
     told = found[:MOST]
     return {

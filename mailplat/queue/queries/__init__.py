@@ -1,6 +1,7 @@
 """The queue's statements: functions of a connection, each a unit of work or part of one."""
 
 from mailplat.queue.queries import (
+    audit,
     contents,
     enqueueing,
     listing,
@@ -12,6 +13,7 @@ from mailplat.queue.queries import (
 )
 
 __all__ = [
+    "audit",
     "contents",
     "enqueueing",
     "listing",

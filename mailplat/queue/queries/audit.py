@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from mailplat.mail.finding import Finding
+from mailplat.sql import Connection
+
 RULES = {
     "a lane does not know what comes first in it": """
         SELECT lane FROM queue_lanes n WHERE opens IS NULL AND coalesce(first, -1) <> coalesce(
@@ -41,3 +44,11 @@ RULES = {
         AND piece / 1048576 NOT IN (SELECT message FROM queue_leftovers)
     """,
 }
+
+
+def broken(db: Connection, rule: str) -> list[Finding]:
+    """Return where a rule is broken."""
+    return [
+        Finding(f"queue: {rule}", detail=", ".join(map(str, row)))
+        for row in db.all(RULES[rule])
+    ]

@@ -36,6 +36,17 @@ def hold(db: Connection, messages: Iterable[int], why: str) -> int:
     return len(held)
 
 
+def hold_all(db: Connection, why: str) -> None:
+    """Hold all there is, also what somebody was trying, who is no more."""
+    db.execute("UPDATE queue_messages SET held = ? WHERE held = ''", (why,))
+    db.execute(
+        "UPDATE queue_legs SET state = 2, holder = '',"
+        " doubtful = doubtful + CASE WHEN state = 3 THEN 1 ELSE 0 END WHERE state IN (0, 1, 3)"
+    )
+    db.execute("UPDATE queue_lanes SET first = NULL, opens = NULL")
+    db.execute("UPDATE queue_leftovers SET holder = ''")
+
+
 def release(db: Connection, messages: Iterable[int], now: float) -> int:
     """Let go what was held, and what could not be delivered, as if it came now."""
     numbers = sorted(set(messages))
