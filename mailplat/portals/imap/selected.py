@@ -19,6 +19,7 @@ from mailplat.mail.mailbox import (
     UidSet,
 )
 from mailplat.wire.imap.fetch import Fetch, Lines
+from mailplat.wire.imap.numbers import Numbers
 from mailplat.wire.imap.view import News, View
 from mailplat.wire.imap.writer import flag_list
 
@@ -83,6 +84,12 @@ class Selected:
             if flags in unseen:
                 return number
         return 0
+
+    def uids_of(self, numbers: Numbers, are_uids: bool) -> UidSet:
+        """Return the messages that the client means by numbers, or by UIDs."""
+        if numbers.is_saved:
+            return self.saved
+        return self.view.by_uid(numbers) if are_uids else self.view.by_number(numbers)
 
     def deleted(self, index: MailboxIndex) -> UidSet:
         """Return the messages that an index has marked as deleted."""

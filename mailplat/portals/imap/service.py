@@ -14,7 +14,8 @@ from mailplat.mail.mailbox import INBOX, Role, proper_name
 from mailplat.plugin import Instance
 from mailplat.portals.connection import Connection
 from mailplat.portals.doorkeeper import Doorkeeper
-from mailplat.portals.imap.session import ImapSession, Rules, Visit
+from mailplat.portals.imap.rules import Rules, Visit
+from mailplat.portals.imap.session import ImapSession
 from mailplat.portals.imap.watchers import Watchers
 from mailplat.portals.indexes import Indexes
 from mailplat.portals.login import Logins

@@ -6,12 +6,11 @@ have in common, and what they may ask of a session.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import attrs
 
-from mailplat.interfaces import IAccount, IMailStore
+from mailplat.interfaces import IAccount
 from mailplat.mail.errors import (
     BadSequence,
     LoginFailed,
@@ -21,19 +20,18 @@ from mailplat.mail.errors import (
     TooSlow,
     UnknownCommand,
 )
-from mailplat.mail.limits import Limits
-from mailplat.mail.mailbox import Mailbox, Role, UidSet, proper_name
+from mailplat.mail.mailbox import Mailbox, UidSet, proper_name
 from mailplat.mail.people import Account
 from mailplat.portals.imap import capabilities
 from mailplat.portals.imap.command import Coded, Command, Ok, State
 from mailplat.portals.imap.commands import COMMANDS
 from mailplat.portals.imap.furnishing import furnish
+from mailplat.portals.imap.rules import PROTOCOL, Rules, Visit
 from mailplat.portals.imap.selected import NONE, Selected
 from mailplat.portals.imap.uploads import Upload
 from mailplat.wire import sasl
 from mailplat.wire.engine import After, TimedOut, Woken
 from mailplat.wire.imap.names import read_name, write_name
-from mailplat.wire.imap.numbers import Numbers
 from mailplat.wire.imap.receiver import Announced, Done, Mistake, Piece, Response, Said
 from mailplat.wire.imap.reply import (
     BAD,
@@ -49,44 +47,9 @@ from mailplat.wire.imap.reply import (
 )
 
 if TYPE_CHECKING:  # a session knows no Twisted, and these do
-    from mailplat.files import Spool
     from mailplat.mail.events import AccountChanged
     from mailplat.portals.connection import Connection
-    from mailplat.portals.imap.watchers import Watchers
-    from mailplat.portals.indexes import Indexes
-    from mailplat.portals.login import Logins, Proof
-
-PROTOCOL = "IMAP"
-
-
-@attrs.frozen(kw_only=True)
-class Rules:
-    """What all sessions of a portal have in common."""
-
-    hostname: str
-    limits: Limits
-    logins: Logins
-    store: IMailStore
-    indexes: Indexes
-    watchers: Watchers
-    spool: Spool
-    tls: bool  # whether STARTTLS is offered
-    mailboxes: Mapping[str, Role]  # that a new account gets
-    without: frozenset[str]  # capabilities that are switched off
-    tell: Callable[[Visit], None]
-    seconds: Callable[[], float]  # the steady clock
-    now: Callable[[], float]  # seconds since 1970
-
-
-@attrs.define
-class Visit:
-    """What a client did, for the log."""
-
-    login: str
-    peer: str
-    client: str = ""  # what it called itself by ID
-    commands: int = 0
-    end: str = "left without LOGOUT"
+    from mailplat.portals.login import Proof
 
 
 class ImapSession:
@@ -96,7 +59,6 @@ class ImapSession:
     """
 
     __slots__ = (
-        "_announced",
         "_deadline",
         "_failed_logins",
         "_is_over",
@@ -214,7 +176,9 @@ class ImapSession:
         if isinstance(result, Ok):
             return self._end(said.tag, result)
         self._pending = said.tag, kind.parse(said.cursor)
-        return self._wait(result)
+        if isinstance(result, GoOn):
+            return attrs.evolve(result, untagged=self.take_said())
+        return result
 
     def _kind(self, said: Said) -> type[Command]:
         kind = COMMANDS.get(said.name)
@@ -234,11 +198,6 @@ class ImapSession:
         result = await command.run(self)
         if isinstance(result, Ok | GoOn):
             await self.catch_up(may_expunge=not command.withholds)
-        return result
-
-    def _wait(self, result: GoOn | Challenge) -> Reply:
-        if isinstance(result, GoOn):
-            return attrs.evolve(result, untagged=self.take_said())
         return result
 
     def _end(self, tag: bytes, ok: Ok) -> Tagged:
@@ -483,13 +442,6 @@ class ImapSession:
                     also=also,
                 )
             )
-
-    def uids_of(self, numbers: Numbers, are_uids: bool) -> UidSet:
-        """Return the messages that a client means by numbers, or by UIDs."""
-        box = self.box
-        if numbers.is_saved:
-            return box.saved
-        return box.view.by_uid(numbers) if are_uids else box.view.by_number(numbers)
 
     # For commands: logins.
 

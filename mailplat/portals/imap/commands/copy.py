@@ -34,7 +34,7 @@ class Copy(Command):
     async def run(self, session: Session) -> Ok:
         box = session.box
         target = await target_of(session, self.mailbox)
-        uids = session.uids_of(self.numbers, self.uids)
+        uids = session.box.uids_of(self.numbers, self.uids)
         insist_on_all(session, uids, self.uids)
         copied = await session.account.move(box.mailbox.id, uids, target.id, keep=True)
         if target.id == box.mailbox.id:
@@ -60,7 +60,7 @@ class Move(Copy):
         box = session.box
         box.insist_on_writing()
         target = await target_of(session, self.mailbox)
-        uids = session.uids_of(self.numbers, self.uids)
+        uids = session.box.uids_of(self.numbers, self.uids)
         moved = await session.account.move(box.mailbox.id, uids, target.id)
         if code := copied_code(moved):
             session.say(b"* OK [%b] Moved\r\n" % code)

@@ -22,7 +22,7 @@ class Expunge(Command):
         box.insist_on_writing()
         uids = box.deleted(await box.latest())
         if self.numbers:
-            uids &= session.uids_of(self.numbers, True)
+            uids &= session.box.uids_of(self.numbers, True)
         if uids:
             await session.account.expunge(box.mailbox.id, uids)
         await session.catch_up(may_expunge=True, now=True)

@@ -54,7 +54,7 @@ class Fetch(Command):
             items = items.having(b"MODSEQ")
         if b"MODSEQ" in items.items:
             session.enable("CONDSTORE")
-        uids = session.uids_of(self.numbers, self.uids)
+        uids = session.box.uids_of(self.numbers, self.uids)
         if self.since is not None:
             if self.vanished and session.tells_vanished:
                 session.say(await vanished_since(session, self.since, uids))

@@ -40,7 +40,7 @@ class Search(Command):
         return cls(frozenset(returns) if returns else None, charset, cursor)
 
     async def run(self, session: Session) -> Ok:
-        reading = Reading(session.uids_of, session.rules.now())
+        reading = Reading(session.box.uids_of, session.rules.now())
         query = self._query(reading)
         if reading.uses_modseq:
             session.enable("CONDSTORE")

@@ -50,7 +50,7 @@ class Store(Command):
         box.insist_on_writing()
         if self.unless_after is not None:
             session.enable("CONDSTORE")
-        uids = session.uids_of(self.numbers, self.uids)
+        uids = session.box.uids_of(self.numbers, self.uids)
         flagged = await session.account.flag(
             box.mailbox.id, uids, self.change, self.unless_after
         )
