@@ -61,14 +61,19 @@ class Fate:
 
     @property
     def is_due(self) -> bool:
-        """Whether the sender wants to hear of it (RFC 3461 section 4.1).
+        """Whether the sender wants to hear of it."""
+        return is_wanted(self.recipient, self.action)
 
-        Where nothing was said these are failures and delays, the latter by our choice.
-        """
-        wanted = self.recipient.notify
-        if wanted is None:
-            wanted = Notify.FAILURE | Notify.DELAY
-        return _WHEN[self.action] in wanted
+
+def is_wanted(recipient: Recipient, action: Action) -> bool:
+    """Say whether the sender wants to hear of what was done (RFC 3461 section 4.1).
+
+    Where nothing was said these are failures and delays, the latter by our choice.
+    """
+    wanted = recipient.notify
+    if wanted is None:
+        wanted = Notify.FAILURE | Notify.DELAY
+    return _WHEN[action] in wanted
 
 
 _WHEN = {

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailplat.interfaces import IBus, IDeliveryAgent
-from mailplat.mail.deliverystatus import Action
+from mailplat.mail.deliverystatus import Action, is_wanted
 from mailplat.mail.envelope import Recipient
 from mailplat.mail.errors import (
     MailError,
@@ -453,7 +453,7 @@ class Runner:
                 then = f"tried again {moment(settlement.due):%Y-%m-%d %H:%M:%S} UTC"
             else:
                 then = fate.action.value
-            if reported and fate.is_due:
+            if reported and fate.is_due and is_wanted(recipient, fate.action):
                 then = f"{then}, reported as {reported}"
             tried.append(Tried(str(recipient.address), result.status, result.detail, then))
         self._bus.publish(

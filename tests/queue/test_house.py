@@ -19,7 +19,7 @@ from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.registry import discover
 from mailplat.mail.errors import MailError
 from mailplat.mail.queued import Selection, Standing
-from mailplat.mail.status import Status
+from mailplat.mail.status import DELIVERED, Status
 from mailplat.pytest_plugin import PASSWORD, MemoryHouse, configuration_text
 from mailplat.queue.queue import Queue
 
@@ -231,13 +231,13 @@ def test_commands_about_the_queue(house: MemoryHouse, run: Callable[..., str]) -
     assert "messages  1" in run("queue", "stats")
     assert json.loads(run("queue", "stats", "--json"))["by_standing"] == {"held": 1}
     assert "say --all" in run("queue", "remove")
-    assert run("queue", "hold", name, "--why", "more") == "1 messages are held\n"
+    assert run("queue", "hold", name, "--why", "more") == "1 message is held\n"
     assert run("queue", "retry", "--all") == "0 attempts come now\n"
     assert (
         run("queue", "reroute", "--to", "x@suspect.example") == "0 recipients go another way\n"
     )
     assert run("queue", "remove", "--domain", "suspect.example", "--report") == (
-        "1 messages are gone\n"
+        "1 message is gone\n"
     )
     [report] = house.messages(ALICE)
     assert b"x@suspect.example" in report
@@ -252,7 +252,7 @@ def test_what_is_released_goes_by_the_next_route(
 ) -> None:
     """Here there is none, so it comes back."""
     submit(house, "x@suspect.example")
-    assert run("queue", "release", "--all") == "1 messages go on\n"
+    assert run("queue", "release", "--all") == "1 message goes on\n"
     [report] = house.messages(ALICE)
     assert b"Status: 5.4.4" in report
 
@@ -295,5 +295,10 @@ def test_explain_tells_what_the_queue_did(
     assert "in the queue" not in text
     report = text.partition("reported as ")[2].split()[0]
     assert "made here" in run("explain", report)
+    module(carrier).answers += [DELIVERED, Status(5, 1, 1)]
+    submit(house, "y@example.net", "z@other.example.net")
+    lines = run("explain", "y@example.net").splitlines()
+    [served] = [one for one in lines if "y@example.net" in one and "2.1.5" in one]
+    assert "reported" not in served
     with pytest.raises(MailError, match="knows anything"):
         house.operate("message.explain", message="nothing")

@@ -11,7 +11,7 @@ import click
 
 from mailplat.app.cli.commands import as_json, fail, on_a_house, say
 from mailplat.app.cli.places import Office
-from mailplat.app.cli.words import octets_text
+from mailplat.app.cli.words import counted, octets_text
 from mailplat.journal.explain import harmless
 from mailplat.mail.queued import Standing
 
@@ -139,7 +139,7 @@ def show(office: Office, message: str, as_json: bool) -> None:
 def hold(office: Office, everything: bool, why: str, **conditions: Any) -> None:
     """Try messages no more until they are released."""
     done = office.call("queue.hold", chosen=_meant(everything, conditions), why=why)
-    click.echo(f"{done['messages']} messages are held")
+    click.echo(counted(done["messages"], "message is held", "messages are held"))
 
 
 @queue.command("release")
@@ -149,7 +149,7 @@ def hold(office: Office, everything: bool, why: str, **conditions: Any) -> None:
 def release(office: Office, everything: bool, **conditions: Any) -> None:
     """Let messages go that are held or undeliverable, as if they came now."""
     done = office.call("queue.release", chosen=_meant(everything, conditions))
-    click.echo(f"{done['messages']} messages go on")
+    click.echo(counted(done["messages"], "message goes on", "messages go on"))
 
 
 @queue.command("retry")
@@ -159,7 +159,7 @@ def release(office: Office, everything: bool, **conditions: Any) -> None:
 def retry(office: Office, everything: bool, **conditions: Any) -> None:
     """Try messages now that wait for a moment."""
     done = office.call("queue.retry", chosen=_meant(everything, conditions))
-    click.echo(f"{done['attempts']} attempts come now")
+    click.echo(counted(done["attempts"], "attempt comes now", "attempts come now"))
 
 
 @queue.command("reroute")
@@ -169,7 +169,9 @@ def retry(office: Office, everything: bool, **conditions: Any) -> None:
 def reroute(office: Office, everything: bool, **conditions: Any) -> None:
     """Ask the routes anew for messages that came before these were changed."""
     done = office.call("queue.reroute", chosen=_meant(everything, conditions))
-    click.echo(f"{done['recipients']} recipients go another way")
+    click.echo(
+        counted(done["recipients"], "recipient goes another way", "recipients go another way")
+    )
 
 
 @queue.command("remove")
@@ -181,7 +183,7 @@ def remove(office: Office, everything: bool, report: bool, **conditions: Any) ->
     """Give messages up; what is being tried just now may arrive."""
     chosen = _meant(everything, conditions)
     done = office.call("queue.remove", chosen=chosen, report=report)
-    click.echo(f"{done['messages']} messages are gone")
+    click.echo(counted(done["messages"], "message is gone", "messages are gone"))
 
 
 @queue.command("stats")
