@@ -38,6 +38,10 @@ class Message:
     flags: frozenset[str]
     modseq: int = 0
 
+    def is_shown_by(self, other: Message) -> bool:
+        same = (self.number, self.flags) == (other.number, other.flags)
+        return same and self.modseq <= other.modseq
+
 
 @attrs.define
 class Box:
@@ -54,23 +58,18 @@ class Box:
             self.messages[self.next] = message
             self.next += 1
 
-    def is_shown_by(self, other: Box) -> bool:
-        """Say whether that is what was promised, no number less than it was."""
-        return (
-            (other.name, other.next) == (self.name, self.next)
-            and (other.validity == self.validity or not self.validity)
-            and other.modseq >= self.modseq
-            and other.messages.keys() == self.messages.keys()
-            and all(
-                (there.number, there.flags) == (here.number, here.flags)
-                and there.modseq >= here.modseq
-                for here, there in zip(
-                    (self.messages[uid] for uid in sorted(self.messages)),
-                    (other.messages[uid] for uid in sorted(other.messages)),
-                    strict=True,
-                )
-            )
-        )
+    def differences(self, other: Box) -> Iterator[str]:
+        """Say in what that isn't what was promised, or has a lower number than it had."""
+        if self.validity and self.validity != other.validity:
+            yield f"UIDVALIDITY {self.validity}, found {other.validity}"
+        if self.next != other.next:
+            yield f"UIDNEXT {self.next}, found {other.next}"
+        if self.modseq > other.modseq:
+            yield f"HIGHESTMODSEQ {self.modseq}, found {other.modseq}"
+        for uid in sorted(self.messages.keys() | other.messages.keys()):
+            here, there = self.messages.get(uid), other.messages.get(uid)
+            if not (here and there and here.is_shown_by(there)):
+                yield f"UID {uid}: {here}, found {there}"
 
 
 @attrs.define
@@ -157,19 +156,22 @@ class Mail:
             after = copy.deepcopy(self)
             after.ended({})
             outcomes = [after] if self.under_way["does"] == "deliver" else [self, after]
-        assert any(one._is_shown_by(there) for one in outcomes), (self, there)
+        differences = [list(one._differences(there)) for one in outcomes]
+        assert [] in differences, (self.under_way, differences)
         for identity, box in there.boxes.items():
             assert self.validities.setdefault(identity, box.validity) == box.validity
         known = list(self.validities.values())
         assert len(known) == len(set(known)), "a UIDVALIDITY has come back"
         self.boxes, self.under_way = there.boxes, None
 
-    def _is_shown_by(self, there: Mail) -> bool:
+    def _differences(self, there: Mail) -> Iterator[str]:
         ours = {box.name: box for box in self.boxes.values()}
         theirs = {box.name: box for box in there.boxes.values()}
-        return ours.keys() == theirs.keys() and all(
-            ours[name].is_shown_by(theirs[name]) for name in ours
-        )
+        if ours.keys() != theirs.keys():
+            yield f"mailboxes {sorted(ours)}, found {sorted(theirs)}"
+        for name in ours.keys() & theirs.keys():
+            for difference in ours[name].differences(theirs[name]):
+                yield f"{name}: {difference}"
 
 
 @attrs.define
