@@ -11,6 +11,7 @@ import attrs
 import mailplat
 from mailplat.app.changed import notes_on
 from mailplat.app.config import Configuration
+from mailplat.app.databases import file_of, mistakes_in_database, target_of
 from mailplat.app.registry import Registry
 from mailplat.app.tables import DatabaseSettings
 from mailplat.app.whereabouts import state_of
@@ -57,7 +58,6 @@ def look(file: Path, registry: Registry) -> Outlook:
     """Return what this version would change for the house of a configuration file.
 
     A server of another version may be running: nothing is written, and nobody waits.
-    Tables on PostgreSQL are not looked at.
     """
     configuration, mistakes = examine(file, registry)
     problems = [str(one) for one in mistakes]
@@ -71,6 +71,10 @@ def look(file: Path, registry: Registry) -> Outlook:
             upgrades += _outlooks(path, rooms)
         except StoreFailed as problem:
             problems.append(str(problem))
+    try:
+        upgrades += _outlooks_on_server(configuration)
+    except StoreFailed as problem:
+        problems.append(str(problem))
     problems += [_too_new(one) for one in upgrades if one.is_too_new]
     return Outlook(tuple(upgrades), notes, tuple(problems))
 
@@ -87,7 +91,7 @@ def _databases(configuration: Configuration) -> dict[Path, dict[str, str]]:
     state = configuration.house.state
     url = configuration.table(DatabaseSettings).url
     journal = {state / "journal.db": JOURNAL}
-    if not url.startswith("sqlite:"):  # its server says itself what is in it
+    if not url.startswith("sqlite:"):
         return journal
     return {state / url.removeprefix("sqlite:"): ROOMS, **journal}
 
@@ -99,6 +103,22 @@ def _outlooks(path: Path, rooms: dict[str, str]) -> list[Upgrade]:
     reader = open_reader(path)
     try:
         return [outlook(reader, room, known) for room, known in steps.items()]
+    finally:
+        reader.close()
+
+
+def _outlooks_on_server(configuration: Configuration) -> list[Upgrade]:
+    settings = configuration.table(DatabaseSettings)
+    if file_of(settings, configuration.house.state) or mistakes_in_database(configuration):
+        return []
+    target = target_of(settings)
+    from mailplat.sql.postgres import open_reader as connect
+
+    reader = connect(target, "looks at tables")
+    try:
+        return [
+            outlook(reader, room, steps_of(name, "postgres")) for room, name in ROOMS.items()
+        ]
     finally:
         reader.close()
 

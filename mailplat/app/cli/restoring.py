@@ -5,24 +5,30 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mailplat.app import upgrading
+from mailplat.app import config, upgrading
 from mailplat.app.asking import OperationFailed
 from mailplat.app.cli.commands import as_json, configuration_file, fail
 from mailplat.app.cli.keeping import folder, size_shown
 from mailplat.app.cli.places import Office
 from mailplat.app.cli.words import counted
+from mailplat.app.databases import file_of, target_of
 from mailplat.app.keeping.manifest import Backup
 from mailplat.app.keeping.restoring import check as check_backup
 from mailplat.app.keeping.restoring import restore as put_back
+from mailplat.app.keeping.tables import has_tables
 from mailplat.app.lock import Locked
 from mailplat.app.mistakes import BadConfiguration
 from mailplat.app.registry import discover
+from mailplat.app.tables import DatabaseSettings
 from mailplat.app.whereabouts import state_of
 from mailplat.mail.errors import MailError
+
+if TYPE_CHECKING:
+    from mailplat.sql.postgres import Target
 
 
 @click.command()
@@ -51,8 +57,8 @@ def restore(context: click.Context, /, target: Path, as_json: bool, **chosen: An
     """Put back what TARGET holds: a whole house, or the mail of one account.
 
     A whole house is put into an empty state folder, the configured one or STATE, while no
-    server runs.  One account's mail is added to it, below Restored/, while the server
-    goes on.
+    server runs, and if it is on PostgreSQL into the configured database, empty as well.
+    One account's mail is added to it, below Restored/, while the server goes on.
     """
     if chosen["mailbox"] and not chosen["account"]:
         fail("--mailbox needs --account")
@@ -122,7 +128,18 @@ def _restored(
     state = into or state_of(configuration_file(context))
     if state is None:
         fail("the configuration names no state folder; --into says where")
-    return put_back(kept, manifest, state.absolute(), nothing_served=nothing_served)
+    target = _target(context) if has_tables(manifest) else None
+    return put_back(
+        kept, manifest, state.absolute(), nothing_served=nothing_served, target=target
+    )
+
+
+def _target(context: click.Context) -> Target | None:
+    """Return the database on a server that the configuration names, if it names one."""
+    configuration = config.read(configuration_file(context), discover())
+    settings = configuration.table(DatabaseSettings)
+    on_a_server = file_of(settings, configuration.house.state) is None
+    return target_of(settings) if on_a_server else None
 
 
 def _row(kept: Backup, name: str) -> dict[str, Any]:

@@ -28,8 +28,9 @@ from mailplat.app.keeping.manifest import (
     KeptFile,
     Manifest,
 )
+from mailplat.app.keeping.tables import kept_tables
 from mailplat.app.tables import CONTENTS
-from mailplat.mail.errors import NotPermitted, StoreFailed, Unsupported
+from mailplat.mail.errors import NotPermitted, StoreFailed
 from mailplat.portals.tls import TlsSettings
 from mailplat.sql import SqliteDatabase
 
@@ -51,8 +52,8 @@ class Counts:
 class Maker:
     """Makes one generation.
 
-    Databases are read page by page as they are at one moment (`Frozen`), everything
-    else file by file.  A file that has its size and time of before is taken to be what
+    Databases are read as they are at one moment, page by page (`Frozen`) or table by
+    table (`Moment`), everything else file by file.  A file that has its size and time of before is taken to be what
     it was, so contents that lie in files, which never change, are read once.  Contents
     are listed after the database was frozen, and whoever asks for a backup holds them
     meanwhile (`IHeldContents`), so all that it names are still there.
@@ -72,7 +73,7 @@ class Maker:
 
         Names the places of contents that it can't have, since they may lie anywhere.
 
-        Raises `InUse`, `Unsupported` and whatever a disk raises; then there is no new
+        Raises `InUse` and whatever a disk raises; then there is no new
         generation, and the next run finds what this one has kept already.
         """
         ask = self.foundation.workers.files.ask
@@ -97,7 +98,10 @@ class Maker:
         ask = self.foundation.workers.files.ask
         there, before = await ask(self._before)
         damaged: list[str] = []
-        files = []
+        files: list[KeptFile] = []
+        if self.foundation.database.dialect == "postgres":
+            server: Any = self.foundation.database
+            files += await kept_tables(server, self._kept)
         for database in self._databases(journal):
             file, changed = await self._database(database)
             files.append(file)
@@ -129,9 +133,8 @@ class Maker:
     # Databases
 
     def _databases(self, journal: bool) -> Iterator[SqliteDatabase]:
-        if not isinstance(self.foundation.database, SqliteDatabase):
-            raise Unsupported("PostgreSQL is backed up by its own means, such as pg_dump")
-        yield self.foundation.database
+        if isinstance(self.foundation.database, SqliteDatabase):
+            yield self.foundation.database
         if journal and self.foundation.journal.path.exists():
             yield self.foundation.journal
 

@@ -20,7 +20,11 @@ CHUNKS = "chunks"
 GENERATIONS = "generations"
 NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(?:-\d+)?")
 STATE, CONFIGURATION, OUTSIDE = "state", "config", "contents"
-"""What names of files begin with: contents are outside where they lie in no state folder."""
+DATABASE = "database"
+"""What names of files begin with: contents are outside where they lie in no state folder.
+
+The database has files of its own where it is on a server.
+"""
 
 
 @attrs.frozen

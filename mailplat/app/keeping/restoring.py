@@ -7,15 +7,26 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mailplat.app.keeping.chunks import Damaged, held, make_folders
-from mailplat.app.keeping.manifest import CONFIGURATION, OUTSIDE, STATE, Backup, Manifest
+from mailplat.app.keeping.manifest import (
+    CONFIGURATION,
+    DATABASE,
+    OUTSIDE,
+    STATE,
+    Backup,
+    Manifest,
+)
+from mailplat.app.keeping.tables import has_tables, put_back
 from mailplat.app.lock import Lock
 from mailplat.mail.errors import NotPermitted
 from mailplat.queue.queries.steering import hold_all
 from mailplat.sql.connection import SqliteConnection, open_writer
 from mailplat.store.indexed.queries.renewal import renew
+
+if TYPE_CHECKING:
+    from mailplat.sql.postgres import Target
 
 STAGING = ".restoring"
 BESIDE = "restored"  # where the configuration and certificates of then are put
@@ -48,11 +59,17 @@ def _damaged(manifest: Manifest, problems: Sequence[str], *more: str) -> Damaged
 
 
 def restore(
-    backup: Backup, manifest: Manifest, state: Path, *, nothing_served: bool = False
+    backup: Backup,
+    manifest: Manifest,
+    state: Path,
+    *,
+    nothing_served: bool = False,
+    target: Target | None = None,
 ) -> dict[str, Any]:
     """Put a generation into an empty state folder; blocks.
 
     It is put aside first and gets its place when all of it is durable, the mail first.
+    Tables of a server are put into ``target``, which has to be empty too.
     ``nothing_served`` says that no client has seen anything that came after the backup;
     else each mailbox gets another UIDVALIDITY, and what was queued is held, since it may
     have been delivered.  Raises `Locked` where a server runs,
@@ -71,6 +88,8 @@ def restore(
         put_aside(backup, manifest, staging)
         if not nothing_served:
             _renew(staging)
+        if has_tables(manifest):
+            put_back(backup, manifest, target, nothing_served=nothing_served)
         _give_places(backup, staging, state)
         return {
             "generation": manifest.generation,
@@ -87,6 +106,8 @@ def put_aside(backup: Backup, manifest: Manifest, folder: Path) -> None:
     """Write all files of a generation into a folder; the state folder's own to its top."""
     for file in manifest.files:
         top, *rest = file.path.parts
+        if top == DATABASE:
+            continue  # which goes to its server
         places = {STATE: [], CONFIGURATION: [BESIDE], OUTSIDE: [BESIDE, OUTSIDE]}
         if top not in places:
             raise Damaged(f"nobody knows what {file.name} belongs to")

@@ -152,7 +152,11 @@ class Restorer:
     async def _opened(self, folder: Path) -> AsyncIterator[Tree]:
         here = self.foundation
         if not isinstance(here.database, SqliteDatabase):
-            raise Unsupported("single accounts are put back where the database is SQLite's")
+            raise Unsupported(
+                "of a house on PostgreSQL single accounts can't be put back: restore the whole"
+                " house into another state folder and another database, and bring the account"
+                " from there by `mailplat export` and `mailplat import`"
+            )
         for entry in self.configuration.entries_of(CONTENTS):
             place = folder_of(entry, folder)
             if place is None or not place.is_relative_to(folder):  # it would be tidied up

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from mailplat.sql.crews import CrewedDatabase
 from mailplat.sql.postgres.connection import PostgresConnection
+from mailplat.sql.postgres.copying import Moment
 from mailplat.sql.postgres.group import Reader, Writer
 from mailplat.sql.postgres.line import Line
 from mailplat.sql.postgres.listener import Listener
@@ -53,6 +54,7 @@ class PostgresDatabase(CrewedDatabase):
         self._shared = shared
         self._patience = patience
         self._is_bad = False
+        self._make_crew = crew
         self._writer = crew(
             reactor,
             "write to PostgreSQL",
@@ -86,6 +88,11 @@ class PostgresDatabase(CrewedDatabase):
         )
         listening = self._hearers.ask(self._listener.run)
         listening.addErrback(lambda failure: self.log.failure("not heard any more", failure))
+
+    def moment(self) -> Moment:
+        """Return what shows the database as it is when that is opened."""
+        crew = self._make_crew(self._reactor, "copy from PostgreSQL", threads=1, waiting=4)
+        return Moment(self._open_reader, crew)
 
     async def close(self) -> None:
         if self._listener:
