@@ -238,7 +238,8 @@ class MailService(Service):
                 await self._change_to(config.read(self.configuration.source.file, discover()))
         except Exception as problem:  # noqa: BLE001 - whatever it is, the old tree goes on
             self._log_causes(problem)
-            self.log.error("the configuration stays as it was: {problem}", problem=str(problem))
+            for line in str(problem).splitlines():
+                self.log.error("the configuration stays as it was: {problem}", problem=line)
             if not isinstance(problem, BadConfiguration | ConfigError | OSError):
                 self.log.failure("the new tree could not be made")
         else:

@@ -25,6 +25,7 @@ from twisted.internet.task import Clock
 from mailplat.app.operations.keeping import verify
 from mailplat.bus import Bus
 from mailplat.directory.directory import Directory, DirectorySettings
+from mailplat.interfaces import House
 from mailplat.mail.content import Octets
 from mailplat.mail.errors import StoreFailed
 from mailplat.mail.mailbox import (
@@ -37,12 +38,17 @@ from mailplat.mail.mailbox import (
     UidSet,
 )
 from mailplat.mail.summary import summarise
+from mailplat.queue.queue import Queue
 from mailplat.sql import Connection, SqliteDatabase, UnusableDatabase, steps_of
 from mailplat.store.indexed.store import IndexedStore, IndexedStoreSettings
 from mailplat.testing.fixtures import async_yield_fixture
 from mailplat.testing.workers import database_at_once, workers_at_once
 
-ROOMS = {"directory": "mailplat.directory", "store": "mailplat.store.indexed"}
+ROOMS = {
+    "directory": "mailplat.directory",
+    "store": "mailplat.store.indexed",
+    "queue": "mailplat.queue",
+}
 SECONDS = 10  # that one case may take
 PAGE = 4096
 
@@ -150,7 +156,11 @@ async def findings(database: SqliteDatabase) -> int:
     store = IndexedStore(IndexedStoreSettings(), database, bus, clock, clock)
     ground = SimpleNamespace(database=database)
     desk: Any = SimpleNamespace(
-        ground=ground, directory=directory, people=directory, stores={"main": store}
+        ground=ground,
+        directory=directory,
+        people=directory,
+        stores={"main": store},
+        queue=Queue(database, House("mail.example.org", database.path.parent), clock, clock),
     )
     return len((await verify(desk))["findings"])
 

@@ -130,8 +130,11 @@ def asked(
     def folder() -> Path:
         made = tmp_path_factory.mktemp("dovecot")
         base = tmp_path_factory.getbasetemp()
-        for path in (made, base, base.parent):  # Dovecot enters them as another user
-            path.chmod(path.stat().st_mode | 0o011)
+        # Dovecot enters them as another user; in one of several processes base is below ours.
+        for path in (made, base, base.parent, base.parent.parent):
+            mode = path.stat().st_mode
+            if mode & 0o011 != 0o011:
+                path.chmod(mode | 0o011)
         return made
 
     def asked(these: list[Sample]) -> list[bytes]:
