@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
+import attrs
 from pydantic import Field
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import IUsernamePassword
@@ -17,7 +18,7 @@ from zope.interface import implementer
 from mailplat.directory import audit, queries
 from mailplat.directory.memory import Remembered
 from mailplat.directory.passwords import Passwords
-from mailplat.interfaces import IBus, IDirectory, IDirectoryAdmin, IVerified
+from mailplat.interfaces import House, IBus, IDirectory, IDirectoryAdmin, IVerified
 from mailplat.mail.address import Address, domain_of
 from mailplat.mail.errors import BadAddress
 from mailplat.mail.events import CredentialsChanged
@@ -46,15 +47,24 @@ class Directory:
 
     Nobody else changes the tables, so answers stay at hand until this object
     changes something: a recipient that was asked for before costs no thread.
+
+    The name of the server itself is local too, and has a postmaster: reports come from
+    there, and may be answered (RFC 5321 section 4.5.1).
     """
 
     log = Logger()
     credentialInterfaces = (IUsernamePassword,)  # noqa: N815 - Twisted calls us
 
     def __init__(
-        self, settings: DirectorySettings, database: Database, workers: Workers, bus: IBus
+        self,
+        settings: DirectorySettings,
+        database: Database,
+        workers: Workers,
+        bus: IBus,
+        house: House | None = None,
     ) -> None:
         self._delimiter = settings.delimiter
+        self._hostname = house.hostname.lower() if house else ""
         self._database = database
         self._bus = bus
         self._passwords = Passwords(workers)
@@ -75,9 +85,10 @@ class Directory:
             known = domain_of(name)
         except BadAddress:
             return None
-        return await self._domains.get(
+        found = await self._domains.get(
             known, lambda: self._database.read(queries.domain, known)
         )
+        return Domain(known) if found is None and known == self._hostname else found
 
     async def places(self, address: Address) -> Sequence[Place]:
         return await self._ways.get(address.key, lambda: self._follow(address))
@@ -99,6 +110,12 @@ class Directory:
         return any(place.account and place.account.id == account.id for place in places)
 
     async def _follow(self, address: Address) -> Sequence[Place]:
+        if address.domain == self._hostname and not await self._database.read(
+            queries.domain, address.domain
+        ):
+            if not address.is_postmaster:
+                return ()
+            address = attrs.evolve(address, domain="")
         way = await self._database.read(queries.way, address, self._delimiter)
         for circle in way.circles:
             self.log.warn(

@@ -12,6 +12,7 @@ from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import CancelledError
 
 from mailplat.directory.directory import Directory, DirectorySettings
+from mailplat.interfaces import House
 from mailplat.mail.address import POSTMASTER, Address
 from mailplat.mail.errors import (
     AlreadyExists,
@@ -21,6 +22,7 @@ from mailplat.mail.errors import (
     NotPermitted,
 )
 from mailplat.mail.events import CredentialsChanged
+from mailplat.mail.people import Domain
 from mailplat.sql import Database, SqliteDatabase
 from mailplat.sql.postgres import PostgresDatabase
 from mailplat.testing.contracts.directory import DirectoryContract, ends
@@ -232,6 +234,20 @@ async def test_postmaster_leads_to_an_account_even_where_it_should_lead_elsewher
     await directory.add_alias("postmaster@example.com", [CAROL, BOB])
     assert await ends(directory, "postmaster@example.com") == [(BOB, "")]
     assert await ends(directory, "postmaster@example.net") == [("postmaster@example.net", "")]
+
+
+async def test_the_servers_own_name_has_a_postmaster(
+    directory: Directory, database: Database, bus: FakeBus, tmp_path: Path
+) -> None:
+    house = House("Mail.example.org", tmp_path)
+    served = Directory(DirectorySettings(), database, workers_at_once(), bus, house)
+    assert await served.domain("mail.example.org") == Domain("mail.example.org")
+    assert await ends(served, "postmaster@mail.example.org") == await ends(
+        served, "postmaster@example.org"
+    )
+    assert await ends(served, "alice@mail.example.org") == []
+    assert await directory.domain("mail.example.org") is None
+    assert [one.name for one in await served.domains()] == ["example.org"]
 
 
 async def test_postmaster_of_an_empty_directory_is_nobody(
