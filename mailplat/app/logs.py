@@ -185,8 +185,8 @@ def tell_of_messages(
 
 _FROM = "{id}: from <{sender}> by {portal} {protocol} {peer}"
 _LOGIN = " {login}"
-_KEPT = ", {size} octets, {message_id}: {kept} of {asked} delivered"
-_NAMELESS = ", {size} octets, no Message-ID: {kept} of {asked} delivered"
+_KEPT = ", {size} octets, {message_id}: {kept} of {asked} taken"
+_NAMELESS = ", {size} octets, no Message-ID: {kept} of {asked} taken"
 _REFUSED = ": ended before its content came"
 _REPEATED = "; and {repeats} more like it in that minute"
 _OUTCOME = "{id}: to <{recipient}>: {status} {detail}"

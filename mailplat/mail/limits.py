@@ -75,10 +75,10 @@ class Limits:
 
     handshake_patience: float = _limit(15.0, "How long a TLS handshake may take.")
     smtp_patience: float = _limit(300.0, "How long SMTP waits for a command or for content.")
+    smtp_patience_crowded: float = _limit(10.0, "The same, when connections grow few.")
     answer_within: float = _limit(
         60.0, "How long a sender waits at most for its answer; then the message is queued."
     )
-    smtp_patience_crowded: float = _limit(10.0, "The same, when connections grow few.")
     login_patience: float = _limit(60.0, "How long a client of POP3 or IMAP has for its login.")
     pop3_patience: float = _limit(600.0, "How long POP3 waits for a command after it.")
     imap_patience: float = _limit(1800.0, "How long IMAP waits for a command after it.")

@@ -208,13 +208,13 @@ def test_sockets_of_twisted_are_no_news() -> None:
     [
         (
             new_record(login="bob", message_id="<1@x>", outcomes=(Outcome(DELIVERED),)),
-            "0199: from <a@x> by mx ESMTP 192.0.2.1 bob, 189 octets, <1@x>: 1 of 1 delivered",
+            "0199: from <a@x> by mx ESMTP 192.0.2.1 bob, 189 octets, <1@x>: 1 of 1 taken",
         ),
         (
             new_record(outcomes=(Outcome(DELIVERED),)),
             (
                 "0199: from <a@x> by mx ESMTP 192.0.2.1, 189 octets, no Message-ID: "
-                "1 of 1 delivered"
+                "1 of 1 taken"
             ),
         ),
         (
