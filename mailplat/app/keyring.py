@@ -207,8 +207,13 @@ class KeyRing:
             await self._keep(*changed)  # the new ones first: a crash leaves one that signs
             return changed
 
-    async def remove(self, domain: str, selector: str, repeated: bool = False) -> None:
-        """Forget a key that doesn't sign; raises `BadParameter` and `NotPermitted`."""
+    async def remove(
+        self, domain: str, selector: str, repeated: bool = False
+    ) -> datetime | None:
+        """Forget a key that doesn't sign; raises `BadParameter` and `NotPermitted`.
+
+        Return until when its record is still needed, if it is.
+        """
         domain = _domain(domain)
         async with self._lock:
             await self.prepare()
@@ -222,6 +227,8 @@ class KeyRing:
                     raise NotPermitted(f"{one.key.name} signs; rotate it first")
                 await self._workers.files.ask(_unlink, self._disk, self._file(one))
             await self.prepare()
+            ends = [one.removable for one in found if one.removable]
+            return max((end for end in ends if end > self._now()), default=None)
 
     def _of(self, domain: str, phase: Phase) -> Sequence[KeptKey]:
         return [one for one in self._kept.get(domain, ()) if one.phase is phase]

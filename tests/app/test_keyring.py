@@ -69,7 +69,8 @@ def test_a_key_waits_signs_and_retires(house: MemoryHouse) -> None:
     assert {row["selector"] for row in retired} == {rsa, ed25519}
     for row in retired:
         assert row["removable"] > row["since"]
-        house.operate("dkim.remove", domain=DOMAIN, selector=row["selector"])
+        gone = house.operate("dkim.remove", domain=DOMAIN, selector=row["selector"])
+        assert gone["removable"] == row["removable"]
     assert set(phases(house).values()) == {"signing"}
     assert len(list(folder_of(house).iterdir())) == 2
 

@@ -97,7 +97,10 @@ def records(office: Office, domain: str, as_json: bool) -> None:
 def remove_key(office: Office, domain: str, selector: str) -> None:
     """Forget the key SELECTOR of DOMAIN, which doesn't sign."""
     gone = office.call("dkim.remove", domain=domain, selector=selector)
-    click.echo(f"{gone['selector']} of {gone['domain']} is gone; so may its record be")
+    record = "so may its record be"
+    if gone["removable"]:
+        record = f"let its record stand until {gone['removable']}, for mail that is under way"
+    click.echo(f"{gone['selector']} of {gone['domain']} is gone; {record}")
 
 
 def _print(rows: Sequence[Row], domain: str, as_json: bool) -> None:

@@ -118,5 +118,5 @@ async def records(desk: Desk, domain: str = "") -> list[Row]:
 
 async def remove_key(desk: Desk, domain: str, selector: str) -> Row:
     """Forget a key that waits or has retired."""
-    await _ring(desk).remove(domain, selector, desk.repeated)
-    return {"domain": domain, "selector": selector}
+    needed = await _ring(desk).remove(domain, selector, desk.repeated)
+    return {"domain": domain, "selector": selector, "removable": _text(needed)}
