@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
@@ -193,11 +193,7 @@ class Looking:
                 self.heard(opened.id)  # for what is in it
             return False
         if found.name is None:
-            try:
-                await opened.remove(found.mailbox, modseq)
-            except NotPermitted:  # others lie in it, or something has come: so it stays
-                index = await opened.index(found.mailbox)
-                await self._take_removals(opened, found, index, modseq)
+            await self._take_mailbox(opened, found, modseq)
             return True
         if found.name not in names:
             await opened.edit(found.mailbox, MailboxEdit(name=found.name))
@@ -205,6 +201,22 @@ class Looking:
         await self._take_flags(opened, found, index, modseq)
         await self._take_removals(opened, found, index, modseq)
         return await self._take_arrivals(opened, found, index, modseq)
+
+    async def _take_mailbox(
+        self, opened: IndexedAccount, found: Sighting, modseq: ModSeq
+    ) -> None:
+        """Remove a mailbox; it stays where others lie in it, or what was not shown there."""
+        assert found.mailbox
+        index = await opened.index(found.mailbox)
+        shown = await self._shown_among(opened, found.mailbox, index.uids)
+        if len(shown) == len(index.uids):
+            try:
+                await opened.remove(found.mailbox, modseq)
+            except NotPermitted:
+                index = await opened.index(found.mailbox)
+            else:
+                return
+        await self._take_removals(opened, found, index, modseq)
 
     # Messages.
 
@@ -232,8 +244,20 @@ class Looking:
         gone = [
             uid for uid, _, changed in _rows(index) if changed <= modseq and uid not in there
         ]
+        gone = await self._shown_among(opened, found.mailbox, gone)
         if gone:
             await opened.expunge(found.mailbox, UidSet.from_sorted(gone))
+
+    async def _shown_among(
+        self, opened: IndexedAccount, mailbox: MailboxId, uids: Iterable[int]
+    ) -> list[int]:
+        """Return which messages others could take away: those that were shown to them."""
+        among = UidSet.from_sorted(uids)
+        if not among:
+            return []
+        return await self._store.database.read(
+            queries.showing.shown_among, opened.id, mailbox, among
+        )
 
     async def _take_arrivals(
         self,

@@ -44,6 +44,7 @@ class Scene:
     database: Any = None
     store: Any = None
     bus: Any = attrs.field(factory=FakeBus)
+    files: Any = None  # another place of contents
 
     @property
     def root(self) -> Path:

@@ -10,7 +10,7 @@ from mailplat.mail.mailbox import LAST_UID, Mailbox, MailboxId, ModSeq, Uid, Uid
 from mailplat.mail.people import AccountId
 from mailplat.mail.placing import Placed, Shown
 from mailplat.sql import Connection, Row, bulk
-from mailplat.store.indexed.queries.changes import What, mailbox_id
+from mailplat.store.indexed.queries.changes import What, mailbox_id, number_of
 from mailplat.store.indexed.queries.mailboxes import mailboxes
 
 _STANDING = """
@@ -38,6 +38,13 @@ _MESSAGES = """
     LEFT JOIN store_keys k ON k.account = m.account AND k.email = m.email
     LEFT JOIN store_flag_sets f ON f.account = m.account AND f.flags = m.flags
     ORDER BY m.account, m.mailbox, m.uid
+"""
+_ELSEWHERE = """
+    SELECT m.uid FROM (VALUES {rows}) AS wanted
+    JOIN store_messages m ON m.account = column1 AND m.mailbox = column2
+        AND m.uid BETWEEN column3 AND column4
+    JOIN store_keys k ON k.account = m.account AND k.email = m.email
+    ORDER BY m.uid
 """
 
 
@@ -154,6 +161,15 @@ def as_shown(db: Connection, account: AccountId) -> AsShown | None:
     ):
         return None
     return AsShown(modseq, tuple(mailboxes(db, account)))
+
+
+def shown_among(
+    db: Connection, account: AccountId, mailbox: MailboxId, uids: UidSet
+) -> list[int]:
+    """Return the UIDs of those messages that are shown: what lies in the database is not."""
+    number = number_of(mailbox)
+    rows = [(account, number, first, last) for first, last in uids.intervals]
+    return [uid for [uid] in bulk(db, _ELSEWHERE, rows)]
 
 
 def forget_shown(db: Connection, account: AccountId) -> None:
