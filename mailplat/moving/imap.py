@@ -158,7 +158,8 @@ class ImapSource:
 
     def boxes(self) -> list[Box]:
         """Connect, and return what mailboxes there are; raises `ImapFailed`."""
-        return self._on_one(self._list)
+        self._remotes, self.total = self._on_one(self._list)
+        return [remote.box for remote in self._remotes]
 
     def letters(self, knows: Callable[[Sequence[str]], set[str]]) -> Iterator[Letter]:
         """Yield the messages whose keys nobody knows; raises `ImapFailed`.
@@ -190,7 +191,10 @@ class ImapSource:
 
     # Mailboxes.
 
-    def _list(self, client: Any) -> list[Box]:
+    def _list(self, client: Any) -> tuple[list[Remote], int]:
+        """Return the mailboxes that hold mail, and how many messages they have together."""
+        remotes: list[Remote] = []
+        total = 0
         prefix = _prefix(client)
         subscribed = {name for _, _, name in client.list_sub_folders()}
         for flags, delimiter, name in client.list_folders():
@@ -201,9 +205,9 @@ class ImapSource:
             parts = short.split(delimiter.decode()) if delimiter else [short]
             role = next((ROLES[flag] for flag in lower if flag in ROLES), "")
             box = Box(mailbox_name(parts), role, name in subscribed)
-            self._remotes.append(Remote(name, box))
-            self.total += _count(client, name)
-        return [remote.box for remote in self._remotes]
+            remotes.append(Remote(name, box))
+            total += _count(client, name)
+        return remotes, total
 
     def _jobs(
         self, knows: Callable[[Sequence[str]], set[str]]

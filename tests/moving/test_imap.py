@@ -138,3 +138,28 @@ def test_a_connection_that_breaks_again_and_again_is_given_up() -> None:
     with pytest.raises(ImapFailed, match=r"imap\.example\.net: it breaks"):
         list(source.letters(lambda _keys: set()))
     assert len(source._all) == TRIES
+
+
+@attrs.define
+class BreakingClient(FakeClient):
+    """Has a second mailbox, and breaks the first time that somebody asks about it."""
+
+    has_broken: bool = False
+
+    def list_folders(self) -> list[Any]:
+        return [*super().list_folders(), ((), b"/", "Archive")]
+
+    def folder_status(self, name: str, what: object) -> dict[bytes, int]:
+        if name == "Archive" and not self.has_broken:
+            self.has_broken = True
+            raise ConnectionResetError("it breaks")
+        return super().folder_status(name, what)
+
+
+def test_a_list_that_breaks_counts_nothing_twice() -> None:
+    client = BreakingClient(some(3))
+    server = FakeServer("imaps", "imap.example.net", 993, "ann", client=client)
+    source = ImapSource(server, "secret")
+    assert [box.name for box in source.boxes()] == ["INBOX", "Archive"]
+    assert source.total == 6
+    assert len(list(source.letters(lambda _keys: set()))) == 6
