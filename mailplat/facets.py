@@ -268,7 +268,7 @@ class IUndelete(Interface):
         """
 
     def undelete(ids: Sequence[str]) -> Awaitable[int]:
-        """Bring messages back, all or none, and return how many there were.
+        """Bring messages back, all or none and each once, and return how many there were.
 
         They get new UIDs in the mailbox where they were, or one of its name, or else
         in one below ``Restored``.  Raises `OverQuota`.

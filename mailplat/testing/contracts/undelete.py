@@ -72,6 +72,14 @@ class UndeleteContract(Accounts):
         assert latest.id not in [one.id for one in await kept.expunged()]
         assert await kept.undelete([latest.id, "nonsense", "1.2", "9.9.9"]) == 0
 
+    async def test_an_id_that_is_given_twice_is_one_message(
+        self, account: IAccount, kept: IUndelete, inbox: Mailbox
+    ) -> None:
+        [one] = await kept.expunged()
+        assert await kept.undelete([one.id, one.id]) == 1
+        assert len(await uids(account, inbox.id)) == 1
+        assert (await named(account, INBOX)).messages == 1
+
     async def test_a_large_message_comes_back_whole(
         self, account: IAccount, kept: IUndelete, inbox: Mailbox, store: IMailStore
     ) -> None:

@@ -63,7 +63,8 @@ def undelete(
     db: Connection, account: AccountId, ids: Sequence[str], now: float, allowance: Allowance
 ) -> Done:
     """Bring back messages (see `IUndelete.undelete`); answers how many there were."""
-    kept = [row for row in (_kept(db, account, one) for one in ids) if row]
+    found = [_kept(db, account, one) for one in ids]
+    kept = [one for one in dict.fromkeys(found) if one]
     if not kept:
         return Done(0, ModSeq(0), frozenset())
     news = room.insist(db, account, allowance, Amount(sum(k.size for k in kept), len(kept)))
