@@ -6,6 +6,7 @@ Import them from `mailplat.interfaces`, the only door.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from pathlib import Path
 
 from zope.interface import Interface
 
@@ -475,6 +476,17 @@ class IExaminedContents(Interface):
 
     def is_sound(key: str) -> Awaitable[bool]:
         """Read a content, and say whether it is what it was; raises `NoSuchMessage`."""
+
+
+class IViewedContents(Interface):
+    """Facet of `IContentStore`: one whose folder holds more than contents.
+
+    What it shows is made anew of contents and index, so a backup does without; it would
+    be of another moment than the index.
+    """
+
+    def is_view(path: Path) -> bool:
+        """Say whether a file, which may have gone, is only shown; blocks."""
 
 
 # Of a store, for backups.

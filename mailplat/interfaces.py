@@ -89,6 +89,7 @@ from mailplat.facets import (  # one door for all: they are imported from here
     IUndelete as IUndelete,
     IUsage as IUsage,
     IVerified as IVerified,
+    IViewedContents as IViewedContents,
 )
 # isort: on
 
@@ -102,6 +103,7 @@ class House:
 
     hostname: str  # what we call ourselves in greetings and trace fields
     state: Path  # the folder that everything durable lies in
+    is_of_then: bool = False  # whether it is a copy of the past that is only read
 
 
 class WallClock(Protocol):

@@ -230,15 +230,24 @@ def _retrieved(client: Client, number: int) -> bytes:
 
 @pytest.fixture
 def mailplat_house(tmp_path: Path) -> Iterator[Callable[..., MemoryHouse]]:
-    """Make a house in memory: ``mailplat_house(more_toml, inbound=[…], outbound=[…])``."""
+    """Make a house in memory: ``mailplat_house(more_toml, inbound=[…], outbound=[…])``.
+
+    ``before`` is called with its state folder, which is empty still.
+    """
     houses: list[MemoryHouse] = []
 
-    def make(more: str = "", **chains: Sequence[str]) -> MemoryHouse:
+    def make(
+        more: str = "",
+        *,
+        before: Callable[[Path], object] = lambda _state: None,
+        **chains: Sequence[str],
+    ) -> MemoryHouse:
 
         clock: Any = Clock()
         folder = tmp_path / f"house{len(houses)}"
         state = folder / "state"
         state.mkdir(parents=True)
+        before(state)
         foundation = Foundation(
             state=state,
             reactor=clock,

@@ -52,6 +52,7 @@ class Foundation:
     search: SqliteDatabase
     bus: IBus
     wall: WallClock = SystemClock()
+    is_of_then: bool = False
 
     @classmethod
     def lay(

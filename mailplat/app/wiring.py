@@ -91,7 +91,7 @@ def build(
     What ``before`` has made just so is handed over.  Raises `BadConfiguration`.
     """
     values: dict[object, object] = {
-        House: House(configuration.house.hostname, foundation.state),
+        House: House(configuration.house.hostname, foundation.state, foundation.is_of_then),
         Limits: descriptors.within_reach(configuration.table(LimitsSettings).limits()),
         IReactorTime: foundation.reactor,
         INetwork: foundation.reactor,

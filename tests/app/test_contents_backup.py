@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mailplat.app.keeping import making
 from mailplat.app.keeping.manifest import Backup
 from mailplat.app.keeping.restoring import restore
 from mailplat.files import Disk
@@ -16,6 +18,7 @@ from mailplat.mail.content import whole
 from mailplat.mail.errors import Unsupported
 from mailplat.mail.mailbox import UidSet, Wanted
 from mailplat.pytest_plugin import MemoryHouse
+from mailplat.store.contents.maildir.place import Maildirs
 
 BOB = "bob@example.org"
 LARGE = b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * 10_000
@@ -79,6 +82,104 @@ def test_a_backup_has_what_lies_in_maildirs(
     restore(kept, kept.manifest(), restored, nothing_served=True)
     there = [path.read_bytes() for path in restored.glob("maildir/.contents/*/*/*")]
     assert set(before) <= set(there)
+
+
+LETTER = b"Subject: from elsewhere\r\n\r\ntext\r\n"
+
+
+def test_what_maildirs_only_show_is_left_out(
+    mailplat_house: Callable[..., MemoryHouse], tmp_path: Path
+) -> None:
+    """It is of another moment than the index, and another program may rename it meanwhile."""
+    house = furnished(mailplat_house(IN_FILES.replace("files", "maildir")))
+    root = house.foundation.state / "maildir" / "example.org" / "bob"
+    shown = set((root / "cur").iterdir())
+    assert len(shown) == 6
+    lost = min(shown)  # what has lost its content is nowhere else
+    (tmp_path / "copy").write_bytes(lost.read_bytes())
+    (tmp_path / "copy").replace(lost)
+    (root / "new" / "1.brought.host").write_bytes(LETTER)
+    (root / "dovecot-keywords").write_bytes(b"0 $Work\n")
+    house.operate("house.backup", target=str(tmp_path / "kept"))
+    names = {file.name for file in Backup(tmp_path / "kept").manifest().files}
+    assert {name for name in names if name.startswith("state/maildir/example.org")} == {
+        f"state/maildir/example.org/bob/{name}"
+        for name in (f"cur/{lost.name}", "new/1.brought.host", "dovecot-keywords")
+    }
+    assert sum(name.startswith("state/maildir/.contents/") for name in names) >= 6
+
+
+@pytest.mark.parametrize("nothing_served", [True, False])
+def test_what_was_shown_is_shown_anew(
+    mailplat_house: Callable[..., MemoryHouse], tmp_path: Path, nothing_served: bool
+) -> None:
+    """So nothing is taken for removed by another program where files came later, or went."""
+    configured = IN_FILES.replace("files", "maildir")
+    house = furnished(mailplat_house(configured))
+    before = house.do(mail(house))
+    root = house.foundation.state / "maildir" / "example.org" / "bob"
+    (root / "new" / "1.brought.host").write_bytes(LETTER)
+    house.operate("house.backup", target=str(tmp_path / "kept"))
+    kept = Backup(tmp_path / "kept")
+
+    def put_back(state: Path) -> None:
+        restore(kept, kept.manifest(), state, nothing_served=nothing_served)
+
+    other = mailplat_house(configured, before=put_back)
+    assert sorted(other.do(mail(other))) == sorted([*before, LETTER])
+    shown = list((other.foundation.state / "maildir").glob("example.org/bob/*/*"))
+    assert sum(path.parent.name in ("cur", "new") for path in shown) == 7
+
+
+def test_the_house_of_then_is_only_read(
+    mailplat_house: Callable[..., MemoryHouse], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody asks what was done to its maildirs, which the backup doesn't have."""
+    house = furnished(mailplat_house(IN_FILES.replace("files", "maildir")))
+    before = house.do(mail(house))
+    house.operate("house.backup", target=str(tmp_path / "kept"))
+    house.do(delete_all(house))
+    looked, look = list[Path](), Maildirs.look
+
+    async def seen(place: Maildirs, *args: Any) -> Any:
+        looked.append(place.folder)
+        return await look(place, *args)
+
+    monkeypatch.setattr(Maildirs, "look", seen)
+    house.operate("house.restore", target=str(tmp_path / "kept"), account=BOB)
+    assert sorted(house.do(mail(house, "Restored/INBOX"))) == sorted(before)
+    assert set(looked) == {house.foundation.state / "maildir"}
+
+
+def test_the_reactor_looks_for_no_files(
+    mailplat_house: Callable[..., MemoryHouse], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = furnished(mailplat_house(IN_FILES))
+    crew, scan, reach = house.foundation.workers.files, os.scandir, Path.open
+    ask, in_thread, times = crew.ask, [False], list[bool]()
+
+    def asked(*args: Any, **more: Any) -> Any:
+        in_thread[0] = True
+        try:
+            return ask(*args, **more)
+        finally:
+            in_thread[0] = False
+
+    def seen(function: Callable[..., Any]) -> Callable[..., Any]:
+        def look(*args: Any, **more: Any) -> Any:
+            times.append(in_thread[0])
+            return function(*args, **more)
+
+        return look
+
+    monkeypatch.setattr(crew, "ask", asked)
+    monkeypatch.setattr(making, "LISTED", 3, raising=False)
+    monkeypatch.setattr(os, "scandir", seen(scan))
+    monkeypatch.setattr(Path, "open", seen(reach))
+    monkeypatch.setattr(Path, "iterdir", seen(Path.iterdir))
+    house.operate("house.backup", target=str(tmp_path / "kept"))
+    assert len(times) > 6
+    assert all(times)
 
 
 def test_what_is_deleted_meanwhile_is_in_the_backup(

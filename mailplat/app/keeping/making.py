@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any, TypeVar
@@ -30,6 +31,7 @@ from mailplat.app.keeping.manifest import (
 )
 from mailplat.app.keeping.tables import kept_tables
 from mailplat.app.tables import CONTENTS
+from mailplat.interfaces import IViewedContents
 from mailplat.mail.errors import NotPermitted, StoreFailed
 from mailplat.portals.tls import TlsSettings
 from mailplat.sql import SqliteDatabase
@@ -39,6 +41,7 @@ T = TypeVar("T")
 PASSING = ("lock", "control.sock", "reserve", "spool")  # of the state folder
 BESIDE = (".py", ".toml", ".pem")  # what stands beside the configuration and belongs to it
 AT_ONCE = 8  # pieces on their way to the disk
+LISTED = 200  # files that are looked for in one step
 
 
 @attrs.define
@@ -53,10 +56,11 @@ class Maker:
     """Makes one generation.
 
     Databases are read as they are at one moment, page by page (`Frozen`) or table by
-    table (`Moment`), everything else file by file.  A file that has its size and time of before is taken to be what
-    it was, so contents that lie in files, which never change, are read once.  Contents
-    are listed after the database was frozen, and whoever asks for a backup holds them
-    meanwhile (`IHeldContents`), so all that it names are still there.
+    table (`Moment`), everything else file by file.  A file that has its size and time of
+    before is taken to be what it was, so contents that lie in files, which never change,
+    are read once.  Contents are listed after the database was frozen, and whoever asks
+    for a backup holds them meanwhile (`IHeldContents`), so all that it names are still
+    there.  What is only shown of them is of no one moment, and is left out.
 
     ``pause`` is awaited after some pieces with the seconds that they took, so that a
     server has the disk for itself as long again.
@@ -66,6 +70,7 @@ class Maker:
     foundation: Foundation
     backup: Backup
     pause: Callable[[float], Any] | None = None
+    places: Sequence[IViewedContents] = ()  # those that show what they keep
     counts: Counts = attrs.field(factory=Counts)
 
     async def make(self, keep: int = 0, journal: bool = True) -> dict[str, Any]:
@@ -106,9 +111,11 @@ class Maker:
             file, changed = await self._database(database)
             files.append(file)
             damaged += [f"{file.name}: page {n} has changed unseen" for n in changed]
-        for name, path in self._files():
-            if found := await self._file(name, path, before.get(name)):
-                files.append(found)
+        listed = self._files()
+        while some := await ask(list, islice(listed, LISTED)):
+            for name, path in some:
+                if found := await self._file(name, path, before.get(name)):
+                    files.append(found)
         return Manifest(
             _new_name(there),
             mailplat.__version__,
@@ -162,7 +169,12 @@ class Maker:
     # Files
 
     def _files(self) -> Iterator[tuple[str, Path]]:
-        """Return the names and places of what is kept beside the databases."""
+        """Return the names and places of what is kept beside the databases; blocks."""
+        for name, path in self._all_files():
+            if not any(place.is_view(path) for place in self.places):
+                yield name, path
+
+    def _all_files(self) -> Iterator[tuple[str, Path]]:
         state = self.foundation.state
         both = (self.foundation.database, self.foundation.journal)
         databases = [one.path for one in both if isinstance(one, SqliteDatabase)]
@@ -187,18 +199,19 @@ class Maker:
         """Keep a file; None if it has gone, or is none to be kept."""
         ask = self.foundation.workers.files.ask
         try:
-            found = await ask(path.stat)
+            found, is_there = await ask(self._look, path, before)
             if not S_ISREG(found.st_mode):
                 return None
-            if before:
-                is_there: bool = await ask(self._is_there, before, found)
-                if is_there:
-                    return attrs.evolve(before, mode=found.st_mode & 0o777)
+            if before and is_there:
+                return attrs.evolve(before, mode=found.st_mode & 0o777)
 
             async def pieces() -> AsyncIterator[bytes]:
-                with path.open("rb") as file:
+                file = await ask(path.open, "rb")
+                try:
                     while octets := await ask(file.read, CHUNK):
                         yield octets
+                finally:
+                    file.close()
 
             return await self._kept(name, pieces(), found)
         except FileNotFoundError:
@@ -206,10 +219,12 @@ class Maker:
         except OSError as problem:
             raise StoreFailed(f"{path} can't be kept: {problem.strerror}") from problem
 
-    def _is_there(self, before: KeptFile, found: os.stat_result) -> bool:
-        """Say whether a file is what it was, and its pieces are in the backup still; blocks."""
-        same = (before.size, before.modified) == (found.st_size, found.st_mtime_ns)
-        return same and self.backup.chunks.make(before.chunks, before.size)
+    def _look(self, path: Path, before: KeptFile | None) -> tuple[os.stat_result, bool]:
+        """Say also whether a file is what it was, with its pieces in the backup; blocks."""
+        found = path.stat()
+        if not before or (before.size, before.modified) != (found.st_size, found.st_mtime_ns):
+            return found, False
+        return found, self.backup.chunks.make(before.chunks, before.size)
 
     # Both
 
@@ -262,16 +277,19 @@ _ENDS = ("", "-wal", "-shm", "-journal")
 
 def _below(folder: Path, name: str, passing: set[Path]) -> Iterator[tuple[str, Path]]:
     """Return the files in a folder and below; those that begin with a dot are passing."""
-    if not folder.is_dir():
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
         return
-    for path in sorted(folder.iterdir()):
-        is_folder = path.is_dir() and not path.is_symlink()
-        if path in passing or (path.name.startswith(".") and not is_folder):
+    for entry in found:
+        path, is_folder = folder / entry.name, entry.is_dir(follow_symlinks=False)
+        if path in passing or (entry.name.startswith(".") and not is_folder):
             continue
         if is_folder:
-            yield from _below(path, f"{name}/{path.name}", passing)
+            yield from _below(path, f"{name}/{entry.name}", passing)
         else:
-            yield f"{name}/{path.name}", path
+            yield f"{name}/{entry.name}", path
 
 
 def _new_name(there: list[str]) -> str:

@@ -23,7 +23,7 @@ from mailplat.app.lock import Lock
 from mailplat.mail.errors import NotPermitted
 from mailplat.queue.queries.steering import hold_all
 from mailplat.sql.connection import SqliteConnection, open_writer
-from mailplat.store.indexed.queries.renewal import renew
+from mailplat.store.indexed.queries.renewal import forget_shown, renew
 
 if TYPE_CHECKING:
     from mailplat.sql.postgres import Target
@@ -86,8 +86,7 @@ def restore(
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(mode=0o700)
         put_aside(backup, manifest, staging)
-        if not nothing_served:
-            _renew(staging)
+        _renew(staging, nothing_served=nothing_served)
         if has_tables(manifest):
             put_back(backup, manifest, target, nothing_served=nothing_served)
         _give_places(backup, staging, state)
@@ -119,14 +118,15 @@ def databases_in(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.glob("*.db")) if path.is_file()]
 
 
-def _renew(folder: Path) -> None:
+def _renew(folder: Path, *, nothing_served: bool) -> None:
     for path in databases_in(folder):
         database = open_writer(path, durable=True)
         try:
             database.run("BEGIN IMMEDIATE")
-            if _has(database, "store_accounts"):
+            forget_shown(database)
+            if _has(database, "store_accounts") and not nothing_served:
                 renew(database, time.time())
-            if _has(database, "queue_messages"):
+            if _has(database, "queue_messages") and not nothing_served:
                 hold_all(database, HELD)
             database.run("COMMIT")
         finally:

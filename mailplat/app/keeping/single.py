@@ -171,6 +171,7 @@ class Restorer:
             database=here.database.at(folder / here.database.path.name),
             journal=here.journal.at(folder / "journal.db"),
             bus=Bus(here.reactor),
+            is_of_then=True,
         )
         try:
             await ground.database.open()

@@ -11,7 +11,7 @@ from mailplat.app.keeping.chunks import Damaged
 from mailplat.app.keeping.manifest import DATABASE, Backup, KeptFile, Manifest
 from mailplat.mail.errors import NotPermitted
 from mailplat.sql import Connection
-from mailplat.store.indexed.queries.renewal import renew
+from mailplat.store.indexed.queries.renewal import forget_shown, renew
 
 if TYPE_CHECKING:
     from mailplat.sql.postgres import PostgresDatabase, Target
@@ -71,6 +71,7 @@ def put_back(
     }
 
     def then(db: Connection) -> None:
+        forget_shown(db)
         if not nothing_served and "store_accounts" in db.tables():
             renew(db, time.time())
 

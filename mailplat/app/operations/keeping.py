@@ -12,7 +12,7 @@ from mailplat.app.keeping.making import Maker, taking_turns
 from mailplat.app.keeping.manifest import Backup
 from mailplat.app.keeping.single import Restorer
 from mailplat.app.operations.desk import Desk
-from mailplat.interfaces import IDirectoryAdmin, IHeldContents, IVerified
+from mailplat.interfaces import IDirectoryAdmin, IHeldContents, IVerified, IViewedContents
 from mailplat.mail.finding import Finding
 from mailplat.mail.people import AccountId
 
@@ -33,6 +33,7 @@ async def backup(
         desk.ground,
         Backup(Path(target)),
         taking_turns(desk.ground) if slowly else None,
+        [m.thing for m in desk.tree.made if IViewedContents.providedBy(m.thing)],
     )
     stores = [m.thing for m in desk.tree.made if IHeldContents.providedBy(m.thing)]
     let_go = [store.hold() for store in stores]

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailplat.interfaces import (
+    House,
     IAllowances,
     IBus,
     IContentStore,
@@ -119,6 +120,7 @@ class IndexedStore:
         limits: Limits = Limits(),  # noqa: B008 - it is frozen
         file: SearchFile | None = None,
         reader: ITextReader | None = None,
+        house: House | None = None,
     ) -> None:
         self.database = database
         self._bus = bus
@@ -129,17 +131,18 @@ class IndexedStore:
         self.showing: Showing | None = None
         self.looking: Looking | None = None
         place: Any = contents
-        if IPlacedContents.providedBy(place):
+        self._is_of_then = house is not None and house.is_of_then
+        if IPlacedContents.providedBy(place) and not self._is_of_then:
             self.showing = Showing(database, place)
             if ISharedContents.providedBy(place):
                 self.looking = Looking(self, place, self.showing)
         self._neighbours = Neighbours(database, bus, self.sweeper.open_here)
         self.limits = limits
         self._private = settings.private
-        self._file = file
+        self._file = None if self._is_of_then else file
         self._indexer: Indexer | None = None
-        if file and reader and settings.index and not settings.private:
-            self._indexer = Indexer(database, file, reader, bus, clock, self.content)
+        if self._file and reader and settings.index and not settings.private:
+            self._indexer = Indexer(database, self._file, reader, bus, clock, self.content)
         self.keeps_expunged = retention.keep_expunged > 0 and not settings.private
         self._retainer = Retainer(database, clock, retention, self)
         self.rooms = Rooms(database, wall, allowances, self.commit)
@@ -165,7 +168,8 @@ class IndexedStore:
         if self.looking:
             self.looking.start()
         self.database.hear(self._neighbours.hear)
-        self._retainer.start()
+        if not self._is_of_then:
+            self._retainer.start()
         self._hears_no_more = self._bus.subscribe(
             RoomWanted, lambda wanted: self._retainer.make_room(wanted.octets)
         )

@@ -279,6 +279,14 @@ def _changed(path: Path) -> int:
         return 0
 
 
+def is_linked(path: Path) -> bool:
+    """Say whether a file has other names too; so it is said of one that has gone."""
+    try:
+        return path.stat(follow_symlinks=False).st_nlink > 1
+    except FileNotFoundError:
+        return True
+
+
 def _size(path: Path) -> int:
     """Return the octets of a file; 0 where there is none any more."""
     try:

@@ -97,6 +97,11 @@ class Namer:
             return None
         return Owner(int(found[2]), found[3])
 
+    def is_ours(self, base: str) -> bool:
+        """Say whether we gave that name, whatever mailbox it is of."""
+        found = _OURS.match(base)
+        return found is not None and found[4] == self.token
+
 
 def size_in(base: str) -> int | None:
     """Return the octets that a name says its file has."""

@@ -25,6 +25,7 @@ from mailplat.interfaces import (
     IExaminedContents,
     IPlacedContents,
     ISharedContents,
+    IViewedContents,
 )
 from mailplat.mail.content import Content, Octets
 from mailplat.mail.errors import NoSuchMessage
@@ -36,12 +37,12 @@ from mailplat.sql import Database, steps_of
 from mailplat.store.contents.files import ContentFiles, ContentFilesSettings
 from mailplat.store.contents.maildir import queries
 from mailplat.store.contents.maildir.arrivals import Arrival, Opened, opened
-from mailplat.store.contents.maildir.folders import CUR, NEW, Folder
+from mailplat.store.contents.maildir.folders import CUR, MARKER, NEW, Folder, is_linked
 from mailplat.store.contents.maildir.inheriting import inherit
 from mailplat.store.contents.maildir.names import Namer, safe, split, tag_of
 from mailplat.store.contents.maildir.queries import Brought
 from mailplat.store.contents.maildir.telling import Telling, show_each, told
-from mailplat.store.contents.maildir.tree import Tree, take_whole
+from mailplat.store.contents.maildir.tree import FOLDER, SIZES, Tree, take_whole
 from mailplat.store.contents.maildir.watching import Hear, Watch
 from mailplat.store.contents.shelves import digest_in
 from mailplat.workers import Rounds, Workers
@@ -51,6 +52,7 @@ T = TypeVar("T")
 
 SHELVES = ".contents"  # the folder of the contents themselves, beside those of accounts
 REMEMBERED = 500  # accounts whose folders are remembered
+MADE = frozenset({MARKER, FOLDER, SIZES})  # files of a maildir that are made anew
 FEW = 64  # messages; an account that is shown more of keeps no others waiting
 
 
@@ -89,7 +91,12 @@ class Known:
 
 
 @implementer(
-    IContentStore, IBatchedContents, IExaminedContents, IPlacedContents, ISharedContents
+    IContentStore,
+    IBatchedContents,
+    IExaminedContents,
+    IPlacedContents,
+    ISharedContents,
+    IViewedContents,
 )
 class Maildirs:
     """Keeps each content as a file, and shows it by hard links in its account's maildir.
@@ -175,6 +182,12 @@ class Maildirs:
 
     async def used(self) -> tuple[int, int]:
         return await self._files.used()
+
+    def is_view(self, path: Path) -> bool:
+        """Say so of names that we gave, but not where their contents have gone."""
+        if not path.is_relative_to(self.folder):
+            return False
+        return path.name in MADE or (self._namer.is_ours(path.name) and is_linked(path))
 
     # Showing.
 

@@ -31,6 +31,7 @@ from mailplat.store.contents.maildir.names import (
 from mailplat.store.contents.maildir.queries import Brought
 
 SIZES = "maildirsize"
+FOLDER = "maildirfolder"  # says that one is a part of another maildir
 LONGEST_SIZES = 5120  # octets of that file
 LONGEST_MARKER = 100  # octets
 ASIDE = ".~"  # begins the name of a folder that another one has to make way for
@@ -244,7 +245,7 @@ class Tree:
             self.disk.make_folder(path / part)
         if path != self.root:
             try:
-                self.disk.create(path / "maildirfolder").close()
+                self.disk.create(path / FOLDER).close()
             except AlreadyExists:
                 pass
         self.disk.replace(path / MARKER, f"{self.namer.token} {tag}\n".encode())

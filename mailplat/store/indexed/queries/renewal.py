@@ -1,4 +1,4 @@
-"""What has to be new in an index that was put back from a backup.
+"""What has to be new in an index that was put back from a backup, or to be forgotten.
 
 Clients may have seen numbers that were given after the backup; the same numbers will be
 given again, for other things.
@@ -9,6 +9,15 @@ from __future__ import annotations
 from mailplat.sql import Connection
 
 LEAP = 1_000_000  # how far numbers go on behind those that may have been given since
+
+
+def forget_shown(db: Connection) -> None:
+    """Note that nothing has been shown, by a place that shows mailboxes.
+
+    So all of it is shown anew before anybody asks what other programs did there.
+    """
+    if "store_shown" in db.tables():
+        db.execute("DELETE FROM store_shown")
 
 
 def renew(db: Connection, now: float) -> None:
