@@ -78,8 +78,11 @@ class Folder:
         """See which files there are.
 
         One that gets another name just then may be missed: so where anything was done
-        meanwhile, all are looked for a second time.
+        meanwhile, all are looked for a second time.  At the first time nobody knows whether
+        what is there would survive a crash, so it is to be synced.
         """
+        if not self.listed:
+            self.touched.update((NEW, CUR))
         stamp = self.stamp()
         found = self._list()
         if stamp is None or stamp != self.stamp():

@@ -201,16 +201,16 @@ class Maildirs:
                         raise claimed
                 else:
                     claimed = await self._showing.ask(telling)
+                if claimed:
+                    await self._database.write(queries.set_uids, claimed)
+                if known.state == queries.TAKEN:
+                    await self._set_state(account, known, queries.SHOWN)
             except Unshown:
                 raise
             except Exception:
                 self._drop(account)  # what failed half-way is looked at anew
                 raise
             self._watch_all(account, known)
-            if claimed:
-                await self._database.write(queries.set_uids, claimed)
-            if known.state == queries.TAKEN:
-                await self._set_state(account, known, queries.SHOWN)
 
     def _show_each(
         self, tellings: Sequence[Telling]

@@ -55,6 +55,7 @@ class Tree:
     changed: int | None = None  # when the root was, as far as that tells
     is_marked: bool = False  # whether the root is the folder of a mailbox of this house
     unfinished: list[Path] = attrs.field(factory=list)  # folders that are no maildirs yet
+    is_synced: bool = False  # whether names of folders would survive a crash as they are
 
     @property
     def is_ours(self) -> bool:
@@ -147,6 +148,9 @@ class Tree:
                 folders.append(folder)
                 growth = folder.grown()
             octets, messages = octets + growth[0], messages + growth[1]
+        if not self.is_synced:  # an attempt that failed may have left them as they should be
+            self.disk.sync_folder(self.root)
+            self.is_synced = True
         if octets or messages:
             add_to_sizes(self.root / SIZES, octets, messages)
         return claimed, folders

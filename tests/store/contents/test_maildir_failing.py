@@ -1,0 +1,75 @@
+"""A maildir of which something could not be written, and what the next attempt makes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailplat.files import Disk
+from mailplat.mail.errors import DiskFull, StoreFailed
+from mailplat.mail.mailbox import FLAGGED, INBOX, UidSet
+from mailplat.store.contents.maildir import queries
+from mailplat.store.contents.maildir.folders import Folder
+from mailplat.testing.contracts.accounts import ALICE, add, flags, named, numbered
+
+ONE = b"Subject: one\n\nfrom another program\n"
+
+
+def bring(folder: Path, name: str, octets: bytes = ONE) -> None:
+    (folder / "tmp/some").write_bytes(octets)
+    (folder / "tmp/some").rename(folder / name)
+
+
+async def test_uids_that_could_not_be_noted_stay(
+    scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = await scene.store.open(ALICE)
+    inbox = await named(account, INBOX)
+    bring(scene.root, "new/1.M2P3.other")
+    write = scene.database.write
+
+    async def fails_to_note(unit: Any, *args: Any) -> Any:
+        if unit is queries.set_uids:
+            raise DiskFull("made to fail")
+        return await write(unit, *args)
+
+    monkeypatch.setattr(scene.database, "write", fails_to_note)
+    await scene.store.open(ALICE)
+    monkeypatch.undo()
+    await scene.store.open(ALICE)
+    await scene.stop()
+    await scene.start()
+    account = await scene.store.open(ALICE)
+    assert await flags(account, inbox.id) == {1: set()}
+    await scene.agrees()
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_what_was_not_synced_is_synced_by_the_repeat(
+    scene: Any, monkeypatch: pytest.MonkeyPatch, is_restarted: bool
+) -> None:
+    """The names are as they should be by then, but a power cut would take them back."""
+    account = await scene.store.open(ALICE)
+    inbox = await named(account, INBOX)
+    await account.append(inbox.id, [numbered(1)])
+    synced: list[Path] = []
+    sync_folder = Disk.sync_folder
+
+    def fails(_folder: Folder, _disk: Any) -> None:
+        raise StoreFailed("made to fail")
+
+    def notes(disk: Disk, folder: Path) -> None:
+        synced.append(folder)
+        sync_folder(disk, folder)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(Folder, "sync", fails)
+        await account.flag(inbox.id, UidSet.of(1), add(FLAGGED))
+    monkeypatch.setattr(Disk, "sync_folder", notes)
+    if is_restarted:
+        await scene.stop()
+        await scene.start()
+    await scene.store.open(ALICE)
+    assert {scene.root / "cur", scene.root / "new", scene.root} <= set(synced)
