@@ -194,6 +194,7 @@ class IndexedStore:
 
     async def open(self, account: AccountId) -> IndexedAccount:
         if self.looking:
+            await self.looking.begin(account)  # or nobody sees it: its numbers are to come
             await self.looking.look(account)
         modseq = await self.database.read(queries.changes.account_modseq, account)
         if modseq is None:

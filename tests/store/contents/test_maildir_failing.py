@@ -22,6 +22,18 @@ def bring(folder: Path, name: str, octets: bytes = ONE) -> None:
     (folder / "tmp/some").rename(folder / name)
 
 
+def left_by_dovecot(root: Path, count: int) -> None:
+    """Make a maildir with numbers of Dovecot's, and one message that it has not seen."""
+    for part in ("cur", "new", "tmp"):
+        (root / part).mkdir(parents=True)
+    lines = ["3 V1600000000 N90001 Gf00"]
+    for n in range(count):
+        (root / f"cur/16000{n:05}.M{n}P1.host:2,").write_bytes(ONE + b"%d\n" % n)
+        lines.append(f"{n * 2 + 10} :16000{n:05}.M{n}P1.host")
+    (root / "dovecot-uidlist").write_text("\n".join([*lines, ""]))
+    (root / "new/1700000000.M1P1.host").write_bytes(ONE)
+
+
 async def test_uids_that_could_not_be_noted_stay(
     scene: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,3 +85,22 @@ async def test_what_was_not_synced_is_synced_by_the_repeat(
         await scene.start()
     await scene.store.open(ALICE)
     assert {scene.root / "cur", scene.root / "new", scene.root} <= set(synced)
+
+
+async def test_nobody_sees_an_account_whose_numbers_are_not_taken_over(
+    scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_by_dovecot(scene.root, 3)
+
+    async def fails(*_args: Any) -> Any:
+        raise StoreFailed("made to fail")
+
+    for step in ("inheritance", "arrival", "inherited"):
+        with monkeypatch.context() as failing:
+            failing.setattr(scene.place, step, fails)
+            with pytest.raises(StoreFailed):
+                await scene.store.open(ALICE)
+    account = await scene.store.open(ALICE)
+    inbox = await named(account, INBOX)
+    assert inbox.uid_validity == 1_600_000_000
+    assert sorted(await flags(account, inbox.id)) == [10, 12, 14, 90001]
