@@ -9,10 +9,10 @@ import pytest
 
 from mailplat.files import Disk
 from mailplat.mail.errors import DiskFull, StoreFailed
-from mailplat.mail.mailbox import FLAGGED, INBOX, UidSet
+from mailplat.mail.mailbox import FLAGGED, INBOX, SEEN, UidSet
 from mailplat.store.contents.maildir import queries
 from mailplat.store.contents.maildir.folders import Folder
-from mailplat.testing.contracts.accounts import ALICE, add, flags, named, numbered
+from mailplat.testing.contracts.accounts import ALICE, add, flags, named, numbered, octets
 
 ONE = b"Subject: one\n\nfrom another program\n"
 
@@ -104,3 +104,49 @@ async def test_nobody_sees_an_account_whose_numbers_are_not_taken_over(
     inbox = await named(account, INBOX)
     assert inbox.uid_validity == 1_600_000_000
     assert sorted(await flags(account, inbox.id)) == [10, 12, 14, 90001]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_what_a_removed_mailbox_held_unseen_takes_nobodys_name(
+    scene: Any, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """It comes to INBOX with its flags, once, whatever lies there under the same name."""
+    account = await scene.store.open(ALICE)
+    box = await account.create("box")
+    await account.append(box.id, [numbered(1, FLAGGED)])
+    bring(scene.root, "new/1.M2P3.other", ONE + b"in INBOX")
+    bring(scene.root, "cur/2.M2P3.other:2,", ONE + b"in INBOX too")
+    bring(scene.root / ".box", "cur/1.M2P3.other:2,Fa", ONE + b"a")
+    bring(scene.root / ".box", "new/2.M2P3.other", ONE + b"b")
+    bring(scene.root / ".box", "cur/3.M2P3.other:2,S", ONE + b"c")
+    (scene.root / ".box/dovecot-keywords").write_text("0 $Work\n")
+    rename = Disk.rename
+
+    def fails(disk: Disk, source: Path | str, target: Path | str) -> None:
+        if "..mailplat-" in str(target):
+            raise StoreFailed("made to fail")
+        rename(disk, source, target)
+
+    if times > 1:
+        monkeypatch.setattr(Disk, "rename", fails)
+    await account.remove(box.id)
+    monkeypatch.undo()
+    for _ in range(2):
+        account = await scene.store.open(ALICE)
+    inbox = await named(account, INBOX)
+    there = dict(
+        zip(
+            await octets(account, inbox.id),
+            (await flags(account, inbox.id)).values(),
+            strict=True,
+        )
+    )
+    brought = ONE.replace(b"\n", b"\r\n")
+    assert there == {
+        brought + b"in INBOX": set(),
+        brought + b"in INBOX too": set(),
+        brought + b"a": {FLAGGED, "$Work"},
+        brought + b"b": set(),
+        brought + b"c": {SEEN},
+    }
+    await scene.agrees()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 import attrs
@@ -137,6 +138,26 @@ class Folder:
             self._grow(base, 1)
         except AlreadyExists:  # it has been told before
             pass
+
+    def take_in(self, disk: Disk, namer: Namer, other: Folder, base: str) -> None:
+        """Give a file of another folder a name here with its flags; may be done again.
+
+        It is the one that it has, or where another file has that, a new one.
+        """
+        source = other.path / other.files[base]
+        flags = other.lexicon.flags(other.letters(base))
+        self._learn(disk, flags)
+        letters = self.lexicon.letters(flags)
+        found = source.stat()
+        for name in chain([base], namer.strange(int(found.st_mtime), found.st_ino)):
+            there = self.files.get(name)
+            if there is None:
+                part = f"{CUR}/{joined(name, letters)}" if letters else f"{NEW}/{name}"
+                disk.link(source, self.path / part)
+                self.files[name] = part
+                return
+            if source.samefile(self.path / there):
+                return
 
     def belongs(self, base: str, uid: int) -> None:
         """Note whose message a file is."""

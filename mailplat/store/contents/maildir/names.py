@@ -13,9 +13,10 @@ as Maildir++ and Dovecot have it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import count
 
 import attrs
 
@@ -85,10 +86,18 @@ class Namer:
 
     def base(self, tag: str, uid: int, key: str, received: float, size: int) -> str:
         """Return the base for a message's file of so many octets, all lines with CRLF."""
-        host = self.host.replace("/", "_").replace(":", "_").replace(",", "_")[:60]
         seconds = min(max(int(received), 0), 10**11)
-        name = f"{seconds}.{tag}U{uid}K{mark_of(key)}.T{self.token}.{host}"
+        name = f"{seconds}.{tag}U{uid}K{mark_of(key)}.T{self.token}.{self._host}"
         return f"{name},S={size},W={size}"
+
+    def strange(self, seconds: int, inode: int) -> Iterator[str]:
+        """Yield bases for a file of which nobody knows whose message it is."""
+        for number in count():
+            yield f"{seconds}.I{inode}N{number}.{self._host}"
+
+    @property
+    def _host(self) -> str:
+        return self.host.replace("/", "_").replace(":", "_").replace(",", "_")[:60]
 
     def owner(self, base: str, tag: str) -> Owner | None:
         """Return whose message it is in that mailbox, or None if we didn't name it so."""

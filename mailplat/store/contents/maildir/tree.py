@@ -282,19 +282,26 @@ class Tree:
         folder = self.folders.pop(tag, None)
         if folder is not None and folder.path != self.root:
             folder.look(self.namer, self.brought.pop(tag, {}))
-            inbox = self.root / NEW
-            for base, uid in folder.uids.items():
-                if not uid and inbox.is_dir():
-                    self.disk.rename(folder.path / folder.files[base], inbox / base)
-                    folder.touched.add(CUR)
+            self._keep_unseen(folder)
             growth = folder.all_gone()
-            if folder.touched:
-                self.disk.sync_folder(inbox)
             self.disk.rename(folder.path, self.root / f"{GOING}{tag}")
             self.disk.sync_folder(self.root)
         for left in self.root.glob(f"{GOING}*"):
             take_away(self.disk, left)
         return growth
+
+    def _keep_unseen(self, folder: Folder) -> None:
+        """Give what is nobody's a name in INBOX too; there it will be found as if new."""
+        unseen = [base for base, uid in folder.uids.items() if not uid]
+        if not unseen:
+            return
+        for part in (TMP, NEW, CUR):
+            self.disk.make_folder(self.root / part)
+        inbox = Folder(self.root, "")  # a listing of its own: `Watch` is to hear of it
+        inbox.look(self.namer, {})
+        for base in unseen:
+            inbox.take_in(self.disk, self.namer, folder, base)
+        inbox.sync(self.disk)
 
     # What other programs did.
 
