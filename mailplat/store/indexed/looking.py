@@ -14,7 +14,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailplat.interfaces import ISharedContents
-from mailplat.mail.errors import MailError, NoSuchMessage, NotPermitted, ShuttingDown
+from mailplat.mail.errors import (
+    MailError,
+    NoSuchMessage,
+    NotPermitted,
+    OverQuota,
+    ShuttingDown,
+)
 from mailplat.mail.mailbox import (
     INBOX,
     Change,
@@ -273,15 +279,38 @@ class Looking:
         # since, and not of one that somebody has brought back, unless nothing is to be shown.
         is_quiet = index.modseq <= modseq
         new = [one for one in found.files if not one.uid or (is_quiet and one.uid not in known)]
+        refused: list[OverQuota] = []
         for at in range(0, len(new), TOGETHER):
             arrived = await self._arrivals(opened.id, found.mailbox, new[at : at + TOGETHER])
             try:
-                if arrived:
-                    await opened.append(found.mailbox, [one.message for one in arrived])
+                messages = [one.message for one in arrived]
+                refused += await self._append(opened, found.mailbox, messages)
             finally:
                 for one in arrived:
                     one.message.content.close()
+        if refused:
+            raise refused[0]
         return not new
+
+    async def _append(
+        self, opened: IndexedAccount, mailbox: MailboxId, messages: Sequence[NewMessage]
+    ) -> list[OverQuota]:
+        """Append all for which there is room; return why the others are refused.
+
+        What is known to be too much is not even copied, since it is found at each look.
+        """
+        why = [await self._store.why_full(opened.id, one.content.size) for one in messages]
+        refused = [one for one in why if one]
+        fitting = [one for one, full in zip(messages, why, strict=True) if not full]
+        try:
+            if fitting:
+                await opened.append(mailbox, fitting)
+        except OverQuota as problem:
+            if len(fitting) == 1:
+                return [*refused, problem]
+            for one in fitting:  # each fits, and not all of them
+                refused += await self._append(opened, mailbox, [one])
+        return refused
 
     async def _arrivals(
         self, account: AccountId, mailbox: MailboxId, some: Sequence[Present]

@@ -150,3 +150,32 @@ async def test_what_a_removed_mailbox_held_unseen_takes_nobodys_name(
         brought + b"c": {SEEN},
     }
     await scene.agrees()
+
+
+async def test_what_there_is_no_room_for_keeps_nothing_else_out(
+    scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = await scene.store.open(ALICE)
+    inbox = await named(account, INBOX)
+    await account.set_quota({"STORAGE": 3300})
+    for number in range(40):
+        bring(scene.root, f"new/{number}.M2P3.other", ONE)
+    bring(scene.root, "new/5.M3P3.other", ONE * 200)
+    for number in range(2):
+        bring(scene.root, f"new/6.M{number}P4.other", ONE * 45)  # of which one fits
+    added: list[int] = []
+    add_content = scene.place.add
+
+    async def notes(who: Any, content: Any) -> Any:
+        added.append(content.size)
+        return await add_content(who, content)
+
+    account = await scene.store.open(ALICE)
+    index = await account.index(inbox.id)
+    assert len(index.uids) == 41
+    assert not scene.place._known[ALICE].tree.pending
+    scene.store._wall.advance(60)
+    monkeypatch.setattr(scene.place, "add", notes)
+    await scene.store.open(ALICE)
+    assert (await account.index(inbox.id)).uids == index.uids
+    assert not added

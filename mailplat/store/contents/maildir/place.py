@@ -160,7 +160,7 @@ class Maildirs:
             one = Brought(key, content.tag, os.fsencode(content.base))
             await self._database.write(queries.add_brought, account, one)
             if known := self._known.get(account):
-                known.tree.pending.setdefault(content.tag, {})[key] = one
+                known.tree.pending[key] = one
         return key
 
     async def read(self, key: str, start: int, stop: int) -> bytes:
@@ -171,6 +171,9 @@ class Maildirs:
 
     async def remove(self, keys: Collection[str]) -> None:
         await self._files.remove(keys)
+        for pending in [one.tree.pending for one in self._known.values() if one.tree.pending]:
+            for key in keys:
+                pending.pop(key, None)
         if keys:
             await self._database.write(queries.forget_keys, list(keys))
 
@@ -360,12 +363,12 @@ class Maildirs:
         place = await self._database.read(queries.folder, account)
         folder, state = place or (await self._give_folder(account), queries.NEW)
         brought: dict[str, dict[str, Brought]] = {}
-        pending: dict[str, dict[str, Brought]] = {}
+        pending: dict[str, Brought] = {}
         for one in await self._database.read(queries.brought, account):
             if one.uid:
                 brought.setdefault(one.mailbox, {})[os.fsdecode(one.name)] = one
             else:
-                pending.setdefault(one.mailbox, {})[one.key] = one
+                pending[one.key] = one
         root = self.folder / folder
         return Known(Tree(root, self._disk, self._namer, self._source, brought, pending), state)
 

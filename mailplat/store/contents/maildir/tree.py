@@ -49,7 +49,7 @@ class Tree:
     namer: Namer
     source: Source
     brought: dict[str, dict[str, Brought]]  # those with UIDs, by tags, then by bases
-    pending: dict[str, dict[str, Brought]]  # those without, by tags, then by keys
+    pending: dict[str, Brought]  # those without, by keys
     folders: dict[str, Folder] = attrs.field(factory=dict)  # by tags
     strangers: dict[str, Path] = attrs.field(factory=dict)  # folders of no mailbox, by names
     changed: int | None = None  # when the root was, as far as that tells
@@ -184,9 +184,10 @@ class Tree:
         if base and self._is_of(folder, base, placed):
             folder.flag(self.disk, base, placed.flags)
             return
-        one = self.pending.get(folder.tag, {}).pop(placed.key, None)
+        one = self.pending.get(placed.key)
         base = os.fsdecode(one.name) if one else ""
-        if one and base in folder.files:
+        if one and one.mailbox == folder.tag and base in folder.files:
+            self.pending.pop(placed.key, None)
             claimed[one.key] = placed.uid
             one = attrs.evolve(one, uid=placed.uid)
             self.brought[folder.tag][base] = one
