@@ -44,6 +44,7 @@ from mailplat.app.foundation import Foundation, the_reactor
 from mailplat.app.lock import Lock
 from mailplat.app.manual import toml_text
 from mailplat.app.operations import OPERATIONS, Desk
+from mailplat.app.operations.lasting import Lasting
 from mailplat.app.registry import discover, importable_from
 from mailplat.app.tree import Tree
 from mailplat.app.wiring import build
@@ -213,7 +214,8 @@ class MemoryHouse:
 
 
 async def _run(function: Callable[..., Any], desk: object, arguments: dict[str, Any]) -> Any:
-    return await function(desk, **arguments)
+    result = await function(desk, **arguments)
+    return await result.finished() if isinstance(result, Lasting) else result
 
 
 def _expect(said: bytes, begins: bytes) -> None:

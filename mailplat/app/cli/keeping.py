@@ -10,6 +10,7 @@ import click
 
 from mailplat.app.cli.commands import as_json, on_a_house
 from mailplat.app.cli.places import Office
+from mailplat.app.cli.progress import Progress, following
 from mailplat.app.cli.words import counted
 
 folder = click.Path(path_type=Path, file_okay=False)
@@ -32,10 +33,12 @@ def backup(
 ) -> None:
     """Keep the house as it is now in the folder TARGET, whether its server is up or down.
 
-    What is in TARGET already is not copied again.
+    What is in TARGET already is not copied again.  One that was interrupted is no backup,
+    and the next goes on with what it has kept.
     """
-    made = office.call(
+    made = office.converse(
         "house.backup",
+        following(Progress("kept", as_json, "file"), "files"),
         target=str(target.absolute()),
         keep=keep or 0,
         journal=not without_journal,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,54 +14,15 @@ import click
 from mailplat.app.asking import Channel, Speak
 from mailplat.app.cli.commands import as_json, fail, on_a_house, password_of, password_stdin
 from mailplat.app.cli.places import Office
+from mailplat.app.cli.progress import Progress
 from mailplat.app.cli.words import counted
 from mailplat.mail.errors import NotPermitted
-from mailplat.mail.limits import MIB
 from mailplat.mail.mailbox import proper_name
 from mailplat.moving.imap import ImapFailed, ImapSource, Server
 from mailplat.moving.sending import Sending, Tally
 from mailplat.moving.sources import FileSource
 from mailplat.moving.trees import Unreadable, opened
 from mailplat.moving.writing import FORMS, NotWritten, Writing, Written
-
-SHOWN_EACH = 0.2  # seconds, on a terminal
-TOLD_EACH = 10.0  # seconds, elsewhere
-WIDTH = 30  # columns of a bar
-
-
-@attrs.define
-class Progress:
-    """Shows how far something has come: a bar on a terminal, else a line now and then."""
-
-    verb: str
-    silent: bool = False
-    _begun: float = attrs.field(factory=time.monotonic)
-    _shown: float = attrs.field(factory=time.monotonic)
-    _is_open: bool = False
-
-    def show(self, messages: int, octets: int, share: float | None) -> None:
-        """Show it, unless that was done a moment ago; ``share`` of one has been done."""
-        now, terminal = time.monotonic(), sys.stderr.isatty()
-        if self.silent or now - self._shown < (SHOWN_EACH if terminal else TOLD_EACH):
-            return
-        self._shown = now
-        rate = messages / max(now - self._begun, 0.001)
-        words = f"{counted(messages, 'message')}, {octets / MIB:.1f} MiB, {rate:.0f} a second"
-        if not terminal:
-            click.echo(f"{self.verb}: {words}", err=True)
-            return
-        self._is_open = True
-        bar = ""
-        if share is not None:
-            full = round(min(max(share, 0.0), 1.0) * WIDTH)
-            bar = f"[{'#' * full}{'.' * (WIDTH - full)}] {share:4.0%}  "
-        click.echo(f"\r\x1b[K{bar}{words}", err=True, nl=False)
-
-    def close(self) -> None:
-        """Leave the line."""
-        if self._is_open:
-            click.echo("\r\x1b[K", err=True, nl=False)
-            self._is_open = False
 
 
 @click.command("import")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from mailplat.app.asking import OperationFailed
 from mailplat.app.cli.commands import as_json, configuration_file, fail
 from mailplat.app.cli.keeping import folder, size_shown
 from mailplat.app.cli.places import Office
+from mailplat.app.cli.progress import Progress, following
 from mailplat.app.cli.words import counted
 from mailplat.app.databases import file_of, target_of
 from mailplat.app.keeping.manifest import Backup
@@ -63,7 +65,8 @@ def restore(context: click.Context, /, target: Path, as_json: bool, **chosen: An
     if chosen["mailbox"] and not chosen["account"]:
         fail("--mailbox needs --account")
     try:
-        result = _restored(context, Backup(target.absolute()), **chosen)
+        progress = Progress("put back", as_json, "message" if chosen["account"] else "file")
+        result = _restored(context, Backup(target.absolute()), progress, **chosen)
     except (MailError, OperationFailed, BadConfiguration, Locked, OSError) as problem:
         fail(str(problem))
     if as_json:
@@ -97,6 +100,7 @@ def upgrade(context: click.Context, /, is_check: bool, as_json: bool) -> None:
 def _restored(
     context: click.Context,
     kept: Backup,
+    progress: Progress,
     *,
     generation: str,
     is_list: bool,
@@ -116,8 +120,9 @@ def _restored(
         check_backup(kept, manifest)
         return {"sound": manifest.generation}
     if account:
-        found: dict[str, Any] = Office(configuration_file(context)).call(
+        found: dict[str, Any] = Office(configuration_file(context)).converse(
             "house.restore",
+            following(progress, "messages"),
             target=str(kept.folder),
             account=account,
             mailbox=mailbox,
@@ -129,9 +134,15 @@ def _restored(
     if state is None:
         fail("the configuration names no state folder; --into says where")
     target = _target(context) if has_tables(manifest) else None
-    return put_back(
-        kept, manifest, state.absolute(), nothing_served=nothing_served, target=target
-    )
+    with closing(progress):
+        return put_back(
+            kept,
+            manifest,
+            state.absolute(),
+            nothing_served=nothing_served,
+            target=target,
+            tell=progress.show,
+        )
 
 
 def _target(context: click.Context) -> Target | None:

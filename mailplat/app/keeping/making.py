@@ -48,6 +48,8 @@ LISTED = 200  # files that are looked for in one step
 class Counts:
     """What one run has done."""
 
+    files: int = 0  # that are in the backup by now
+    octets: int = 0  # of these, and of the one that is being kept
     copied: int = 0  # octets that were new to the backup
 
 
@@ -203,6 +205,8 @@ class Maker:
             if not S_ISREG(found.st_mode):
                 return None
             if before and is_there:
+                self.counts.files += 1
+                self.counts.octets += before.size
                 return attrs.evolve(before, mode=found.st_mode & 0o777)
 
             async def pieces() -> AsyncIterator[bytes]:
@@ -241,9 +245,11 @@ class Maker:
             for octets, (chunk, is_new) in zip(some, await _all(work), strict=True):
                 names.append(chunk)
                 size += len(octets)
+                self.counts.octets += len(octets)
                 self.counts.copied += len(octets) * is_new
             if self.pause:
                 await self.pause(time.monotonic() - began)
+        self.counts.files += 1
         modified, mode = (found.st_mtime_ns, found.st_mode & 0o777) if found else (0, 0o600)
         return KeptFile(name, size, whole.hexdigest(), mode, modified, tuple(names))
 

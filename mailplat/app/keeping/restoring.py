@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ from mailplat.store.indexed.queries.renewal import forget_shown, renew
 
 if TYPE_CHECKING:
     from mailplat.sql.postgres import Target
+
+Tell = Callable[[int, int, float], None]
 
 STAGING = ".restoring"
 BESIDE = "restored"  # where the configuration and certificates of then are put
@@ -65,6 +67,7 @@ def restore(
     *,
     nothing_served: bool = False,
     target: Target | None = None,
+    tell: Tell = lambda _files, _octets, _share: None,
 ) -> dict[str, Any]:
     """Put a generation into an empty state folder; blocks.
 
@@ -73,7 +76,8 @@ def restore(
     ``nothing_served`` says that no client has seen anything that came after the backup;
     else each mailbox gets another UIDVALIDITY, and what was queued is held, since it may
     have been delivered.  Raises `Locked` where a server runs,
-    `NotPermitted` where the folder is not empty, and `Damaged`.
+    `NotPermitted` where the folder is not empty, and `Damaged`.  ``tell`` is called with
+    how many files and octets have been written, and what share of all.
     """
     make_folders(backup.disk, state)
     lock = Lock.take(state)
@@ -85,7 +89,7 @@ def restore(
         staging = state / STAGING
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(mode=0o700)
-        put_aside(backup, manifest, staging)
+        put_aside(backup, manifest, staging, tell)
         _renew(staging, nothing_served=nothing_served)
         if has_tables(manifest):
             put_back(backup, manifest, target, nothing_served=nothing_served)
@@ -101,9 +105,17 @@ def restore(
         lock.release()
 
 
-def put_aside(backup: Backup, manifest: Manifest, folder: Path) -> None:
+def put_aside(
+    backup: Backup,
+    manifest: Manifest,
+    folder: Path,
+    tell: Tell = lambda _files, _octets, _share: None,
+) -> None:
     """Write all files of a generation into a folder; the state folder's own to its top."""
-    for file in manifest.files:
+    octets, whole = 0, max(manifest.size, 1)
+    for count, file in enumerate(manifest.files):
+        tell(count, octets, octets / whole)
+        octets += file.size
         top, *rest = file.path.parts
         if top == DATABASE:
             continue  # which goes to its server

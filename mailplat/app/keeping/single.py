@@ -52,6 +52,14 @@ class Returned:
     failed: Sequence[str]  # what could not be put back, and why
 
 
+@attrs.define
+class Counts:
+    """What one run has gone through."""
+
+    messages: int = 0
+    octets: int = 0
+
+
 @attrs.frozen
 class Restorer:
     """Adds an account's messages of then to its mailboxes of now, as new ones.
@@ -64,6 +72,7 @@ class Restorer:
     foundation: Foundation
     tree: Tree
     backup: Backup
+    counts: Counts = attrs.field(factory=Counts)
 
     async def restore(
         self, manifest: Manifest, name: str, mailbox: str = "", into: str = "Restored"
@@ -110,6 +119,8 @@ class Restorer:
                         failed.append(f"UID {one.uid}: {problem}")
                 known += await self._known(account, deliveries.values())
                 outcomes = await store.deliver(list(deliveries.values()))
+                self.counts.messages += len(some)
+                self.counts.octets += sum(one.size for one in some)
                 failed += [
                     f"UID {uid}: {outcome.detail}"
                     for uid, outcome in zip(deliveries, outcomes, strict=True)

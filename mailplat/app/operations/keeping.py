@@ -12,6 +12,7 @@ from mailplat.app.keeping.making import Maker, taking_turns
 from mailplat.app.keeping.manifest import Backup
 from mailplat.app.keeping.single import Restorer
 from mailplat.app.operations.desk import Desk
+from mailplat.app.operations.lasting import Lasting
 from mailplat.interfaces import IDirectoryAdmin, IHeldContents, IVerified, IViewedContents
 from mailplat.mail.finding import Finding
 from mailplat.mail.people import AccountId
@@ -21,11 +22,12 @@ MOST = 1000  # findings that are told
 
 async def backup(
     desk: Desk, target: str, keep: int = 0, journal: bool = True, hurry: bool = False
-) -> dict[str, Any]:
+) -> Lasting:
     """Make a generation in the folder ``target``, and forget all but the newest ``keep``.
 
     Beside a server it takes turns, so that half of the disk's time is the server's,
-    unless there is ``hurry``.  Repeated, it makes another one.
+    unless there is ``hurry``.  Repeated, it makes another one; one that was ended is none,
+    and the next goes on with what it has kept.
     """
     slowly = desk.listening is not None and not hurry
     maker = Maker(
@@ -35,6 +37,12 @@ async def backup(
         taking_turns(desk.ground) if slowly else None,
         [m.thing for m in desk.tree.made if IViewedContents.providedBy(m.thing)],
     )
+    work = _held(desk, maker, keep, journal)
+    return Lasting(desk.ground.reactor, work, lambda: attrs.asdict(maker.counts))
+
+
+async def _held(desk: Desk, maker: Maker, keep: int, journal: bool) -> dict[str, Any]:
+    """Make a generation while no store lets go of contents."""
     stores = [m.thing for m in desk.tree.made if IHeldContents.providedBy(m.thing)]
     let_go = [store.hold() for store in stores]
     try:
@@ -51,12 +59,13 @@ async def restore_account(
     mailbox: str = "",
     generation: str = "",
     into: str = "Restored",
-) -> dict[str, Any]:
+) -> Lasting:
     """Add an account's messages of then below a mailbox of now; a repeat adds nothing."""
     kept = Backup(Path(target))
     manifest = await desk.ground.workers.files.ask(kept.manifest, generation)
     restorer = Restorer(desk.tree.configuration, desk.ground, desk.tree, kept)
-    return await restorer.restore(manifest, account, mailbox, into)
+    work = restorer.restore(manifest, account, mailbox, into)
+    return Lasting(desk.ground.reactor, work, lambda: attrs.asdict(restorer.counts))
 
 
 async def verify(desk: Desk, mend: bool = False) -> dict[str, Any]:
