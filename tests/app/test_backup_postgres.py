@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ import psycopg
 import pytest
 
 from mailplat.sql.postgres import Target
+from mailplat.testing.commands import mailplat
 from mailplat.testing.postgres import PostgresServer
 from mailplat.testing.programs import House
 
@@ -23,11 +22,7 @@ LARGE = b"Subject: large\r\n\r\n" + b"x" * 76 * 4000
 
 
 def command(house: House, *words: str, status: int = 0, whole: bool = False) -> str:
-    done = subprocess.run(
-        [Path(sys.executable).with_name("mailplat"), "--config", house.config, *words],
-        capture_output=True,
-        text=True,
-    )
+    done = mailplat("--config", str(house.config), *words)
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
     if whole:
