@@ -7,7 +7,7 @@ index of texts first, and reads what that isn't sure of.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mailplat.portals.imap.session import ImapSession as Session
 
 SLICE = 0.005  # seconds after which others get their turn
-LONGEST_SEARCH = 60.0  # seconds of our time for one search, waiting not counted
+LONGEST_SEARCH = 60.0  # seconds for one search, waiting for contents not counted
 LARGEST_READ = 4 * 1024 * 1024  # octets of a message that are looked at for its text
 
 
@@ -51,13 +51,26 @@ async def find(session: Session, query: Query) -> UidSet:
     return UidSet.from_sorted(found.among(box.view.index.uids))
 
 
+@attrs.frozen
+class _Records:
+    """Leaves of one AND or OR that a record tells; one pass over the records asks all."""
+
+    leaves: Sequence[Leaf]
+    is_and: bool
+
+    def found_in(self, leaf: Leaf, batch: Batch, found: set[int]) -> set[int]:
+        """Return what is found in a batch with one leaf more."""
+        more = in_records(leaf, batch)
+        return found.intersection(more) if self.is_and else found.union(more)
+
+
 @attrs.define
 class _Step:
     """A query in the middle of being carried out, and the messages it was asked about."""
 
     query: Not | And | Or
     among: UidSet
-    left: list[Query]
+    left: list[Query | _Records]
     found: UidSet
 
     @classmethod
@@ -65,10 +78,10 @@ class _Step:
         """Begin with a query; what is cheap in it will come first."""
         if isinstance(query, Not):
             return cls(query, among, [query.query], UidSet())
-        left = sorted(query.queries, key=_cost, reverse=True)
+        left = sorted(_gathered(query), key=_cost, reverse=True)
         return cls(query, among, left, among if isinstance(query, And) else UidSet())
 
-    def next(self) -> tuple[Query, UidSet] | None:
+    def next(self) -> tuple[Query | _Records, UidSet] | None:
         """Return which query to ask next, and about which messages; None if all is said."""
         open_ = self.found if isinstance(self.query, And) else self.among - self.found
         if not self.left or not open_:
@@ -84,9 +97,23 @@ class _Step:
         return self.among - self.found if isinstance(self.query, Not) else self.found
 
 
-def _cost(query: Query) -> int:
+def _gathered(query: And | Or) -> list[Query | _Records]:
+    """Return the parts of a query, the leaves that a record tells as one, each once."""
+    leaves: dict[Leaf, None] = {}
+    others: list[Query | _Records] = []
+    for one in query.queries:
+        if isinstance(one, Not | And | Or) or one.needs is not Needs.RECORD:
+            others.append(one)
+        else:
+            leaves[one] = None
+    if leaves:
+        others.append(_Records(list(leaves), isinstance(query, And)))
+    return others
+
+
+def _cost(query: Query | _Records) -> int:
     """Say how much a query costs, as far as that shows on its outside."""
-    return Needs.RECORD if isinstance(query, Not | And | Or) else query.needs
+    return Needs.RECORD if isinstance(query, Not | And | Or | _Records) else query.needs
 
 
 class _Search:
@@ -120,12 +147,15 @@ class _Search:
             else:
                 step.hear(await self._ask(inside, open_))
 
-    async def _ask(self, leaf: Leaf, among: UidSet) -> UidSet:
+    async def _ask(self, leaf: Leaf | _Records, among: UidSet) -> UidSet:
+        if isinstance(leaf, _Records):
+            return await self._by_batch(leaf, among)
         match leaf.needs:
             case Needs.INDEX:
+                await self._turn()
                 return in_index(leaf, self._session.box.view.index, among)
             case Needs.RECORD:
-                return await self._by_batch(leaf, among)
+                return await self._by_batch(_Records([leaf], is_and=True), among)
             case Needs.SUMMARY:
                 return await self._by_summary(leaf, among)
             case Needs.HEADER:
@@ -133,10 +163,16 @@ class _Search:
         assert isinstance(leaf, Containing)
         return await self._by_text(leaf, among)
 
-    async def _by_batch(self, leaf: Leaf, among: UidSet) -> UidSet:
+    async def _by_batch(self, records: _Records, among: UidSet) -> UidSet:
         found: list[int] = []
         async for batch in self._batches(among, Wanted.NOTHING):
-            found += in_records(leaf, batch)
+            here = set(batch.uids) if records.is_and else set()
+            for leaf in records.leaves:
+                here = records.found_in(leaf, batch, here)
+                await self._turn()
+                if records.is_and and not here:
+                    break
+            found += sorted(here)
         return UidSet.from_sorted(found)
 
     async def _by_summary(self, leaf: Leaf, among: UidSet) -> UidSet:
@@ -187,11 +223,21 @@ class _Search:
         return UidSet.from_sorted(found)
 
     async def _batches(self, among: UidSet, wanted: Wanted) -> AsyncIterator[Batch]:
+        """Yield records; what it takes to read them counts, but for that of contents.
+
+        Contents are read once for a key that leaves them in question, at the pace of the
+        disk; records would be read for each of a thousand keys without an end.
+        """
         if not among:
             return
         async with self._account.records(self._mailbox, among, wanted) as cursor:
-            while (batch := await cursor.next_batch()) is not None:
-                self._since = self._seconds()
+            while True:
+                await self._turn()
+                batch = await cursor.next_batch()
+                if batch is None:
+                    return
+                if wanted is Wanted.CONTENT:
+                    self._since = self._seconds()
                 yield batch
 
     async def _read(self, batch: Batch, at: int) -> bytes | None:
@@ -220,7 +266,10 @@ class _Search:
         return await self._account.content(next(one.records()))
 
     async def _turn(self) -> None:
-        """Let others go on when this has taken a slice of time; asked after each message."""
+        """Let others go on when this has taken a slice of time; asked after each message.
+
+        Raises `OutOfTime`.
+        """
         now = self._seconds()
         if now - self._since < SLICE:
             return
