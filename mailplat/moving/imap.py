@@ -43,6 +43,9 @@ TRIES = 3  # connections that may break over the same messages
 LOOKED_AT = 1000  # messages whose flags are asked for at once
 TOGETHER = 50  # messages that are fetched at once
 TOGETHER_SIZE = MIB  # octets that are fetched at once
+ROOM = 16 * MIB  # octets of literals in all answers to one question but for messages
+ROOM_TOGETHER = 4 * MIB  # the same for messages that were said to be small
+LINES_ROOM = 64 * MIB  # octets of lines in all answers to one question
 FACTS = ("FLAGS", "INTERNALDATE", "RFC822.SIZE")
 NO_MAILBOX = {b"\\noselect", b"\\nonexistent"}
 VIEWS = {b"\\flagged"}  # mailboxes of messages that lie in others (RFC 6154 section 2)
@@ -58,6 +61,51 @@ class ImapFailed(Exception):
 
 class Refused(ImapFailed):
     """The other server has said no, and would again."""
+
+
+class _TooMuch(Exception):
+    """The other server sends more than was asked for; its connection is of no use any more."""
+
+
+@attrs.define
+class _Bounds:
+    """Counts what a server sends before it is read, since the client library does not.
+
+    The library reads a literal of whatever size it is announced with (RFC 9051 section
+    4.3), and keeps all lines of an answer.
+    """
+
+    receive: Callable[[int], bytes]
+    receive_line: Callable[[], bytes]
+    literals: int = ROOM
+    lines: int = LINES_ROOM
+
+    def allow(self, octets: int) -> None:
+        """Let what is asked next have so many octets in literals."""
+        self.literals, self.lines = octets, LINES_ROOM
+
+    def read(self, size: int) -> bytes:
+        """Read a literal; raises `_TooMuch`."""
+        if size > self.literals:
+            raise _TooMuch(f"it sends {size} octets where {self.literals} are the most")
+        self.literals -= size
+        return self.receive(size)
+
+    def readline(self) -> bytes:
+        """Read a line; raises `_TooMuch`."""
+        line = self.receive_line()
+        self.lines -= len(line)
+        if self.lines < 0:
+            raise _TooMuch(f"it sends over {LINES_ROOM} octets of lines")
+        return line
+
+
+def bound(client: Any) -> None:
+    """Give a client a method ``allow`` that says how much the next answer may come to."""
+    connection = client._imap  # noqa: SLF001 - no other place knows the sizes
+    bounds = _Bounds(connection.read, connection.readline)
+    connection.read, connection.readline = bounds.read, bounds.readline
+    client.allow = bounds.allow
 
 
 @attrs.frozen
@@ -104,10 +152,11 @@ class Server:
                 ssl_context=context,
                 timeout=PATIENCE,
             )
+            bound(client)
             if self.scheme == "imap+starttls":
                 client.starttls(context)
             client.login(self.user, password)
-        except (OSError, client_error()) as problem:
+        except (OSError, _TooMuch, client_error()) as problem:
             raise ImapFailed(f"{self.host}: {problem}") from problem
         client.normalise_times = False
         return client
@@ -186,7 +235,7 @@ class ImapSource:
         for client in self._all:
             try:
                 client.logout()
-            except (OSError, client_error()):
+            except (OSError, _TooMuch, client_error()):
                 continue
 
     # Mailboxes.
@@ -272,6 +321,7 @@ class ImapSource:
             client.select_folder(remote.name, readonly=True)
             if some[0].size > TOGETHER_SIZE:
                 return {uids[0]: _fetch_large(client, some[0])}
+            client.allow(ROOM_TOGETHER)
             said = client.fetch(uids, ["BODY.PEEK[]"])
             return {uid: said.get(uid, {}).get(b"BODY[]") for uid in uids}
 
@@ -297,7 +347,10 @@ class ImapSource:
                 body.close()
 
     def _on_one(self, work: Callable[[Any], T]) -> T:
-        """Do something on a connection that nobody uses, or a new one; raises `ImapFailed`."""
+        """Do something on a connection that nobody uses, or a new one; raises `ImapFailed`.
+
+        A server that sends more than it was asked for has refused, and its connection ends.
+        """
         left = TRIES
         while True:
             try:
@@ -305,8 +358,13 @@ class ImapSource:
             except Empty:
                 client = self.server.connect(self.password)
                 self._all.append(client)
+            client.allow(ROOM)
             try:
                 result = work(client)
+            except _TooMuch as problem:
+                self._all.remove(client)
+                client.shutdown()
+                raise Refused(f"{self.server.host}: {problem}") from problem
             except (OSError, client_error()) as problem:
                 if not isinstance(problem, OSError | imaplib.IMAP4.abort):
                     self._idle.put(client)
@@ -376,6 +434,7 @@ def _fetch_large(client: Any, one: Found) -> Body:
     file = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115
     start = 0
     while start <= LARGEST_MESSAGE:
+        client.allow(MIB)
         said: Mapping[int, Mapping[bytes, bytes | None]] = client.fetch(
             [one.uid], [f"BODY.PEEK[]<{start}.{MIB}>"]
         )
@@ -383,6 +442,9 @@ def _fetch_large(client: Any, one: Found) -> Body:
         if not piece and (not start or (piece is None and start < one.size)):
             file.close()
             return None
+        if len(piece or b"") > MIB:
+            file.close()
+            raise _TooMuch(f"it sends {len(piece or b'')} octets where {MIB} are the most")
         file.write(piece or b"")
         start += len(piece or b"")
         if not piece or len(piece) < MIB:

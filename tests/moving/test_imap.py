@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
+from contextlib import suppress
+from threading import Thread
 from typing import Any
 
 import attrs
@@ -65,6 +68,12 @@ class FakeClient:
         if self.gone_behind is not None and start >= self.gone_behind:
             return {}
         return {uid: {b"BODY[]<%d>" % start: self.mail[uid][start : start + size]}}
+
+    def allow(self, octets: int) -> None:
+        """It sends what it was asked for."""
+
+    def shutdown(self) -> None:
+        """Nothing is held."""
 
     def logout(self) -> None:
         """Nothing is held."""
@@ -163,3 +172,93 @@ def test_a_list_that_breaks_counts_nothing_twice() -> None:
     assert [box.name for box in source.boxes()] == ["INBOX", "Archive"]
     assert source.total == 6
     assert len(list(source.letters(lambda _keys: set()))) == 6
+
+
+class LyingServer:
+    """Speaks IMAP4rev1 over a socket, and says of every message that it is small."""
+
+    def __init__(self, size: int, told: int = 100) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.size, self.told = size, told
+        self.sockets: list[socket.socket] = []
+        self.thread = Thread(target=self._listen, daemon=True)
+        self.thread.start()
+
+    def _listen(self) -> None:
+        with suppress(OSError):
+            while True:
+                self.sockets.append(self.listener.accept()[0])
+                Thread(target=self._serve, args=(self.sockets[-1],), daemon=True).start()
+
+    def _serve(self, peer: socket.socket) -> None:
+        with suppress(OSError, ValueError), peer.makefile("rb") as file:
+            peer.sendall(b"* OK [CAPABILITY IMAP4rev1] here\r\n")
+            for line in file:
+                tag, command = line.strip().split(b" ", 1)
+                peer.sendall(self._answer(command.upper()) + tag + b" OK done\r\n")
+
+    def _answer(self, command: bytes) -> bytes:
+        if b"BODY" in command and b"FETCH 2 " in command:
+            return b"* 2 FETCH (UID 2 BODY[] {4}\r\na: b)\r\n"
+        if b"BODY" in command:
+            what = b"BODY[]<0>" if b"<" in command else b"BODY[]"
+            return b"* 1 FETCH (UID 1 %s {%d}\r\nit begins" % (what, self.size)
+        if b"FETCH" in command:
+            facts = b"* %d FETCH (UID %d FLAGS () RFC822.SIZE %d)\r\n"
+            return facts % (1, 1, self.told) + facts % (2, 2, 4)
+        word = command.replace(b"UID ", b"").split(b" ")[0]
+        return {
+            b"CAPABILITY": b"* CAPABILITY IMAP4rev1\r\n",
+            b"LIST": b'* LIST () "/" INBOX\r\n',
+            b"STATUS": b"* STATUS INBOX (MESSAGES 2)\r\n",
+            b"EXAMINE": b"* 2 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n",
+            b"SEARCH": b"* SEARCH 1 2\r\n",
+        }.get(word, b"")
+
+    def close(self) -> None:
+        """Stop, whoever is there."""
+        for one in (self.listener, *self.sockets):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        self.thread.join()
+
+
+@pytest.mark.parametrize("size", [5 * MIB, 6_000_000_000])
+@pytest.mark.parametrize("told", [100, 2 * MIB])
+def test_a_server_that_sends_more_than_it_said_takes_no_memory(
+    size: int, told: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailplat.moving.imap.PATIENCE", 2.0)  # else it waits for all of it
+    liar = LyingServer(size, told)
+    source = ImapSource(
+        Server("imap", "127.0.0.1", liar.port, "ann", insecure=True), "secret", connections=1
+    )
+    try:
+        source.boxes()
+        found, refused = {}, {}
+        for letter in source.letters(lambda _keys: set()):
+            try:
+                found[letter.place] = b"".join(letter.pieces)
+            except OSError as problem:
+                refused[letter.place] = str(problem)
+        source.close()
+    finally:
+        liar.close()
+    assert found == {"INBOX, UID 2": b"a: b"}
+    assert list(refused) == ["INBOX, UID 1"]
+    assert f"it sends {size} octets" in refused["INBOX, UID 1"]
+
+
+def test_a_piece_that_is_larger_than_was_asked_for_is_refused() -> None:
+    class Generous(FakeClient):
+        def _piece(self, uid: int, what: str) -> dict[int, dict[bytes, Any]]:
+            return {uid: {b"BODY[]<0>": self.mail[uid]}}
+
+    server = FakeServer("imaps", "imap.example.net", 993, "ann", client=Generous({1: LARGE}))
+    source = ImapSource(server, "secret")
+    source.boxes()
+    [letter] = source.letters(lambda _keys: set())
+    with pytest.raises(OSError, match=f"it sends {len(LARGE)} octets"):
+        b"".join(letter.pieces)
