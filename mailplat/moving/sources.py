@@ -12,9 +12,13 @@ files their flags and dates.  Our export writes both.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from functools import partial
+from io import BytesIO
+from itertools import chain
+from typing import Any, BinaryIO
 
 import attrs
 
@@ -51,7 +55,8 @@ class FileSource:
     _root: tuple[str, ...] = ()
     _keywords: dict[tuple[str, ...], dict[str, str]] = attrs.field(factory=dict)
     _facts: dict[tuple[str, ...], dict[str, Mapping[str, Any]]] = attrs.field(factory=dict)
-    _side: dict[tuple[str, ...], Leaf] = attrs.field(factory=dict)
+    _side: dict[tuple[str, ...], Callable[[], BinaryIO]] = attrs.field(factory=dict)
+    _room: int = LONGEST_SIDE_FILE  # octets of side files that are still held
     _names: dict[str, str] = attrs.field(factory=dict)
     total: int = 0  # octets of all files
 
@@ -66,7 +71,7 @@ class FileSource:
             if leaf.name == MAILBOXES and len(leaf.parts) == 1:
                 boxes = self._read_boxes(leaf)
             elif leaf.name == MESSAGES:
-                self._side[leaf.folders] = leaf
+                self._side[leaf.folders] = self._held(leaf) if leaf.packed else leaf.open
             elif leaf.name == maildir.KEYWORDS_FILE:
                 octets = leaf.head(maildir.LONGEST_KEYWORDS_FILE)
                 self._keywords[leaf.folders] = maildir.read_keywords(octets)
@@ -77,6 +82,13 @@ class FileSource:
             if self._root and self._root[-1].startswith("."):
                 self._root = self._root[:-1]
         return boxes
+
+    def _held(self, leaf: Leaf) -> Callable[[], BinaryIO]:
+        """Keep a side file of an archive, which is read twice from its front to its end."""
+        with leaf.open() as file:
+            octets = file.read(self._room)
+        self._room -= len(octets)
+        return partial(_unpacked, zlib.compress(octets, 1))
 
     def letters(self) -> Iterator[Letter]:
         """Yield all messages; `boxes` has been called before.
@@ -99,15 +111,22 @@ class FileSource:
             return
         elif leaf.name.lower().endswith(PASSED_OVER):
             self.passed_over += 1
-        elif leaf.name.lower().endswith(".eml"):
-            yield self._by_itself(leaf)
-        elif leaf.head(5) == b"From ":
-            with leaf.seekable() as file:
+        else:
+            with leaf.open() as file:
+                yield from self._opened(leaf, file)
+
+    def _opened(self, leaf: Leaf, file: BinaryIO) -> Iterator[Letter]:
+        """Yield the messages of an open file; in an archive no file is opened twice."""
+        front = file.read(CHUNK)
+        if leaf.name.lower().endswith(".eml"):
+            yield self._by_itself(leaf, front, file)
+        elif front.startswith(b"From "):
+            with leaf.seekable(file, front) as copy:
                 yield from mbox.letters(
-                    file, self._mailbox_of_mbox(leaf), str(self._place(leaf))
+                    copy, self._mailbox_of_mbox(leaf), str(self._place(leaf))
                 )
         elif self.tree.single:
-            yield self._by_itself(leaf)
+            yield self._by_itself(leaf, front, file)
         else:
             self.passed_over += 1
 
@@ -130,15 +149,15 @@ class FileSource:
 
     # Files of one message.
 
-    def _by_itself(self, leaf: Leaf) -> Letter:
+    def _by_itself(self, leaf: Leaf, front: bytes, file: BinaryIO) -> Letter:
         facts = self._facts_beside(leaf).get(leaf.name, {})
         received = _moment(facts.get("received"))
         if received is None:
-            received = mbox.received_in(_header(leaf)) or leaf.changed
+            received = mbox.received_in(_header(front)) or leaf.changed
         flags = facts.get("flags", ())
         return Letter(
             self._named("/".join(leaf.folders), list(leaf.folders)),
-            _read(leaf),
+            with_crlf(chain((front,), pieces_of(file) if len(front) == CHUNK else ())),
             self._place(leaf),
             proper_flags(flag for flag in flags if isinstance(flag, str)),
             received,
@@ -177,7 +196,7 @@ class FileSource:
 
     def _read_boxes(self, leaf: Leaf) -> list[Box]:
         boxes: list[Box] = []
-        for line in _lines(leaf):
+        for line in _lines(leaf.open):
             name, folder = line.get("name"), line.get("folder")
             if isinstance(name, str) and isinstance(folder, str):
                 self._names[folder] = mailbox_name(name.split("/"))
@@ -203,14 +222,17 @@ def _read(leaf: Leaf) -> Iterator[bytes]:
     return with_crlf(pieces())
 
 
-def _header(leaf: Leaf) -> bytes:
-    octets = leaf.head(CHUNK)
-    return octets.replace(b"\r\n", b"\n").partition(b"\n\n")[0] + b"\n"
+def _unpacked(packed: bytes) -> BinaryIO:
+    return BytesIO(zlib.decompress(packed))
 
 
-def _lines(leaf: Leaf) -> Iterator[Mapping[str, Any]]:
+def _header(front: bytes) -> bytes:
+    return front.replace(b"\r\n", b"\n").partition(b"\n\n")[0] + b"\n"
+
+
+def _lines(opened: Callable[[], BinaryIO]) -> Iterator[Mapping[str, Any]]:
     """Yield the objects of a file with one on each line; what is none is passed over."""
-    with leaf.open() as file:
+    with opened() as file:
         room = LONGEST_SIDE_FILE
         while room > 0 and (line := file.readline(LONGEST_LINE)):
             room -= len(line)

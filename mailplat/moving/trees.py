@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tarfile
 import tempfile
 import time
@@ -20,6 +22,9 @@ import attrs
 from mailplat.moving.letters import CHUNK, pieces_of
 
 IN_MEMORY = 4 << 20  # octets of an archive's member that are held before a file is made
+ALWAYS_UNPACKED = 64 << 20  # octets; a larger member must not be packed too well
+MOST_UNPACKED = 100  # octets that one octet of an archive may become
+LEFT_FREE = 1 << 30  # octets of a disk that a copy of a member leaves free
 
 
 UNREADABLE = (OSError, EOFError, zlib.error, LZMAError, zipfile.BadZipFile, tarfile.TarError)
@@ -34,8 +39,8 @@ class Unreadable(Exception):
 class Leaf:
     """A file of a tree: its folders and name, size in octets, age in seconds since 1970.
 
-    ``open`` gives its octets from the first to the last; `Leaf.seekable` also in
-    whatever order.  A leaf with a ``problem`` stands for what can't be looked at, a file
+    ``open`` gives its octets from the first to the last; `Leaf.seekable` lets them be
+    read in whatever order.  A leaf with a ``problem`` stands for what can't be looked at, a file
     or a folder with all that is in it.
     """
 
@@ -62,16 +67,25 @@ class Leaf:
             return file.read(size)
 
     @contextmanager
-    def seekable(self) -> Iterator[BinaryIO]:
-        """Open it for reading here and there."""
-        with self.open() as file:
-            if not self.packed:
-                yield file
-                return
-            with tempfile.SpooledTemporaryFile(IN_MEMORY) as copy:
-                for piece in pieces_of(file):
-                    copy.write(piece)
-                yield cast("BinaryIO", copy)
+    def seekable(self, file: BinaryIO, front: bytes) -> Iterator[BinaryIO]:
+        """Make what `open` gave readable here and there; its ``front`` has been read.
+
+        Raises `OSError` if there is no room for a copy.
+        """
+        if not self.packed:
+            yield file
+            return
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+        if self.size > IN_MEMORY and self.size > free - LEFT_FREE:
+            why = f"no room for a copy of {self.size} octets in {tempfile.gettempdir()}"
+            raise OSError(errno.ENOSPC, why)
+        with tempfile.SpooledTemporaryFile(IN_MEMORY) as copy:
+            copy.write(front)
+            for piece in pieces_of(file):
+                copy.write(piece)
+                if copy.tell() > self.size:
+                    raise OSError(f"it has more than the {self.size} octets it is said to have")
+            yield cast("BinaryIO", copy)
 
 
 @attrs.frozen
@@ -97,7 +111,8 @@ def opened(path: Path) -> Iterator[Tree]:
                 yield Tree(path, lambda: _in_zip(packed), packed=True)
         elif _is_tar(path):
             with tarfile.open(path) as tape:
-                yield Tree(path, lambda: _in_tar(tape), packed=True)
+                size = path.stat().st_size
+                yield Tree(path, lambda: _in_tar(tape, size), packed=True)
         else:
             yield Tree(path, lambda: iter([_leaf(path, (path.name,))]), single=True)
     except UNREADABLE as problem:
@@ -165,7 +180,16 @@ def _in_zip(packed: zipfile.ZipFile) -> Iterator[Leaf]:
         parts = _safe(info.filename)
         if parts and not info.is_dir():
             changed = _zip_time(info.date_time)
-            yield Leaf(parts, info.file_size, changed, partial(_zipped, packed, info), True)
+            problem = _swollen(info.file_size, info.compress_size)
+            read = partial(_zipped, packed, info)
+            yield Leaf(parts, info.file_size, changed, read, True, problem)
+
+
+def _swollen(size: int, packed: int) -> OSError | None:
+    """Return why a member is not read that so few octets claim to hold; None if it is."""
+    if size <= max(ALWAYS_UNPACKED, packed * MOST_UNPACKED):
+        return None
+    return OSError(f"{size} octets out of {packed} are more than mail is ever packed to")
 
 
 def _zipped(packed: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
@@ -182,11 +206,19 @@ def _zip_time(moment: tuple[int, int, int, int, int, int]) -> float:
         return 0.0
 
 
-def _in_tar(tape: tarfile.TarFile) -> Iterator[Leaf]:
-    for info in tape.getmembers():
+def _in_tar(tape: tarfile.TarFile, packed: int) -> Iterator[Leaf]:
+    """Yield the files of a tar of so many octets, as it is read from its front to its end.
+
+    Going back in a packed one means to unpack it from its front again.
+    """
+    for info in tape:
         parts = _safe(info.name)
         if parts and info.isreg():
-            yield Leaf(parts, info.size, float(info.mtime), partial(_taped, tape, info), True)
+            problem = _swollen(info.size, packed)
+            if info.issparse():
+                problem = OSError("it has holes (a sparse member), which no mail has")
+            read = partial(_taped, tape, info)
+            yield Leaf(parts, info.size, float(info.mtime), read, True, problem)
 
 
 def _taped(tape: tarfile.TarFile, info: tarfile.TarInfo) -> BinaryIO:

@@ -6,6 +6,7 @@ import io
 import os
 import tarfile
 import zipfile
+from _compression import DecompressReader
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailplat.mail.mailbox import FLAGGED, SEEN
+from mailplat.moving import trees
 from mailplat.moving.letters import Letter
 from mailplat.moving.sources import FileSource
 from mailplat.moving.trees import UNREADABLE, Unreadable, opened
@@ -197,6 +199,80 @@ def test_names_and_facts_that_were_written_down(tmp_path: Path) -> None:
         [letter] = source.letters()
     assert (letter.mailbox, letter.flags) == ("./a", {SEEN})
     assert letter.received == 1_795_435_200.0
+
+
+def refused(path: Path) -> dict[str, str]:
+    """Return what of an archive is refused, and why; nothing else is in it."""
+    found = {}
+    with opened(path) as tree:
+        source = FileSource(tree)
+        source.boxes()
+        for letter in source.letters():
+            with pytest.raises(OSError) as why:
+                b"".join(letter.pieces)
+            found[letter.place] = str(why.value)
+    return found
+
+
+def test_a_member_with_holes_is_refused(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "mail.tar", "w") as tape:
+        header = tarfile.TarInfo("a.mbox")
+        header.size = 512
+        octets = bytearray(header.tobuf(tarfile.GNU_FORMAT))
+        octets[156:157] = tarfile.GNUTYPE_SPARSE
+        octets[386:410] = b"%011o\0%011o\0" % (0, 512)
+        octets[483:495] = b"\x80" + (10**12).to_bytes(11, "big")  # its size with its holes
+        octets[148:156] = b" " * 8
+        octets[148:156] = b"%06o\0 " % sum(octets)
+        tape.fileobj.write(bytes(octets) + MBOX.ljust(512))  # type: ignore[union-attr]
+        tape.offset += 1024
+    why = refused(tmp_path / "mail.tar")
+    assert why == {"a.mbox": "it has holes (a sparse member), which no mail has"}
+
+
+@pytest.mark.parametrize("pack", [in_zip, in_tar])
+@pytest.mark.parametrize("name", ["a.mbox", "a.eml"])
+def test_a_member_that_is_packed_too_well_is_refused(
+    tmp_path: Path, pack: Callable[..., Path], name: str
+) -> None:
+    path = pack(tmp_path, {name: MBOX + b"\0" * (70 << 20)})
+    [why] = refused(path).values()
+    assert "more than mail is ever packed to" in why
+
+
+@pytest.mark.parametrize("pack", [in_zip, in_tar])
+def test_a_member_that_the_disk_has_no_room_for_is_refused(
+    tmp_path: Path, pack: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pack(tmp_path, {"a.mbox": MBOX + os.urandom(5 << 20)})
+    monkeypatch.setattr(trees, "LEFT_FREE", 1 << 62)
+    [why] = refused(path).values()
+    assert f"no room for a copy of {len(MBOX) + (5 << 20)} octets" in why
+
+
+def test_a_packed_tar_is_read_from_its_front_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = os.urandom(20_000).hex().encode()
+    files = {"mailboxes.jsonl": b"{}\n"}
+    for folder in range(10):
+        for name in range(3):
+            files[f"f{folder}/{name}.eml"] = b"a: b\n\n" + body
+        files[f"f{folder}/messages.jsonl"] = b'{"file": "1.eml", "flags": ["\\\\Seen"]}\n'
+        files[f"{folder}.mbox"] = MBOX + body
+        files[f"m{folder}/dovecot-keywords"] = b"0 $Work\n"
+        files[f"m{folder}/cur/1:2,a"] = b"a: b\n\n" + body
+        files[f"{folder}.txt"] = body
+    path = in_tar(tmp_path, files)
+    rewinds = []
+    rewind = DecompressReader._rewind  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        DecompressReader, "_rewind", lambda self: (rewinds.append(1), rewind(self))
+    )
+    found, letters, passed_over = read(path)
+    assert (len(found), passed_over) == (50, 10)
+    assert sum(letter.flags == {SEEN} for letter in letters) == 10
+    assert len(rewinds) <= 3  # to find out what it is, and between two passes
 
 
 @given(
