@@ -7,12 +7,14 @@ export into the same folder adds what has come since.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -82,7 +84,8 @@ def _private(path: Path, how: str) -> Iterator[BinaryIO]:
 
 
 def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, PRIVATE)
+    """Open a file that is ours; a link in its place is not followed."""
+    return os.open(path, flags | os.O_NOFOLLOW, PRIVATE)
 
 
 def _cut(file: BinaryIO, after: int, offset: int) -> int:
@@ -95,9 +98,24 @@ def _cut(file: BinaryIO, after: int, offset: int) -> int:
     return 0 if is_short else after
 
 
-def _make(folder: Path) -> Path:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _make(root: Path, *parts: str) -> Path:
+    """Make a folder below one that is ours; raises `OSError` where a link leads elsewhere."""
+    folder = root
+    for part in parts:
+        folder /= part
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        _own(folder)
     return folder
+
+
+def _own(folder: Path) -> None:
+    """Raise `OSError` unless a folder is one, by itself and of the user who runs this."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "no folder of its own", str(folder))
+    if found.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "it belongs to somebody else", str(folder))
 
 
 def file_parts(name: str) -> list[str]:
@@ -131,7 +149,7 @@ class MboxForm:
     def begin(self, after: int, offset: int) -> int:
         *above, last = file_parts(self.name)
         self.folder = "/".join([*above, f"{last}.mbox"])
-        _make(self.root.joinpath(*above))
+        _make(self.root, *above)
         with _private(self.root / self.folder, "ab") as file:
             return _cut(file, after, offset)
 
@@ -153,8 +171,8 @@ class EmlForm:
     folder: str = ""
 
     def begin(self, after: int, offset: int) -> int:
-        self.folder = "/".join(file_parts(self.name))
-        _make(self.root / self.folder)
+        self.folder = "/".join(parts := file_parts(self.name))
+        _make(self.root, *parts)
         with _private(self.root / self.folder / MESSAGES, "ab") as file:
             return _cut(file, after, offset)
 
@@ -190,20 +208,23 @@ class MaildirForm:
         self.folder = maildir.folder_name(self.name.split("/"))
         if len(self.folder) > 255:
             self.folder = f".{blake2b(self.name.encode(), digest_size=16).hexdigest()}"
-        place = self.root / self.folder
+        place = _make(self.root, *filter(None, (self.folder,)))
         if not (place / "cur").exists():
             after = 0
         for name in maildir.FOLDERS:
-            _make(place / name)
+            _make(place, name)
         if self.folder:
-            (place / "maildirfolder").touch(PRIVATE)
+            with _private(place / "maildirfolder", "ab"):
+                pass
         for path in (place / "cur").iterdir():
             found = _OURS.match(path.name)
             if found and int(found[1]) == self.uid_validity and int(found[2]) > after:
                 path.unlink()
         side = place / maildir.KEYWORDS_FILE
         if side.exists():
-            self._keywords = list(maildir.read_keywords(side.read_bytes()).values())
+            with _private(side, "rb") as file:
+                octets = file.read(maildir.LONGEST_KEYWORDS_FILE)
+            self._keywords = list(maildir.read_keywords(octets).values())
         return after
 
     def write(self, messages: Iterable[Message]) -> int:
@@ -304,10 +325,13 @@ class Writing:
         """Take the folder, which is empty, new, or was written to by the same export."""
         about = {"account": self.account, "form": self.form}
         try:
-            _make(self.target)
+            self.target.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.target = self.target.resolve()  # whoever names a link means where it leads
+            _own(self.target)
             path = self.target / STATE
-            if path.exists():
-                self._state = json.loads(path.read_bytes())
+            if path.is_symlink() or path.exists():
+                with _private(path, "rb") as file:
+                    self._state = json.loads(file.read())
             elif any(self.target.iterdir()):
                 raise NotWritten(f"{self.target} holds something else already")
         except ValueError as problem:

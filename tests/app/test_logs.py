@@ -212,10 +212,7 @@ def test_sockets_of_twisted_are_no_news() -> None:
         ),
         (
             new_record(outcomes=(Outcome(DELIVERED),)),
-            (
-                "0199: from <a@x> by mx ESMTP 192.0.2.1, 189 octets, no Message-ID: "
-                "1 of 1 taken"
-            ),
+            ("0199: from <a@x> by mx ESMTP 192.0.2.1, 189 octets, no Message-ID: 1 of 1 taken"),
         ),
         (
             new_record(),

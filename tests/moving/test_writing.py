@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +146,41 @@ def test_a_target_that_vanishes_is_told_as_such(tmp_path: Path) -> None:
 
     with pytest.raises(NotWritten, match="No such file"):
         write(Vanishing(letters(4)), target, "eml")
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "INBOX.mbox",
+        "INBOX",
+        "cur",
+        "tmp",
+        "mailboxes.jsonl",
+        ".mailplat-export",
+        ".mailplat-export.new",
+    ],
+)
+def test_a_link_in_the_folder_is_not_followed(tmp_path: Path, form: str, planted: str) -> None:
+    target, victim = tmp_path / "out", tmp_path / "victim"
+    is_folder = planted in ("INBOX", "cur", "tmp")
+    victim.mkdir() if is_folder else victim.write_bytes(b"{}")
+    target.mkdir()
+    (target / ".mailplat-export").write_bytes(b"{}")
+    (target / planted).unlink(missing_ok=True)
+    (target / planted).symlink_to(victim)
+    with suppress(NotWritten):
+        write(FakeHouse(letters(2)), target, form)
+    assert (not list(victim.iterdir())) if is_folder else victim.read_bytes() == b"{}"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_folder_of_somebody_else_is_not_taken_over(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out"
+    write(FakeHouse(letters(2)), target, form)
+    mine = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
+    with pytest.raises(NotWritten, match="it belongs to somebody else"):
+        write(FakeHouse(letters(2)), target, form)
