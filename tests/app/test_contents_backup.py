@@ -67,6 +67,20 @@ def test_a_backup_has_every_content(
         assert octets in there.values()
 
 
+def test_a_restore_tells_how_far_it_has_come(
+    mailplat_house: Callable[..., MemoryHouse], tmp_path: Path
+) -> None:
+    house = furnished(mailplat_house(IN_FILES))
+    house.operate("house.backup", target=str(tmp_path / "kept"))
+    kept, told = Backup(tmp_path / "kept"), list[tuple[int, int, float]]()
+    manifest = kept.manifest()
+    restore(kept, manifest, tmp_path / "new", tell=lambda *one: told.append(one))
+    assert [files for files, _, _ in told] == list(range(len(manifest.files)))
+    shares = [share for _, _, share in told]
+    assert shares == sorted(shares)
+    assert shares[0] == 0 < shares[-1] <= 1
+
+
 def test_a_backup_has_what_lies_in_maildirs(
     mailplat_house: Callable[..., MemoryHouse], tmp_path: Path
 ) -> None:
