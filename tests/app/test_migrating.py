@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from mailplat.app.operations import OPERATIONS, Desk
 from mailplat.interfaces import IAccount
 from mailplat.mail.content import whole
 from mailplat.mail.errors import BadParameter, NotPermitted
-from mailplat.mail.mailbox import FLAGGED, SEEN, Change, FlagChange, Role, UidSet, Wanted
+from mailplat.mail.mailbox import (
+    FLAGGED,
+    SEEN,
+    Change,
+    FlagChange,
+    MailboxId,
+    Role,
+    UidSet,
+    Wanted,
+)
+from mailplat.mail.restoring import Restored
 from mailplat.pytest_plugin import MemoryHouse
 from mailplat.testing.fakes import new_message
 
@@ -166,6 +177,61 @@ def test_what_has_changed_since_is_taken_over(house: MemoryHouse) -> None:
     house.do(change(mail))
     told = migrate(house)
     assert (told["written"], told["removed"]) == (12, 5)
+    assert house.do(all_of(other)) == house.do(all_of(mail))
+
+
+async def arrive(mail: IAccount) -> None:
+    """Let mail come into a mailbox that lies nowhere else."""
+    box = (await mail.mailboxes())[-1]
+    await mail.append(box.id, [new_message(b"a: %d\r\n\r\n" % n) for n in range(100, 110)])
+
+
+async def begin_anew(mail: IAccount) -> None:
+    """Let another mailbox, with other mail, have the name of one whose mail has moved."""
+    boxes = {box.name: box for box in await mail.mailboxes()}
+    last = await mail.create("z")
+    await mail.move(boxes["a/Sent"].id, UidSet.all(), last.id)
+    await mail.remove(boxes["a/Sent"].id)
+    sent = await mail.create("a/Sent")
+    await mail.append(sent.id, [new_message(b"a: %d\r\n\r\n" % n) for n in range(30)])
+
+
+def test_a_mailbox_that_was_made_anew_is_another(house: MemoryHouse) -> None:
+    mail, other = account(house), account(house, "other")
+    house.do(fill(mail))
+    house.do(arrive(mail))
+    migrate(house)
+    house.clock.advance(10)
+    house.do(begin_anew(mail))
+    assert migrate(house)["left_out"] == 0
+    assert house.do(all_of(other)) == house.do(all_of(mail))
+
+
+def test_what_reads_differently_is_tried_again(
+    house: MemoryHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail, other = account(house), account(house, "other")
+    house.do(fill(mail))
+    restore = type(other).restore
+
+    async def mistake(self: Any, mailbox: MailboxId, messages: Sequence[Restored]) -> None:
+        others = [
+            attrs.evolve(one, message=new_message(b"x" * one.record.size))
+            if one.record.uid in (13, 14)
+            else one
+            for one in messages
+        ]
+        await restore(self, mailbox, others)
+
+    monkeypatch.setattr(type(other), "restore", mistake)
+    told = migrate(house)
+    assert (told["written"], told["left_out"]) == (122, 2)
+    assert [one["place"] for one in told["named"]] == [
+        f"{ANN}: INBOX, UID 13",
+        f"{ANN}: INBOX, UID 14",
+    ]
+    monkeypatch.undo()
+    assert migrate(house)["written"] == 2
     assert house.do(all_of(other)) == house.do(all_of(mail))
 
 

@@ -51,7 +51,9 @@ def restore(
         if there:
             there.flags, there.modseq = flags, record.modseq
             continue
-        email = mail.emails.get(record.email_id) or _email(mail, one, content)
+        email = mail.emails.get(record.email_id)
+        if email is None or email.content.octets != content:
+            email = _email(mail, one, content)
         saved = record.saved.timestamp()
         box.messages[record.uid] = Message(record.uid, record.modseq, email, flags, saved)
     box.messages = dict(sorted(box.messages.items()))

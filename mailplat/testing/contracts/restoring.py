@@ -179,6 +179,18 @@ class RestorableContract(Accounts):
         again = await records(account, here[1])
         assert await whole(await account.content(again[0])) == await whole(numbered(11).content)
 
+    async def test_a_copy_is_no_copy_of_what_lies_there_now(self, account: Any) -> None:
+        """Where a message came first there may be another one by now."""
+        here = await account.restore_mailboxes(BOXES, (), ModSeq(30))
+        await account.restore(here[1], [restored(1, 20, 5)])
+        anew = [BOXES[0], box(2, "a", 2, validity=9000), BOXES[2]]
+        here = await account.restore_mailboxes(anew, (), ModSeq(40))
+        there = [restored(1, 21, 31)], [restored(1, 20, 5)]
+        await account.restore(here[1], there[0])
+        await account.restore(here[2], there[1])
+        assert await kept(account, here[1]) == await as_restored(there[0])
+        assert await kept(account, here[2]) == await as_restored(there[1])
+
     async def test_life_goes_on_behind_it(self, account: Any, store: Any) -> None:
         here = await account.restore_mailboxes(BOXES, (), ModSeq(30))
         await account.restore(here[0], FIRST)

@@ -1,7 +1,7 @@
 """Taking an account as another store had it, with its numbers (see `IRestorable`).
 
 A message that came in under some identity of the other store is recognised by a key like
-that of a delivery, which names the first place that it got here.
+that of a delivery, which names the first place that it got here and its email.
 """
 
 from __future__ import annotations
@@ -258,8 +258,13 @@ def _emails(
         "INSERT INTO store_deliveries (key, account, made, detail) VALUES {rows}"
         " ON CONFLICT (key, account) DO UPDATE SET detail = excluded.detail",
         [
-            (f"{FRONT}{item.email}", account, LASTING, f"{mailbox_id(number)}:{item.uid}")
-            for item in new.values()
+            (
+                f"{FRONT}{identity}",
+                account,
+                LASTING,
+                f"{mailbox_id(number)}:{item.uid}:{emails[identity]}",
+            )
+            for identity, item in new.items()
         ],
     )
     used = {key for item in new.values() for key in item.message.unneeded}
@@ -267,22 +272,28 @@ def _emails(
 
 
 def _known_emails(db: Connection, account: AccountId, items: Sequence[Item]) -> dict[str, int]:
-    """Return the emails whose first place is still there."""
-    keys = sorted({f"{FRONT}{item.email}" for item in items})
+    """Return the emails that have a place still, and are what the items say they are.
+
+    Neither a place nor the other store's identity is proof of that: both may have been
+    given anew.
+    """
+    expected = {f"{FRONT}{item.email}": item for item in items}
     rows = bulk(
         db,
         "SELECT key, detail FROM store_deliveries WHERE (key, account) IN (VALUES {rows})",
-        [(key, account) for key in keys],
+        [(key, account) for key in sorted(expected)],
     )
     found: dict[str, int] = {}
     for key, detail in rows:
-        mailbox, _, uid = detail.partition(":")
+        item = expected[key]
+        _, _, email = detail.rpartition(":")
         row = db.one(
-            "SELECT email FROM store_messages WHERE account = ? AND mailbox = ? AND uid = ?",
-            (account, number_of(mailbox), int(uid)),
+            "SELECT size, received, summary FROM store_emails"
+            " WHERE account = ? AND email = ? AND places > 0",
+            (account, int(email)),
         )
-        if row:
-            found[key.removeprefix(FRONT)] = row[0]
+        if row == (item.message.size, item.message.received, item.message.summary):
+            found[item.email] = int(email)
     return found
 
 
