@@ -31,6 +31,7 @@ from mailplat.moving.sources import MAILBOXES, MESSAGES
 STATE = ".mailplat-export"
 LONGEST_PART = 150  # octets of a file's name that a part of a mailbox's name makes
 PRIVATE = 0o600
+TOGETHER = 32 * MIB  # octets that are synced at once
 IN_MEMORY = 4 * MIB  # octets; a larger message waits in a file until all of it has come
 
 _OURS = re.compile(r"\d+\.M\d+P(\d+)U(\d+)\.")
@@ -294,6 +295,7 @@ class Writing:
     tell: Callable[[Written], None]
     report: Written = attrs.field(factory=Written)
     _state: dict[str, Any] = attrs.field(factory=dict)
+    _unsaved: int = 0  # octets of messages of which `STATE` doesn't speak yet
 
     def write(self, chosen: Sequence[str] = ()) -> Written:
         """Write the mailboxes with these names, or all; raises what the line does.
@@ -360,7 +362,9 @@ class Writing:
             messages = self._messages(box, at["left_out"], told["messages"], octets)
             offset = form.write(messages)
             at.update(after=told["messages"][-1]["uid"], offset=offset)
-            self._save()
+            self._unsaved += sum(one["size"] for one in told["messages"])
+            if self._unsaved >= TOGETHER:
+                self._save()
             self.tell(self.report)
         self._save()
         return {
@@ -415,7 +419,12 @@ class Writing:
         self.report.leave_out(f"{box['name']}, UID {uid}", why)
 
     def _save(self) -> None:
+        """Say how far it has come, once all of that is on the disk."""
+        os.sync()  # one for all files
+        self._unsaved = 0
         path = self.target / STATE
         with _private(path.with_suffix(".new"), "wb") as file:
             file.write(json.dumps(self._state).encode())
+            file.flush()
+            os.fsync(file.fileno())
         path.with_suffix(".new").rename(path)

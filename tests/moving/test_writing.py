@@ -16,7 +16,7 @@ import pytest
 from mailplat.moving.sending import Said
 from mailplat.moving.sources import FileSource
 from mailplat.moving.trees import opened
-from mailplat.moving.writing import FORMS, NotWritten, Writing, Written
+from mailplat.moving.writing import FORMS, STATE, NotWritten, Writing, Written
 
 AT_ONCE = 3  # messages in an answer
 
@@ -94,6 +94,31 @@ def test_what_was_taken_away_is_written_anew(tmp_path: Path, form: str) -> None:
             shutil.rmtree(path)
     assert write(house, target, form).messages == 10
     assert read(target) == Counter(house.mail.values())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_state_speaks_of_what_is_synced(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out"
+    synced: list[dict[Path, int]] = [{}]
+    states: list[bool] = []
+    rename = Path.rename
+
+    def sizes() -> dict[Path, int]:
+        files = [path for path in target.rglob("*") if path.is_file()]
+        return {path: path.stat().st_size for path in files if STATE not in path.name}
+
+    def look(path: Path, other: Path) -> Path:
+        if other.name == STATE:
+            states.append(sizes() == synced[-1])
+        return rename(path, other)
+
+    monkeypatch.setattr(os, "sync", lambda: synced.append(sizes()))
+    monkeypatch.setattr(Path, "rename", look)
+    write(FakeHouse(letters(10)), target, form)
+    assert states
+    assert all(states)
 
 
 @pytest.mark.parametrize("form", FORMS)
