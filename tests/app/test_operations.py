@@ -140,6 +140,15 @@ def test_a_domains_postmaster_is_the_first_domains(house: MemoryHouse) -> None:
         assert added["postmaster"] == "postmaster@example.org"
 
 
+@pytest.mark.parametrize("limit", ["9223372036854775808", "9" * 5000, "9" * 30 + " GiB", "٣³"])
+@pytest.mark.parametrize("resource", ["storage", "messages"])
+def test_a_limit_that_nobody_can_count_to_is_refused(
+    house: MemoryHouse, resource: str, limit: str
+) -> None:
+    with pytest.raises(BadParameter, match="is no limit"):
+        house.operate("account.quota", name="bob@example.org", **{resource: limit})
+
+
 def test_a_house_is_furnished_once(house: MemoryHouse) -> None:
     first = {"domain": "example.net", "name": "postmaster@example.net", "password": "one"}
     house.operate("server.furnish", **first)

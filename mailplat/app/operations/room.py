@@ -17,6 +17,7 @@ from mailplat.plugin import size
 Row = dict[str, Any]
 
 NO_LIMIT, HOUSE = "none", "house"
+LARGEST = 2**63 - 1  # that IMAP can say (RFC 9208, section 4.1) and a database can keep
 
 
 async def set_quota(desk: Desk, name: str, storage: str = "", messages: str = "") -> Row:
@@ -46,9 +47,12 @@ def _limit(resource: str, text: str) -> int | None:
     if text == NO_LIMIT:
         return None
     try:
-        return _octets(text) if resource == STORAGE else _count(text)
-    except ValueError as problem:
-        raise BadParameter(f"{text!r} is no limit: {problem}") from None
+        limit = _octets(text) if resource == STORAGE else _count(text)
+        if limit > LARGEST:
+            raise ValueError(f"at most {LARGEST} can be counted")
+    except (ValueError, OverflowError) as problem:
+        raise BadParameter(f"{text[:50]!r} is no limit: {problem}") from None
+    return limit
 
 
 def _octets(text: str) -> int:
