@@ -19,7 +19,15 @@ from mailplat.files import Disk, Reserve
 from mailplat.interfaces import IBus, IMailStore
 from mailplat.mail.errors import DiskFull, NoSuchMailbox, NoSuchMessage, OverQuota
 from mailplat.mail.events import AccountChanged
-from mailplat.mail.mailbox import Delivery, MailboxId, ModSeq, Replaced, UidSet
+from mailplat.mail.mailbox import (
+    Change,
+    Delivery,
+    FlagChange,
+    MailboxId,
+    ModSeq,
+    Replaced,
+    UidSet,
+)
 from mailplat.mail.people import AccountId
 from mailplat.mail.retention import NOTHING_KEPT, Retention
 from mailplat.sql import Connection, Database, Row, SqliteDatabase
@@ -452,6 +460,31 @@ async def test_the_reserve_is_for_who_deletes_and_not_for_what_could_not_be_kept
         del account
         await swept(store, emails=0)
         assert await database.read(rows, "unnamed") == 0
+        store.finish()
+        await database.close()
+
+
+async def test_the_reserve_is_also_for_the_flag_before_an_expunge(tmp_path: Path) -> None:
+    with FakeVfs(Tape(tmp_path)) as vfs:
+        reserve = Reserve(Disk(), tmp_path / "reserve", 1_000_000)
+        database = database_at_once(tmp_path / "mail.db", vfs=vfs.name, reserve=reserve)
+        await database.open()
+        store = IndexedStore(IndexedStoreSettings(), database, FakeBus(), Clock(), Clock())
+        await store.prepare()
+        account = await store.open(ALICE)
+        [inbox] = await account.mailboxes()
+        await account.append(inbox.id, [HELLO])
+        vfs.trouble = Full(error=errno.ENOSPC, reserve=tmp_path / "reserve")
+        for wanted in (
+            FlagChange(Change.ADD, frozenset({"\\Flagged"})),
+            FlagChange(Change.ADD, frozenset({"\\Deleted", "$Work"})),
+        ):
+            with pytest.raises(DiskFull):
+                await account.flag(inbox.id, UidSet.of(1), wanted)
+        assert not reserve.is_missing
+        deleted = FlagChange(Change.ADD, frozenset({"\\deleted", "\\Seen"}))
+        await account.flag(inbox.id, UidSet.of(1), deleted)
+        await account.expunge(inbox.id, UidSet.of(1))
         store.finish()
         await database.close()
 

@@ -215,8 +215,10 @@ class IndexedAccount(AccountFacets):
         change: FlagChange,
         unless_after: ModSeq | None = None,
     ) -> Flagged:
+        is_first = queries.flags.is_to_expunge(change)
+        unit = queries.flags.flag_to_expunge if is_first else queries.flags.flag
         flagged: Flagged = await self._store.commit(
-            queries.flags.flag, self.id, mailbox, uids, change, unless_after, self._store.now()
+            unit, self.id, mailbox, uids, change, unless_after, self._store.now()
         )
         return flagged
 

@@ -8,6 +8,7 @@ from mailplat.mail.mailbox import (
     DELETED,
     SEEN,
     SYSTEM_FLAGS,
+    Change,
     FlagChange,
     Flagged,
     MailboxId,
@@ -15,7 +16,7 @@ from mailplat.mail.mailbox import (
     UidSet,
 )
 from mailplat.mail.people import AccountId
-from mailplat.sql import Connection, Row, bulk
+from mailplat.sql import Connection, Row, bulk, makes_room
 from mailplat.store.indexed.queries.changes import (
     Done,
     What,
@@ -135,6 +136,34 @@ def flag(
     )
     note(db, account, modseq, number, What.CHANGED, everything)
     return Done(Flagged(modseq, everything, refused), modseq, frozenset({identity}))
+
+
+@makes_room
+def flag_to_expunge(
+    db: Connection,
+    account: AccountId,
+    identity: MailboxId,
+    uids: UidSet,
+    change: FlagChange,
+    unless_after: ModSeq | None,
+    now: float,
+) -> Done:
+    """Change flags as `flag` does, where `is_to_expunge` says so of the change.
+
+    Who uses IMAP can remove nothing before that (RFC 9051, section 2.3.2), so it may
+    take the room that is kept for removing.
+    """
+    return flag(db, account, identity, uids, change, unless_after, now)
+
+
+def is_to_expunge(change: FlagChange) -> bool:
+    r"""Say whether a change adds ``\Deleted``, and no more than ``\Seen`` with it."""
+    names = {name.lower() for name in change.flags}
+    return (
+        change.change is Change.ADD
+        and DELETED.lower() in names
+        and names <= {DELETED.lower(), SEEN.lower()}
+    )
 
 
 def _by_flags(rows: Sequence[Row]) -> Iterator[tuple[int, list[int]]]:
