@@ -26,7 +26,7 @@ from mailplat.mail.limits import MIB
 from mailplat.moving import maildir, mbox
 from mailplat.moving.letters import LeftOut, pieces_of, with_lf
 from mailplat.moving.sending import Line
-from mailplat.moving.sources import MAILBOXES, MESSAGES
+from mailplat.moving.sources import MAILBOXES, MBOX_ENDINGS, MESSAGES, OUR_OWN, PASSED_OVER
 
 STATE = ".mailplat-export"
 LONGEST_PART = 150  # octets of a file's name that a part of a mailbox's name makes
@@ -34,6 +34,8 @@ PRIVATE = 0o600
 TOGETHER = 32 * MIB  # octets that are synced at once
 IN_MEMORY = 4 * MIB  # octets; a larger message waits in a file until all of it has come
 
+_ENDINGS = (*MBOX_ENDINGS, *PASSED_OVER, ".eml", ".sbd")
+_TAKEN = (*maildir.FOLDERS, *OUR_OWN)
 _OURS = re.compile(r"\d+\.M\d+P(\d+)U(\d+)\.")
 
 
@@ -120,13 +122,19 @@ def _own(folder: Path) -> None:
 
 
 def file_parts(name: str) -> list[str]:
-    """Return names of files for the parts of a mailbox's name, each another one."""
+    """Return names of files for the parts of a mailbox's name, each another one.
+
+    None is that of a message's file, a mailbox's file or one of ours.
+    """
     return [_file_part(part) for part in name.split("/")]
 
 
 def _file_part(part: str) -> str:
     safe = part.replace("%", "%25")
-    if safe.startswith(".") or safe in maildir.FOLDERS:
+    if safe.lower().endswith(_ENDINGS):
+        front, _, ending = safe.rpartition(".")
+        safe = f"{front}%2E{ending}"
+    if safe.startswith(".") or safe.lower() in _TAKEN:
         safe = f"%{ord(safe[0]):02X}{safe[1:]}"
     if len(safe.encode()) <= LONGEST_PART:
         return safe
@@ -207,7 +215,7 @@ class MaildirForm:
 
     def begin(self, after: int, offset: int) -> int:
         self.folder = maildir.folder_name(self.name.split("/"))
-        if len(self.folder) > 255:
+        if len(self.folder) > 255 or self.folder.lower().startswith(STATE):
             self.folder = f".{blake2b(self.name.encode(), digest_size=16).hexdigest()}"
         place = _make(self.root, *filter(None, (self.folder,)))
         if not (place / "cur").exists():
@@ -281,6 +289,9 @@ def _iso(moment: float) -> str:
 
 # Writing ---------------------------------------------------------------------
 
+PLACE_TAKEN = (
+    errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EPERM,
+)  # fmt: skip
 GONE = "gone"  # why a message is not to be had that was removed meanwhile
 
 
@@ -316,7 +327,7 @@ class Writing:
             boxes = [box for box in boxes if box["name"] in chosen]
         self._open()
         self.report.total = sum(box["messages"] for box in boxes)
-        lines = [self._write_box(box) for box in boxes]
+        lines = [line for box in boxes if (line := self._written_box(box))]
         with _private(self.target / MAILBOXES, "wb") as file:
             file.writelines(json.dumps(line).encode() + b"\n" for line in lines)
         os.sync()  # all of it at once: nobody is told before
@@ -342,6 +353,16 @@ class Writing:
             raise NotWritten(f"{self.target} holds another export: {self._state['about']}")
         self._state.setdefault("about", about)
         self._state.setdefault("boxes", {})
+
+    def _written_box(self, box: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Write a mailbox, or say that its place is taken by something else."""
+        try:
+            return self._write_box(box)
+        except OSError as problem:
+            if problem.errno not in PLACE_TAKEN:
+                raise
+            self.report.leave_out(box["name"], str(problem))
+            return None
 
     def _write_box(self, box: Mapping[str, Any]) -> dict[str, Any]:
         form = FORMS[self.form](self.target, box["name"], box["uid_validity"], self.report)

@@ -34,11 +34,13 @@ class FakeHouse:
     mail: dict[int, bytes]
     asked: int = 0  # how often messages were asked for
     answers: int = 1000  # after so many it hangs up
+    names: tuple[str, ...] = ("INBOX",)  # mailboxes, each with this mail
 
     def ask(self, head: dict[str, Any], octets: bytes = b"") -> Said:
         if head["do"] == "boxes":
-            box = {"id": "1", "name": "INBOX", "role": "", "subscribed": False}
-            return {"boxes": [{**box, "uid_validity": 7, "messages": len(self.mail)}]}, b""
+            box = {"id": "1", "role": "", "subscribed": False, "uid_validity": 7}
+            box["messages"] = len(self.mail)
+            return {"boxes": [{**box, "name": name} for name in self.names]}, b""
         return getattr(self, f"_{head['do']}")(head)
 
     def _messages(self, head: dict[str, Any]) -> Said:
@@ -209,3 +211,39 @@ def test_a_folder_of_somebody_else_is_not_taken_over(
     monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
     with pytest.raises(NotWritten, match="it belongs to somebody else"):
         write(FakeHouse(letters(2)), target, form)
+
+
+NAMES = (
+    "INBOX", "a", "a.mbox", "a.mbox/b", "a.MBX/mbox", "x", "x/messages.jsonl", "x/1.eml", "x/2.EML/y",
+    "mailboxes.jsonl", "mailboxes.jsonl/x", "mailplat-export", "mailplat-export/new",
+    "mailplat-export.new", "dovecot-keywords", "Maildirfolder/x", "cur", "cur/new", "d.msf", "e.sbd/f",
+    "a%2Embox", "." * 200 + ".mbox",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_name_of_a_mailbox_is_in_the_way(tmp_path: Path, form: str) -> None:
+    house = FakeHouse(letters(2), names=NAMES)
+    report = write(house, tmp_path / "out", form)
+    assert not report.named
+    with opened(tmp_path / "out") as tree:
+        source = FileSource(tree)
+        assert sorted(box.name for box in source.boxes()) == sorted(NAMES)
+        found = Counter(letter.mailbox for letter in source.letters())
+    assert found == Counter(dict.fromkeys(NAMES, 2))
+    assert write(house, tmp_path / "out", form).messages == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "planted"), [("mbox", "b.mbox"), ("eml", "b"), ("maildir", ".b")]
+)
+def test_a_mailbox_that_has_no_place_does_not_stop_the_others(
+    tmp_path: Path, form: str, planted: str
+) -> None:
+    target = tmp_path / "out"
+    write(FakeHouse(letters(2)), target, form)
+    (target / planted).symlink_to(tmp_path)
+    report = write(FakeHouse(letters(2), names=("INBOX", "b", "c")), target, form)
+    assert [one["place"] for one in report.named] == ["b"]
+    assert (report.left_out, report.mailboxes, report.messages) == (1, 2, 2)
+    assert read(target) >= Counter(dict.fromkeys(letters(2).values(), 2))
