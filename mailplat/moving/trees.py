@@ -24,7 +24,7 @@ from mailplat.moving.letters import CHUNK, pieces_of
 IN_MEMORY = 4 << 20  # octets of an archive's member that are held before a file is made
 ALWAYS_UNPACKED = 64 << 20  # octets; a larger member must not be packed too well
 MOST_UNPACKED = 100  # octets that one octet of an archive may become
-LEFT_FREE = 1 << 30  # octets of a disk that a copy of a member leaves free
+LEFT_FREE = 64 << 20  # octets of a disk that a copy of a member leaves free
 
 
 UNREADABLE = (OSError, EOFError, zlib.error, LZMAError, zipfile.BadZipFile, tarfile.TarError)

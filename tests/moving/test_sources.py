@@ -245,7 +245,7 @@ def test_a_member_that_the_disk_has_no_room_for_is_refused(
     tmp_path: Path, pack: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = pack(tmp_path, {"a.mbox": MBOX + os.urandom(5 << 20)})
-    monkeypatch.setattr(trees, "LEFT_FREE", 1 << 62)
+    monkeypatch.setattr(trees, "LEFT_FREE", 1 << 62)  # more than any disk has
     [why] = refused(path).values()
     assert f"no room for a copy of {len(MBOX) + (5 << 20)} octets" in why
 
