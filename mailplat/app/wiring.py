@@ -114,6 +114,7 @@ def draw(configuration: Configuration, values: Mapping[object, object]) -> Plan:
     Raises `BadConfiguration` with everything that stands in the way.
     """
     handlers, mistakes = _handlers(configuration)
+    mistakes += _stores_on_one_database(configuration)
     rooms = {e: _part(e) for e in configuration.entries if e.room is not EXTRACTORS}
     policies, filters = (
         {entry.name: _judge(entry, rooms[entry]) for entry in configuration.entries_of(room)}
@@ -153,6 +154,19 @@ def draw(configuration: Configuration, values: Mapping[object, object]) -> Plan:
     if mistakes:
         raise BadConfiguration(mistakes)
     return drawn
+
+
+def _stores_on_one_database(configuration: Configuration) -> list[Mistake]:
+    """Refuse all indexes but one: neither would know what the other has under way."""
+    stores = [e for e in configuration.entries_of(STORES) if e.component.name == STORES.default]
+    return [
+        configuration.source.mistake(
+            (*one.path, "use"),
+            f"there may be one {STORES.default} store, since all of them keep their mail in"
+            f" the house's one database; {stores[0].full_name} is one",
+        )
+        for one in stores[1:]
+    ]
 
 
 def examine(file: Path, registry: Registry) -> tuple[Configuration | None, list[Mistake]]:
