@@ -29,6 +29,7 @@ T = TypeVar("T")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNNAMED_REFUSED = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT)
 TO_READ = os.O_RDONLY | os.O_CLOEXEC
+TO_READ_STRANGE = TO_READ | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe isn't waited for
 TO_ALLOCATE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 TO_MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -117,9 +118,7 @@ class Disk:
     def open(self, path: Path) -> File | None:
         """Open a file to be read, and never what a link leads to; None if there is none."""
         try:
-            return File(
-                path, self.perform("open", path, os.open, path, TO_READ | os.O_NOFOLLOW)
-            )
+            return File(path, self.perform("open", path, os.open, path, TO_READ_STRANGE))
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -26,6 +26,7 @@ from mailplat.moving.maildir import (
 )
 from mailplat.store.contents.maildir.names import Lexicon, Namer, joined, size_in, split
 from mailplat.store.contents.maildir.queries import Brought
+from mailplat.store.contents.maildir.strange import is_folder, open_folder, read_strange
 
 NEW, CUR, TMP = "new", "cur", "tmp"
 MARKER = "mailplat"  # the file that says which mailbox a folder is
@@ -61,7 +62,7 @@ class Folder:
     @property
     def is_there(self) -> bool:
         """Whether it is a whole maildir."""
-        return all((self.path / part).is_dir() for part in (CUR, NEW, TMP))
+        return all(is_folder(self.path / part) for part in (CUR, NEW, TMP))
 
     def stamp(self) -> Stamp | None:
         """Return the times of the last changes, or None where they may not be the last."""
@@ -107,10 +108,14 @@ class Folder:
     def _list(self) -> dict[str, str]:
         found: dict[str, str] = {}
         for part in (NEW, CUR):  # in this order, in which files go
-            with os.scandir(self.path / part) as entries:
-                for entry in entries:
-                    if entry.name[0] != "." and entry.is_file(follow_symlinks=False):
-                        found[split(entry.name)[0]] = f"{part}/{entry.name}"
+            handle = open_folder(self.path / part)
+            try:
+                with os.scandir(handle) as entries:
+                    for entry in entries:
+                        if entry.name[0] != "." and entry.is_file(follow_symlinks=False):
+                            found[split(entry.name)[0]] = f"{part}/{entry.name}"
+            finally:
+                os.close(handle)
         return found
 
     def _uid(self, base: str, namer: Namer, brought: Mapping[str, Brought]) -> int:
@@ -120,11 +125,8 @@ class Folder:
         return owner.uid if owner else 0
 
     def _read_lexicon(self) -> Lexicon:
-        try:
-            with (self.path / KEYWORDS_FILE).open("rb") as file:
-                return Lexicon.of(read_keywords(file.read(LONGEST_KEYWORDS_FILE)))
-        except FileNotFoundError:
-            return Lexicon()
+        octets = read_strange(self.path / KEYWORDS_FILE, LONGEST_KEYWORDS_FILE)
+        return Lexicon() if octets is None else Lexicon.of(read_keywords(octets))
 
     # Changing.
 
@@ -284,10 +286,7 @@ def _lock(disk: Disk, lock: Path) -> None:
 
 
 def _said(lock: Path) -> bytes:
-    try:
-        return lock.read_bytes()[:100]
-    except FileNotFoundError:
-        return b""
+    return read_strange(lock, 100) or b""
 
 
 def _written(lexicon: Lexicon) -> bytes:
@@ -314,7 +313,7 @@ def is_linked(path: Path) -> bool:
 def _size(path: Path) -> int:
     """Return the octets of a file; 0 where there is none any more."""
     try:
-        return path.stat().st_size
+        return path.lstat().st_size
     except FileNotFoundError:
         return 0
 

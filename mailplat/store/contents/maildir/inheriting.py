@@ -9,6 +9,7 @@ from mailplat.mail.placing import Inheritance, Inherited, Present
 from mailplat.moving.letters import mailbox_name
 from mailplat.store.contents.maildir.folders import Folder
 from mailplat.store.contents.maildir.names import split
+from mailplat.store.contents.maildir.strange import read_strange
 from mailplat.store.contents.maildir.tree import Tree
 from mailplat.store.contents.maildir.uidlist import (
     LONGEST_LIST,
@@ -56,8 +57,4 @@ def _inherited(tree: Tree, name: str, path: Path) -> Inherited | None:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(LONGEST_LIST)
-    except FileNotFoundError:
-        return b""
+    return read_strange(path, LONGEST_LIST) or b""

@@ -29,6 +29,7 @@ from mailplat.store.contents.maildir.names import (
     tag_of,
 )
 from mailplat.store.contents.maildir.queries import Brought
+from mailplat.store.contents.maildir.strange import is_folder, read_strange
 
 SIZES = "maildirsize"
 FOLDER = "maildirfolder"  # says that one is a part of another maildir
@@ -76,7 +77,7 @@ class Tree:
         self.strangers, self.unfinished = {}, []
         for path in self._paths():
             tag = self._marker(path)
-            if tag is None and not (path / CUR).is_dir():
+            if tag is None and not is_folder(path / CUR):
                 self.unfinished.append(path)
                 continue
             if tag is None or tag in marked:
@@ -397,8 +398,5 @@ def changed_at(folder: Path) -> int | None:
 
 def _words(path: Path) -> list[str]:
     """Return what a folder's marker says."""
-    try:
-        with (path / MARKER).open("rb") as file:
-            return file.read(LONGEST_MARKER).decode("ascii", "replace").split()
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    octets = read_strange(path / MARKER, LONGEST_MARKER) or b""
+    return octets.decode("ascii", "replace").split()
