@@ -24,7 +24,7 @@ async def test_what_was_queued_is_held(make_scene: Any, tmp_path: Path) -> None:
     scene.pass_time()
     await scene.crash()  # a start that holds nothing yet
     await scene.database.close()
-    _renew(tmp_path)
+    _renew(tmp_path, nothing_served=False)
     await scene.open()
     scene.pass_time(86400)
     found = await scene.queue.messages(Selection())
