@@ -68,6 +68,14 @@ def _appended(kind: str, name: str, callers: int) -> tuple[Beside, Beside]:
     return many, one
 
 
+SOUGHT = {
+    "ten": "in ten of them",
+    "some": "in two hundred",
+    "none": "in none",
+    "phrase": "the two most frequent words as a phrase",
+}
+"""What is looked for in 10,000 messages."""
+
 STORE_ROWS = (
     *_appended("sqlite", "SQLite", 64),
     *_appended("postgres", "PostgreSQL", 32),
@@ -136,12 +144,7 @@ STORE_ROWS = (
             aim=5,
             floor=20,
         )
-        for key, word in (
-            ("ten", "in ten of them"),
-            ("some", "in two hundred"),
-            ("none", "in none"),
-            ("phrase", "the two most frequent words as a phrase"),
-        )
+        for key, word in SOUGHT.items()
     ),
     *(
         Beside(
@@ -153,11 +156,6 @@ STORE_ROWS = (
             aim=50_000,
             floor=15_000,
         )
-        for key, word in (
-            ("ten", "in ten of them"),
-            ("some", "in two hundred"),
-            ("none", "in none"),
-            ("phrase", "the two most frequent words as a phrase"),
-        )
+        for key, word in SOUGHT.items()
     ),
 )

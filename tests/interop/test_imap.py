@@ -169,7 +169,7 @@ def test_mbsync(run: Any, account: tuple[House, str, str], tmp_path: Path) -> No
         run("isync", "mbsync", "-c", tmp_path / "rc", "-a")
 
     sync()
-    folder = tmp_path / "mail/work/2026"
+    folder = tmp_path / "mail" / "work" / "2026"
     letters = sorted((folder / "new").iterdir()) + sorted((folder / "cur").iterdir())
     assert len(letters) == 29
     assert sorted(map(number_in, letters)) == list(range(1, 30))

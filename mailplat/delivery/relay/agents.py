@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Coroutine, Hashable, Mapping, Sequence
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from random import SystemRandom
@@ -217,38 +217,50 @@ class Named:
         return Requirement(True, judge, name, "the configuration", firm=True)
 
 
-async def _outcomes(
-    job: Job,
-    log: Logger,
-    wall: WallClock | None,
-    carry: Callable[[Parcel], Awaitable[Sequence[Outcome]]],
-) -> Sequence[Outcome]:
-    """Return what becomes of a parcel; whatever is raised is a failure of all recipients."""
-    parcel = Parcel(job.envelope, job.content, wall)
-    count = len(job.envelope.recipients)
-    if not count:
-        return []
-    try:
-        await parcel.look()
-        return await carry(parcel)
-    except CancelledError:
-        raise
-    except MailError as error:
-        return [Outcome.failed(error)] * count
-    except Exception as error:  # noqa: BLE001 - failures are outcomes
-        log.failure("carrying {id} failed", id=job.id)
-        return [Outcome.failed(error)] * count
-
-
 @implementer(IDeliveryAgent)
-class Relay:
+class _Carrying:
+    """What all agents here share; `exchanges` are the hosts, where they are always the same."""
+
+    log = Logger()
+
+    def __init__(
+        self, carrier: Carrier, wall: WallClock | None, exchanges: Sequence[Exchange] = ()
+    ) -> None:
+        self._carrier = carrier
+        self._wall = wall
+        self._exchanges = exchanges
+
+    async def attempt(self, job: Job) -> Sequence[Outcome]:
+        """Carry a job; whatever is raised is a failure of all recipients."""
+        parcel = Parcel(job.envelope, job.content, self._wall)
+        count = len(job.envelope.recipients)
+        if not count:
+            return []
+        try:
+            await parcel.look()
+            return await self._carry(parcel)
+        except CancelledError:
+            raise
+        except MailError as error:
+            return [Outcome.failed(error)] * count
+        except Exception as error:  # noqa: BLE001 - failures are outcomes
+            self.log.failure("carrying {id} failed", id=job.id)
+            return [Outcome.failed(error)] * count
+
+    async def finish(self) -> None:
+        """Say goodbye to all hosts."""
+        self._carrier.finish()
+
+    async def _carry(self, parcel: Parcel) -> Sequence[Outcome]:
+        return await self._carrier.carry(parcel, self._exchanges)
+
+
+class Relay(_Carrying):
     """Carries mail to the hosts that the DNS names for its recipients' domains.
 
     Recipients whose domains have the same hosts, and ask for the same of them,
     share a transaction.
     """
-
-    log = Logger()
 
     def __init__(
         self,
@@ -270,19 +282,11 @@ class Relay:
             must=settings.tls == "must",
             own=tuple(own),
         )
-        self._carrier = _carrier(settings, manner, network, resolver, policies)
-        self._wall = wall
+        super().__init__(_carrier(settings, manner, network, resolver, policies), wall)
         self._resolver = resolver
         self._policies = policies
         self._shuffle = shuffle
         self._name = manner.name
-
-    async def attempt(self, job: Job) -> Sequence[Outcome]:
-        return await _outcomes(job, self.log, self._wall, self._carry)
-
-    async def finish(self) -> None:
-        """Say goodbye to all hosts."""
-        self._carrier.finish()
 
     async def _carry(self, parcel: Parcel) -> Sequence[Outcome]:
         recipients = parcel.envelope.recipients
@@ -341,11 +345,8 @@ async def _together(things: Sequence[Coroutine[Deferred[Any], Any, T]]) -> list[
     return await gatherResults([Deferred.fromCoroutine(thing) for thing in things])
 
 
-@implementer(IDeliveryAgent)
-class Smarthost:
+class Smarthost(_Carrying):
     """Carries all mail to one host, or where it can't be reached to another, which sees to it."""
-
-    log = Logger()
 
     def __init__(
         self,
@@ -367,29 +368,16 @@ class Smarthost:
             credentials=credentials,
         )
         standard = 465 if settings.tls == "implicit" else 587
-        self._wall = wall
-        self._exchanges = [_exchange(text, standard) for text in settings.hosts]
         policies = Named(settings.verify) if settings.tls != "off" else None
-        self._carrier = _carrier(settings, manner, network, resolver, policies)
-
-    async def attempt(self, job: Job) -> Sequence[Outcome]:
-        return await _outcomes(
-            job,
-            self.log,
-            self._wall,
-            lambda parcel: self._carrier.carry(parcel, self._exchanges),
+        super().__init__(
+            _carrier(settings, manner, network, resolver, policies),
+            wall,
+            [_exchange(text, standard) for text in settings.hosts],
         )
 
-    async def finish(self) -> None:
-        """Say goodbye to the hosts."""
-        self._carrier.finish()
 
-
-@implementer(IDeliveryAgent)
-class Lmtp:
+class Lmtp(_Carrying):
     """Carries mail to a host that keeps it, which answers for each recipient (RFC 2033)."""
-
-    log = Logger()
 
     def __init__(
         self,
@@ -407,23 +395,13 @@ class Lmtp:
             tls=settings.tls != "off",
             must=settings.tls == "must",
         )
-        self._wall = wall
-        self._exchanges = [_exchange(settings.host, 24)]
-        self._carrier = _carrier(settings, manner, network, resolver)
+        carrier = _carrier(settings, manner, network, resolver)
+        super().__init__(carrier, wall, [_exchange(settings.host, 24)])
 
     async def attempt(self, job: Job) -> Sequence[Outcome]:
         arriving = attrs.evolve(job.envelope, deliver_by=None, requires_tls=False)
         job = attrs.evolve(job, envelope=arriving)  # its last hop needs no promises
-        return await _outcomes(
-            job,
-            self.log,
-            self._wall,
-            lambda parcel: self._carrier.carry(parcel, self._exchanges),
-        )
-
-    async def finish(self) -> None:
-        """Say goodbye to the host."""
-        self._carrier.finish()
+        return await super().attempt(job)
 
 
 def _exchange(text: str, standard: int) -> Exchange:
