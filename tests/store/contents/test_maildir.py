@@ -111,33 +111,27 @@ class TestContents(ContentsContract):
             assert verifyObject(interface, contents)
 
 
-class TestAccount(AccountContract):
+class OnMaildir:
+    """What the contracts of a store are held on."""
+
+    @async_yield_fixture
+    async def store(
+        self, tmp_path: Path, reactor: IReactorFromThreads, bus: IBus
+    ) -> AsyncIterator[IMailStore]:
+        async with on_maildir(tmp_path, reactor, bus) as store:
+            yield store
+
+
+class TestAccount(OnMaildir, AccountContract):
     examples = 4
 
-    @async_yield_fixture
-    async def store(
-        self, tmp_path: Path, reactor: IReactorFromThreads, bus: IBus
-    ) -> AsyncIterator[IMailStore]:
-        async with on_maildir(tmp_path, reactor, bus) as store:
-            yield store
+
+class TestStore(OnMaildir, StoreContract):
+    pass
 
 
-class TestStore(StoreContract):
-    @async_yield_fixture
-    async def store(
-        self, tmp_path: Path, reactor: IReactorFromThreads, bus: IBus
-    ) -> AsyncIterator[IMailStore]:
-        async with on_maildir(tmp_path, reactor, bus) as store:
-            yield store
-
-
-class TestRestoring(RestorableContract):
-    @async_yield_fixture
-    async def store(
-        self, tmp_path: Path, reactor: IReactorFromThreads, bus: IBus
-    ) -> AsyncIterator[IMailStore]:
-        async with on_maildir(tmp_path, reactor, bus) as store:
-            yield store
+class TestRestoring(OnMaildir, RestorableContract):
+    pass
 
 
 # What we do ------------------------------------------------------------------
