@@ -116,12 +116,18 @@ class Beside:
         }
 
 
-@async_yield_fixture
-async def beside(real: Callable[[str, str], str]) -> AsyncIterator[Beside]:
-    doveadm = real("doveadm", "dovecot-core")
+@pytest.fixture
+def doveadm(real: Callable[[str, str], str]) -> str:
+    """Skips in a fixture of its own: one that awaits could not be set up after that again."""
+    found = real("doveadm", "dovecot-core")
     real("/usr/lib/dovecot/imap", "dovecot-imapd")
     if os.geteuid() != 0:
         pytest.skip("needs root, to be one user and Dovecot another")
+    return found
+
+
+@async_yield_fixture
+async def beside(doveadm: str) -> AsyncIterator[Beside]:
     with TemporaryDirectory(prefix="mailplat-maildir.") as name:
         beside = Beside(Path(name), doveadm)
         await beside.start()
